@@ -1,0 +1,2 @@
+//! Floor 0: the words every floor shares.
+#![forbid(unsafe_code)]

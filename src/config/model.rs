@@ -1,0 +1,111 @@
+//! The checked configuration: plain values only, immutable once built.
+//!
+//! Everything below `server` reads this and never the file. Each value has been checked against
+//! Envoy's rules and against what Nuncio supports, so no later code validates it again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// `node`: who this process says it is, shown on the admin pages.
+    pub node: Node,
+    /// `admin`: absent means no admin listener, as in Envoy.
+    pub admin: Option<Admin>,
+    /// `static_resources.listeners`, in file order.
+    pub listeners: Vec<Arc<Listener>>,
+    /// `static_resources.clusters`, in file order; names are unique.
+    pub clusters: Vec<Arc<Cluster>>,
+}
+
+/// Envoy's `config.core.v3.Node`, the part that has an effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `node.id`.
+    pub id: String,
+    /// `node.cluster`.
+    pub cluster: String,
+}
+
+/// Envoy's `config.bootstrap.v3.Admin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin server listens.
+    pub address: SocketAddr,
+}
+
+/// Envoy's `config.listener.v3.Listener`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// `name`; empty when the file gives none, as Envoy allows.
+    pub name: String,
+    /// Scope of the listener's stats: `stat_prefix`, or the address with `:` as `_`.
+    pub stat_prefix: Option<String>,
+    /// `address.socket_address`.
+    pub address: SocketAddr,
+    /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
+    pub per_connection_buffer_limit_bytes: u32,
+    /// `tcp_backlog_size`; absent means `net.core.somaxconn`, as in Envoy.
+    pub tcp_backlog_size: Option<u32>,
+    /// The only filter chain supported so far: no match, no TLS.
+    pub filter_chain: FilterChain,
+}
+
+/// Envoy's `config.listener.v3.FilterChain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterChain {
+    /// `name`.
+    pub name: String,
+    /// The terminal network filter; chains with more than one filter are not supported yet.
+    pub filter: NetworkFilter,
+}
+
+/// A terminal network filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkFilter {
+    /// `envoy.filters.network.echo`: every byte goes back where it came from.
+    Echo,
+    /// `envoy.filters.network.tcp_proxy`.
+    TcpProxy(TcpProxy),
+}
+
+/// Envoy's `extensions.filters.network.tcp_proxy.v3.TcpProxy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpProxy {
+    /// `stat_prefix`: stats are `tcp.<stat_prefix>.*`.
+    pub stat_prefix: String,
+    /// `cluster`: may name a cluster that does not exist; such connections are closed (row C6).
+    pub cluster: String,
+    /// `idle_timeout`: 1 hour unless set; `None` when the file switches it off with `0s`.
+    pub idle_timeout: Option<Duration>,
+    /// `max_connect_attempts`, 1 unless set, never 0.
+    pub max_connect_attempts: u32,
+}
+
+/// Envoy's `config.cluster.v3.Cluster`, type `STATIC`, policy `ROUND_ROBIN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `name`, unique in the bootstrap.
+    pub name: String,
+    /// Scope of the cluster's stats: `alt_stat_name`, or `name`, with `:` as `_`.
+    pub stat_name: String,
+    /// `connect_timeout`, 5 seconds unless set.
+    pub connect_timeout: Duration,
+    /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
+    pub per_connection_buffer_limit_bytes: u32,
+    /// `circuit_breakers.thresholds[DEFAULT].max_connections`, 1024 unless set.
+    pub max_connections: u32,
+    /// Endpoints of `load_assignment`, in file order, priority 0.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Envoy's `config.endpoint.v3.LbEndpoint` with a socket address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where the host listens.
+    pub address: SocketAddr,
+    /// `load_balancing_weight`, 1 unless set.
+    pub weight: u32,
+}

@@ -1,0 +1,2 @@
+//! Floor 2: listeners, streams and the pump between them.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Floor 1: the per-core io_uring engine.

@@ -1,0 +1,2 @@
+//! Floor 7: the process.
+#![forbid(unsafe_code)]
