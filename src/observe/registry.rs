@@ -1,0 +1,256 @@
+//! All scopes of the process, and the reading side.
+//!
+//! Scopes are made by control and looked up by prefix once; what a worker keeps is a handle. They
+//! live as long as the registry, because configuration is static so far.
+//!
+//! Invariant: the lock is taken to make a scope and to read, never to count.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::block::{Entry, visible};
+use crate::scope::Scope;
+use crate::stat::{Kind, Stat};
+
+/// Every scope of the process, and one shard for each thread that counts. Cloning gives another
+/// handle on the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    workers: usize,
+    /// One for each shard: handed out already.
+    claimed: Box<[AtomicBool]>,
+    scopes: Mutex<BTreeMap<(String, TypeId), Arc<Entry>>>,
+}
+
+/// Whose shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardIndex {
+    /// A worker, counted from 0.
+    Worker(usize),
+    /// The control thread.
+    Control,
+}
+
+/// The right to write on one shard. Cannot leave the thread that asked for it.
+#[derive(Debug, Clone)]
+pub struct Shard {
+    index: usize,
+    /// The registry it belongs to: the same index elsewhere is another shard, or out of range.
+    registry: Registry,
+    not_send: PhantomData<Rc<()>>,
+}
+
+/// A scope that no thread owns yet: what configuration carries to the workers.
+pub struct ScopeId<S: Stat> {
+    entry: Arc<Entry>,
+    registry: Registry,
+    set: PhantomData<fn() -> S>,
+}
+
+/// One stat as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Full name, `cluster.backend.upstream_cx_total`.
+    pub name: String,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// The sum over all shards; never negative.
+    pub value: u64,
+}
+
+impl Registry {
+    /// A registry for `workers` workers and the control thread.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                workers,
+                claimed: (0..=workers).map(|_| AtomicBool::new(false)).collect(),
+                scopes: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Number of workers this registry was made for.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.workers
+    }
+
+    /// The shard of the calling thread, to be kept as long as the thread counts. `None` if there
+    /// is no such worker or the shard was handed out before: a second writer would lose counts.
+    #[must_use]
+    pub fn shard(&self, index: ShardIndex) -> Option<Shard> {
+        let index = match index {
+            ShardIndex::Worker(worker) if worker < self.shared.workers => worker,
+            ShardIndex::Worker(_) => return None,
+            ShardIndex::Control => self.shared.workers,
+        };
+        let taken_before = self.shared.claimed[index].swap(true, Ordering::Relaxed);
+        (!taken_before).then(|| Shard {
+            index,
+            registry: self.clone(),
+            not_send: PhantomData,
+        })
+    }
+
+    /// The scope `prefix` with the stats of `S`: a new one, or the one that was made before for
+    /// the same prefix and set.
+    ///
+    /// `prefix` has no dot at its end. Characters that statsd cannot carry are replaced as Envoy
+    /// does: `://`, `:/`, `:` and NUL become `_`.
+    #[must_use]
+    pub fn scope<S: Stat>(&self, prefix: &str) -> ScopeId<S> {
+        let prefix = sanitized(prefix);
+        let shards = self.shared.claimed.len();
+        let entry = match self.scopes().entry((prefix, TypeId::of::<S>())) {
+            Place::Occupied(place) => Arc::clone(place.get()),
+            Place::Vacant(place) => {
+                let prefix = place.key().0.clone();
+                Arc::clone(place.insert(Arc::new(Entry::new(prefix, S::SPECS, shards))))
+            }
+        };
+        ScopeId {
+            entry,
+            registry: self.clone(),
+            set: PhantomData,
+        }
+    }
+
+    /// The sum of one stat over all scopes of its set, each as a reader sees it.
+    #[must_use]
+    pub fn sum<S: Stat>(&self, stat: S) -> u64 {
+        let set = TypeId::of::<S>();
+        let scopes = self.scopes();
+        let entries = scopes.iter().filter(|((_, other), _)| *other == set);
+        entries.fold(0, |sum, (_, entry)| {
+            sum.saturating_add(entry.total(stat.slot()))
+        })
+    }
+
+    /// Every stat of every scope, sorted by name as bytes, shards merged. Two scopes that spell
+    /// the same name are one stat, as in Envoy.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Sample> {
+        let entries: Vec<Arc<Entry>> = self.scopes().values().map(Arc::clone).collect();
+        let mut samples = Vec::with_capacity(entries.iter().map(|e| e.specs().len()).sum());
+        for entry in &entries {
+            self.sample_into(entry, &mut samples);
+        }
+        samples.sort_by(|a, b| a.name.cmp(&b.name));
+        samples.dedup_by(|later, kept| {
+            let same = later.name == kept.name && later.kind == kept.kind;
+            if same {
+                kept.value = kept.value.wrapping_add(later.value);
+            }
+            same
+        });
+        samples
+    }
+
+    fn sample_into(&self, entry: &Entry, samples: &mut Vec<Sample>) {
+        let prefix = entry.prefix();
+        for (slot, spec) in entry.specs().iter().enumerate() {
+            let (name, kind) = (spec.name, spec.kind);
+            let value = entry.total(slot);
+            samples.push(Sample {
+                name: format!("{prefix}.{name}"),
+                kind,
+                value,
+            });
+            if spec.per_worker {
+                let shares = entry.shares(slot).take(self.shared.workers).enumerate();
+                samples.extend(shares.map(|(worker, share)| Sample {
+                    name: format!("{prefix}.worker_{worker}.{name}"),
+                    kind,
+                    value: visible(kind, share),
+                }));
+            }
+        }
+    }
+
+    /// A panic while the map was locked cannot leave it half-changed, so poison means nothing.
+    fn scopes(&self) -> MutexGuard<'_, BTreeMap<(String, TypeId), Arc<Entry>>> {
+        self.shared
+            .scopes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("workers", &self.shared.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Stat> ScopeId<S> {
+    /// The scope as the holder of `shard` writes it.
+    ///
+    /// # Panics
+    /// If `shard` belongs to another registry than the scope: a mistake in our own wiring.
+    #[must_use]
+    pub fn on(&self, shard: &Shard) -> Scope<S> {
+        assert!(
+            Arc::ptr_eq(&self.registry.shared, &shard.registry.shared),
+            "the shard and the scope are of two registries"
+        );
+        Scope::new(Arc::clone(&self.entry), shard.index)
+    }
+
+    /// The stat over all shards, as a scrape would show it now.
+    #[must_use]
+    pub fn total(&self, stat: S) -> u64 {
+        self.entry.total(stat.slot())
+    }
+
+    /// The prefix, with Envoy's replacements made.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.entry.prefix()
+    }
+}
+
+impl<S: Stat> Clone for ScopeId<S> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+            registry: self.registry.clone(),
+            set: PhantomData,
+        }
+    }
+}
+
+impl<S: Stat> fmt::Debug for ScopeId<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScopeId")
+            .field(&self.entry.prefix())
+            .finish()
+    }
+}
+
+/// The replacements of Envoy's `Stats::Utility::sanitizeStatsName`: longest match first, one dot
+/// at each end removed.
+fn sanitized(prefix: &str) -> String {
+    let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+    let prefix = prefix.strip_prefix('.').unwrap_or(prefix);
+    prefix
+        .replace("://", "_")
+        .replace(":/", "_")
+        .replace([':', '\0'], "_")
+}
+
+#[cfg(test)]
+mod tests;

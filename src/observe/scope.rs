@@ -1,0 +1,207 @@
+//! The writing side: a scope as one worker sees it.
+//!
+//! Counting is an index and an add on memory that no other thread writes. The first touch of a
+//! scope allocates its block, so a cluster that a worker never uses costs that worker nothing.
+//!
+//! Invariant: [`Scope`] and [`GaugeGuard`] stay on the thread of their [`Shard`](crate::Shard).
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::block::{Block, Entry};
+use crate::stat::{Kind, Stat};
+
+/// The stats of one scope on one shard. Cheap to clone; clones count into the same block.
+pub struct Scope<S: Stat> {
+    local: Rc<Local>,
+    set: PhantomData<S>,
+}
+
+#[derive(Debug)]
+struct Local {
+    entry: Arc<Entry>,
+    shard: usize,
+    /// Empty until the first write.
+    block: OnceCell<Block>,
+}
+
+impl<S: Stat> Scope<S> {
+    pub(crate) fn new(entry: Arc<Entry>, shard: usize) -> Self {
+        Self {
+            local: Rc::new(Local {
+                entry,
+                shard,
+                block: OnceCell::new(),
+            }),
+            set: PhantomData,
+        }
+    }
+
+    /// Adds one to a counter.
+    #[inline]
+    pub fn inc(&self, stat: S) {
+        self.add(stat, 1);
+    }
+
+    /// Adds `amount` to a counter.
+    #[inline]
+    pub fn add(&self, stat: S, amount: u64) {
+        expect_kind(stat, Kind::Counter);
+        self.block().add(stat.slot(), amount);
+    }
+
+    /// Publishes a running total that is counted elsewhere (a reactor keeps plain numbers), as
+    /// this shard's share of a counter. The total must never go back.
+    #[inline]
+    pub fn publish(&self, stat: S, total: u64) {
+        expect_kind(stat, Kind::Counter);
+        debug_assert!(self.value(stat) <= total, "a counter went back");
+        self.block().write(stat.slot(), total);
+    }
+
+    /// Raises a gauge by one. Where something is held for a while, [`Scope::guard`] is safer.
+    #[inline]
+    pub fn gauge_inc(&self, stat: S) {
+        self.gauge_add(stat, 1);
+    }
+
+    /// Lowers a gauge by one.
+    #[inline]
+    pub fn gauge_dec(&self, stat: S) {
+        self.gauge_sub(stat, 1);
+    }
+
+    /// Raises a gauge by `amount`.
+    #[inline]
+    pub fn gauge_add(&self, stat: S, amount: u64) {
+        expect_kind(stat, Kind::Gauge);
+        self.block().add(stat.slot(), amount);
+    }
+
+    /// Lowers a gauge by `amount`. This shard's share may fall below zero when another shard
+    /// raised the gauge; the sum over all shards is what a reader sees.
+    #[inline]
+    pub fn gauge_sub(&self, stat: S, amount: u64) {
+        expect_kind(stat, Kind::Gauge);
+        self.block().add(stat.slot(), amount.wrapping_neg());
+    }
+
+    /// Sets this shard's share of a gauge.
+    #[inline]
+    pub fn gauge_set(&self, stat: S, value: u64) {
+        expect_kind(stat, Kind::Gauge);
+        self.block().write(stat.slot(), value);
+    }
+
+    /// Raises a gauge by one until the guard is dropped, also by a panic.
+    #[inline]
+    #[must_use = "the gauge falls again when the guard is dropped"]
+    pub fn guard(&self, stat: S) -> GaugeGuard<S> {
+        self.guard_of(stat, 1)
+    }
+
+    /// Raises a gauge by `amount` until the guard is dropped. With 0 to start from and
+    /// [`GaugeGuard::set`] it follows a level, such as the bytes one connection buffers.
+    #[inline]
+    #[must_use = "the gauge falls again when the guard is dropped"]
+    pub fn guard_of(&self, stat: S, amount: u64) -> GaugeGuard<S> {
+        self.gauge_add(stat, amount);
+        GaugeGuard {
+            scope: self.clone(),
+            stat,
+            amount,
+        }
+    }
+
+    /// This shard's share of a stat. For tests and for the writer itself; a reader uses
+    /// [`ScopeId::total`](crate::ScopeId::total).
+    #[must_use]
+    pub fn value(&self, stat: S) -> u64 {
+        self.local
+            .block
+            .get()
+            .map_or(0, |block| block.read(stat.slot()))
+    }
+
+    #[inline]
+    fn block(&self) -> &Block {
+        self.local
+            .block
+            .get_or_init(|| self.local.entry.block(self.local.shard))
+    }
+}
+
+impl<S: Stat> Clone for Scope<S> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            local: Rc::clone(&self.local),
+            set: PhantomData,
+        }
+    }
+}
+
+impl<S: Stat> fmt::Debug for Scope<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("prefix", &self.local.entry.prefix())
+            .field("shard", &self.local.shard)
+            .finish()
+    }
+}
+
+/// A share of a gauge that is given back on drop, so that no path, not even a panic, can leave
+/// the gauge too high.
+pub struct GaugeGuard<S: Stat> {
+    scope: Scope<S>,
+    stat: S,
+    /// What the drop takes away again.
+    amount: u64,
+}
+
+impl<S: Stat> GaugeGuard<S> {
+    /// Changes how much this guard holds.
+    #[inline]
+    pub fn set(&mut self, amount: u64) {
+        self.scope
+            .gauge_add(self.stat, amount.wrapping_sub(self.amount));
+        self.amount = amount;
+    }
+
+    /// How much this guard holds.
+    #[inline]
+    #[must_use]
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+}
+
+impl<S: Stat> Drop for GaugeGuard<S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.scope.gauge_sub(self.stat, self.amount);
+    }
+}
+
+impl<S: Stat> fmt::Debug for GaugeGuard<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GaugeGuard")
+            .field("stat", &S::SPECS[self.stat.slot()].name)
+            .field("amount", &self.amount)
+            .finish()
+    }
+}
+
+/// A mix-up of the two kinds is a mistake in our own code, always the same at the same line.
+#[inline]
+fn expect_kind<S: Stat>(stat: S, kind: Kind) {
+    debug_assert_eq!(
+        S::SPECS[stat.slot()].kind,
+        kind,
+        "{} is of the other kind",
+        S::SPECS[stat.slot()].name
+    );
+}
