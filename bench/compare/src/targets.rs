@@ -1,0 +1,41 @@
+//! What Nuncio must reach, as ratios of proxy CPU (or of memory) to each rival's best arm.
+
+use harness::report::Target;
+use harness::workload::Workload;
+
+/// Work, rival family, greatest ratio. "Not above" a rival is a ratio of 1; gaps below 15 % are ties,
+/// which the report allows for.
+const TABLE: &[(&str, &str, f64)] = &[
+    ("tcp64", "envoy", 0.70),
+    ("tcp64", "haproxy", 1.0),
+    ("tcp512", "envoy", 0.45),
+    ("tcp512", "haproxy", 0.9),
+    ("bulk8", "envoy", 0.45),
+    ("bulk8", "haproxy", 1.0),
+    ("new64", "envoy", 0.55),
+    ("new64", "nginx", 1.0),
+];
+
+/// The targets for one kind of work; empty where none is set.
+pub(crate) fn of(work: Workload) -> Vec<Target> {
+    let name = work.to_string();
+    TABLE
+        .iter()
+        .filter(|(wanted, ..)| *wanted == name)
+        .map(|&(_, rival, ratio)| Target { work, rival, ratio })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Breaks if a row names work that does not exist and is therefore never checked.
+    #[test]
+    fn every_row_names_real_work() {
+        for (work, rival, ratio) in TABLE {
+            assert_eq!(&work.parse::<Workload>().unwrap().to_string(), work);
+            assert!(!rival.is_empty() && *ratio > 0.0);
+        }
+    }
+}
