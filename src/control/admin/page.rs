@@ -1,0 +1,107 @@
+//! What a page is asked with and what it answers: no HTTP library, no socket.
+
+use hyper::StatusCode;
+
+/// An answer before it becomes an HTTP response.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+impl Page {
+    pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=UTF-8",
+            body: body.into(),
+        }
+    }
+
+    pub(crate) fn html(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "text/html; charset=UTF-8",
+            body,
+        }
+    }
+
+    pub(crate) fn json(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "application/json",
+            body,
+        }
+    }
+}
+
+/// The parameters of a request, percent-decoded, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses what stands behind the `?`. A parameter without `=` has an empty value; `+` is a
+    /// plus sign, as in Envoy, where it matters to regular expressions.
+    pub(crate) fn parse(text: &str) -> Self {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (percent_decoded(name), percent_decoded(value)))
+                .collect(),
+        )
+    }
+
+    /// The first value given for `name`.
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Decodes `%41`; what is not two hexadecimal digits stays as it is, and bytes that are not UTF-8
+/// become replacement characters, which no stat name contains.
+fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match tail {
+            [high, low, ..] if *first == b'%' => hex_value(*high).zip(hex_value(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = escaped {
+            decoded.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            decoded.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_takes_the_first_value_and_decodes() {
+        let query = Query::parse("filter=a%2Eb%5c.%&usedonly&filter=second&&x=%zz%4&%66=1&y=a+b");
+        assert_eq!(query.first("filter"), Some("a.b\\.%"));
+        assert_eq!(query.first("usedonly"), Some(""));
+        assert_eq!(query.first("x"), Some("%zz%4"));
+        assert_eq!(query.first("f"), Some("1"));
+        assert_eq!(query.first("y"), Some("a+b"));
+        assert_eq!(query.first("absent"), None);
+        assert_eq!(Query::parse("%ff").first("\u{fffd}"), Some(""));
+    }
+}

@@ -1,0 +1,225 @@
+//! Sockets and HTTP: accepts admin connections, bounds each, turns pages into responses.
+//!
+//! Invariant: at most `connections_max` connections are open; each either sends a request head
+//! in time, reads its answer in time, or is closed.
+
+use std::convert::Infallible;
+use std::io;
+use std::net;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SERVER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use observe::names::{AdminHttpStat, AdminListenerStat};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::page::{Page, Query};
+use super::routes;
+use super::stall::StallLimit;
+use super::view::View;
+
+/// Bounds of the admin listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; one more is closed at once and counted as
+    /// `listener.admin.downstream_cx_overflow`.
+    pub connections_max: usize,
+    /// From the opening of a connection, or the end of the last answer, to the end of the next
+    /// request head. So this is the idle timeout of a kept connection too.
+    pub request_head_timeout: Duration,
+    /// How long an answer may lie without the client reading any of it.
+    pub write_stall_max: Duration,
+    /// How long answers under way may take once the control loop was told to stop.
+    pub finish_timeout: Duration,
+}
+
+impl Default for Limits {
+    /// An operator, a scraper or two, and some probes: 64 connections; a minute between scrapes
+    /// keeps a scraper's connection alive.
+    fn default() -> Self {
+        Self {
+            connections_max: 64,
+            request_head_timeout: Duration::from_secs(75),
+            write_stall_max: Duration::from_secs(10),
+            finish_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Bytes of a request head: Envoy's default of 60 KiB.
+const REQUEST_HEAD_BYTES_MAX: usize = 60 * 1024;
+
+/// Header fields of a request: Envoy's default.
+const REQUEST_HEADERS_MAX: usize = 100;
+
+/// Pause after a failed accept. With no descriptors left the listener stays readable, and
+/// without a pause the loop would spin until one is free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The admin server, bound and not serving yet.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    listener: TcpListener,
+    limits: Limits,
+    view: Rc<View>,
+}
+
+impl Admin {
+    /// To be called inside a tokio runtime.
+    pub(crate) fn new(listener: net::TcpListener, limits: Limits, view: View) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            listener: TcpListener::from_std(listener)?,
+            limits,
+            view: Rc::new(view),
+        })
+    }
+
+    /// Serves until `closing` turns true, then lets the answers under way finish.
+    pub(crate) async fn serve(self, mut closing: watch::Receiver<bool>) {
+        let Self {
+            listener,
+            limits,
+            view,
+        } = self;
+        let mut connections = JoinSet::new();
+        let closing_too = closing.clone();
+        loop {
+            tokio::select! {
+                () = closed(&mut closing) => break,
+                Some(ended) = connections.join_next() => log_panic(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        view.listener.inc(AdminListenerStat::DownstreamCxTotal);
+                        if connections.len() < limits.connections_max {
+                            let (view, closing) = (Rc::clone(&view), closing_too.clone());
+                            connections.spawn_local(connection(stream, limits, view, closing));
+                        } else {
+                            view.listener.inc(AdminListenerStat::DownstreamCxOverflow);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept an admin connection");
+                        sleep(ACCEPT_RETRY).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        let finished = timeout(limits.finish_timeout, async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+        });
+        if finished.await.is_err() {
+            tracing::warn!(open = connections.len(), "admin connections cut");
+        }
+    }
+}
+
+/// Waits until the loop was told to stop; a sender that is gone means the same.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "an admin connection failed");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    limits: Limits,
+    view: Rc<View>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let _active = view.listener.guard(AdminListenerStat::DownstreamCxActive);
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = respond(&view, &request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.request_head_timeout)
+        .max_headers(REQUEST_HEADERS_MAX)
+        .max_buf_size(REQUEST_HEAD_BYTES_MAX)
+        .serve_connection(
+            TokioIo::new(StallLimit::new(stream, limits.write_stall_max)),
+            service,
+        );
+    let mut served = std::pin::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = closed(&mut closing) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "admin connection ended");
+    }
+    view.listener.inc(AdminListenerStat::DownstreamCxDestroy);
+}
+
+fn respond(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let http = &view.http;
+    http.inc(AdminHttpStat::DownstreamRqTotal);
+    let _active = http.guard(AdminHttpStat::DownstreamRqActive);
+    let (page, last) = match refusal(request) {
+        Some(page) => (page, true),
+        None => (answer(view, request), false),
+    };
+    http.inc(AdminHttpStat::DownstreamRqCompleted);
+    match page.status.as_u16() / 100 {
+        2 => http.inc(AdminHttpStat::DownstreamRq2xx),
+        4 => http.inc(AdminHttpStat::DownstreamRq4xx),
+        _ => http.inc(AdminHttpStat::DownstreamRq5xx),
+    }
+    response(page, last)
+}
+
+/// What Envoy refuses before it looks at the path; the connection ends with it.
+fn refusal(request: &Request<Incoming>) -> Option<Page> {
+    if request.version() != Version::HTTP_11 {
+        return Some(Page::text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required"));
+    }
+    if !request.headers().contains_key(HOST) {
+        return Some(Page::text(StatusCode::BAD_REQUEST, ""));
+    }
+    None
+}
+
+fn answer(view: &View, request: &Request<Incoming>) -> Page {
+    let query = request.uri().query().map(Query::parse).unwrap_or_default();
+    routes::answer(view, request.method(), request.uri().path(), &query)
+}
+
+fn response(page: Page, last: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(page.body)));
+    *response.status_mut() = page.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, max-age=0"),
+    );
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(SERVER, HeaderValue::from_static("nuncio"));
+    if last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

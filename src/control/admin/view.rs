@@ -1,0 +1,124 @@
+//! What the pages can see: the registry, the state, what the process was started with.
+
+use std::fs;
+use std::rc::Rc;
+use std::time::Instant;
+
+use config::model::Node;
+use observe::names::{
+    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat, ListenerStat,
+    SERVER_PREFIX, ServerStat,
+};
+use observe::{Registry, Sample, Scope, Shard};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::state::{Handle, State};
+
+/// What `/server_info` shows besides state and uptime.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// Version line of the program, also what `--version` prints.
+    pub version: String,
+    /// The options in effect, by Envoy's field names of `CommandLineOptions`.
+    pub command_line_options: serde_json::Map<String, serde_json::Value>,
+    /// Who this process says it is.
+    pub node: Node,
+    /// Worker threads.
+    pub concurrency: u32,
+}
+
+/// Everything a page may read or ring.
+#[derive(Debug)]
+pub(crate) struct View {
+    registry: Registry,
+    handle: Handle,
+    info: ServerInfo,
+    start: Instant,
+    server: Scope<ServerStat>,
+    pub(crate) listener: Scope<AdminListenerStat>,
+    pub(crate) http: Scope<AdminHttpStat>,
+    quit: Rc<Notify>,
+}
+
+impl View {
+    pub(crate) fn new(
+        registry: Registry,
+        shard: &Shard,
+        info: ServerInfo,
+        handle: Handle,
+        quit: Rc<Notify>,
+    ) -> Self {
+        Self {
+            server: registry.scope(SERVER_PREFIX).on(shard),
+            listener: registry.scope(ADMIN_LISTENER_PREFIX).on(shard),
+            http: registry.scope(ADMIN_HTTP_PREFIX).on(shard),
+            start: clock::now(),
+            registry,
+            handle,
+            info,
+            quit,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.handle.state()
+    }
+
+    pub(crate) fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Whole seconds since the process took over its signals.
+    pub(crate) fn uptime_s(&self) -> u64 {
+        clock::now().saturating_duration_since(self.start).as_secs()
+    }
+
+    /// All stats, those of the process brought up to date first. (Envoy does that every
+    /// `stats_flush_interval`, so its figures are up to five seconds old.)
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let state = self.state();
+        let server = &self.server;
+        server.gauge_set(ServerStat::Uptime, self.uptime_s());
+        server.gauge_set(ServerStat::Concurrency, u64::from(self.info.concurrency));
+        server.gauge_set(ServerStat::Live, u64::from(state == State::Live));
+        server.gauge_set(ServerStat::State, u64::from(state.number()));
+        let connections = self.registry.sum(ListenerStat::DownstreamCxActive);
+        server.gauge_set(ServerStat::TotalConnections, connections);
+        match fs::read_to_string("/proc/self/status") {
+            Ok(status) => {
+                let bytes = |field| kib_field(&status, field).map_or(0, |kib| kib * 1024);
+                server.gauge_set(ServerStat::MemoryAllocated, bytes("RssAnon:"));
+                server.gauge_set(ServerStat::MemoryPhysicalSize, bytes("VmRSS:"));
+            }
+            // No /proc in this container: the two stats keep zero, which says "unknown".
+            Err(error) => tracing::debug!(%error, "cannot read /proc/self/status"),
+        }
+        self.registry.snapshot()
+    }
+
+    /// Asks the control loop for a graceful shutdown.
+    pub(crate) fn request_quit(&self) {
+        self.quit.notify_one();
+    }
+}
+
+/// A line such as `VmRSS:      1234 kB`.
+fn kib_field(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_fields_are_read_from_proc_status() {
+        let status = "Name:\tnuncio\nVmRSS:\t    5120 kB\nRssAnon:\t    1024 kB\n";
+        assert_eq!(kib_field(status, "VmRSS:"), Some(5120));
+        assert_eq!(kib_field(status, "RssAnon:"), Some(1024));
+        assert_eq!(kib_field(status, "VmSwap:"), None);
+        assert_eq!(kib_field("VmRSS:\n", "VmRSS:"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! The control loop: signals, admin, and the one callback to `server`.
+//!
+//! Invariant: signals are taken over in [`Control::new`], before a worker can start, so that no
+//! signal meets its default action while connections are open.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+
+use observe::{Registry, Shard};
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, watch};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::admin::{Admin, Limits, ServerInfo, View};
+use crate::signals::Signals;
+use crate::state::Handle;
+
+/// What the control loop needs.
+#[derive(Debug)]
+pub struct Options {
+    /// The bound admin listener; `None` if the configuration has no `admin`.
+    pub admin: Option<TcpListener>,
+    /// Bounds of the admin listener.
+    pub limits: Limits,
+    /// Where `/stats` reads.
+    pub registry: Registry,
+    /// Control's shard of `registry`, for the stats of the process and of the admin listener.
+    pub shard: Shard,
+    /// What `/server_info` shows.
+    pub info: ServerInfo,
+}
+
+/// How `server` is asked to shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Finish what is under way, within the grace period. Asked once.
+    Graceful,
+    /// Stop at once: a second signal came.
+    Now,
+}
+
+/// The control loop, not running yet.
+#[derive(Debug)]
+pub struct Control {
+    runtime: Runtime,
+    tasks: LocalSet,
+    signals: Signals,
+    admin: Option<Admin>,
+    /// Rung by `POST /quitquitquit`.
+    quit: Rc<Notify>,
+    handle: Handle,
+}
+
+impl Control {
+    /// Takes over the signals and the admin listener. Uptime counts from here.
+    ///
+    /// # Errors
+    /// When the kernel refuses the event loop or a signal handler.
+    pub fn new(options: Options) -> io::Result<Self> {
+        let Options {
+            admin,
+            limits,
+            registry,
+            shard,
+            info,
+        } = options;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let entered = runtime.enter();
+        let signals = Signals::install()?;
+        let handle = Handle::new();
+        let quit = Rc::new(Notify::new());
+        let view = View::new(registry, &shard, info, handle.clone(), Rc::clone(&quit));
+        let admin = admin
+            .map(|listener| Admin::new(listener, limits, view))
+            .transpose()?;
+        drop(entered);
+        Ok(Self {
+            runtime,
+            tasks: LocalSet::new(),
+            signals,
+            admin,
+            quit,
+            handle,
+        })
+    }
+
+    /// For `server` to set the state and to end the loop.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs on the calling thread until [`Handle::stop`]. `on_shutdown` is called on this thread
+    /// when a shutdown is asked for, by signal or by `POST /quitquitquit`; it must not block.
+    pub fn run(self, mut on_shutdown: impl FnMut(Shutdown)) {
+        let Self {
+            runtime,
+            tasks,
+            mut signals,
+            admin,
+            quit,
+            handle,
+        } = self;
+        tasks.block_on(&runtime, async {
+            let (closing, closed) = watch::channel(false);
+            let serving = spawn_local(async move {
+                if let Some(admin) = admin {
+                    admin.serve(closed).await;
+                }
+            });
+            let mut asked = false;
+            loop {
+                tokio::select! {
+                    () = handle.stopped() => break,
+                    signal = signals.next_shutdown() => {
+                        tracing::info!(signal, second = asked, "shutdown requested");
+                        on_shutdown(if asked { Shutdown::Now } else { Shutdown::Graceful });
+                        asked = true;
+                    }
+                    () = quit.notified() => {
+                        tracing::info!("shutdown requested by /quitquitquit");
+                        if !asked {
+                            on_shutdown(Shutdown::Graceful);
+                        }
+                        asked = true;
+                    }
+                }
+            }
+            closing.send_replace(true);
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the admin server failed");
+            }
+        });
+    }
+}
