@@ -1,0 +1,287 @@
+//! A running proxy: started from a configuration, asked through its admin page, looked at through
+//! `/proc`, ended by its handle.
+//!
+//! **Invariant:** a started process never outlives its `Proxy`; its standard error is shown when
+//! the test that owns it fails.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+use crate::environment::{Kind, Program};
+use crate::patience::{PATIENCE, wait_for};
+use crate::stats::Stats;
+
+/// A folder of its own for one process, removed with it.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("e2e-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file and answers where.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed stays in Cargo's own temporary folder; no test depends on it.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A process that ends with its handle, and shows its standard error when the test fails.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    scratch: Scratch,
+}
+
+impl Running {
+    /// Starts `program`; its output and the file with its admin address go to `scratch`.
+    pub(crate) fn spawn(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
+        let mut command = Command::new(&program.path);
+        command
+            .arg("--admin-address-path")
+            .arg(scratch.path(ADMIN_ADDRESS))
+            .args(arguments);
+        if program.kind == Kind::Envoy {
+            // Several Envoys on one machine need separate shared memory; at its default level
+            // Envoy lists all its extensions.
+            command.args(["--use-dynamic-base-id", "--log-level", "warn"]);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(scratch.path(STDOUT)).unwrap())
+            .stderr(File::create(scratch.path(STDERR)).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {}: {error}", program.path.display()));
+        Self { child, scratch }
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        wait_for("the process to end", || {
+            self.child
+                .try_wait()
+                .unwrap()
+                .ok_or_else(|| "it still runs".to_owned())
+        })
+    }
+
+    /// What it wrote to its standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.scratch.path(STDOUT)).unwrap()
+    }
+
+    /// What it wrote to its standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.scratch.path(STDERR)).unwrap()
+    }
+
+    /// The address of its admin server, once it wrote that down.
+    pub(crate) fn admin_address(&self) -> Result<SocketAddr, String> {
+        let text = fs::read_to_string(self.scratch.path(ADMIN_ADDRESS));
+        let text = text.map_err(|error| format!("no admin address: {error}"))?;
+        text.trim()
+            .parse()
+            .map_err(|_| format!("admin address '{text}'"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already, which is what they are for.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            eprintln!(
+                "standard error of process {}:\n{}",
+                self.child.id(),
+                self.stderr()
+            );
+        }
+    }
+}
+
+const ADMIN_ADDRESS: &str = "admin-address";
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
+
+/// A proxy that is ready.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    running: Running,
+    admin: SocketAddr,
+}
+
+impl Proxy {
+    /// Starts `program` and waits until its admin page says that it is ready.
+    pub(crate) fn start(program: &Program, configuration: &str, arguments: &[&str]) -> Self {
+        raise_descriptor_limit();
+        let scratch = Scratch::new();
+        let file = scratch.write("proxy.yaml", configuration);
+        let arguments = [&["-c", file.to_str().unwrap()], arguments].concat();
+        let mut running = Running::spawn(program, scratch, &arguments);
+        let admin = wait_for("the proxy to be ready", || {
+            if let Some(status) = running.child.try_wait().unwrap() {
+                panic!("{} ended at start with {status}", program.path.display());
+            }
+            let admin = running.admin_address()?;
+            match page(admin, "/ready") {
+                Ok((200, _)) => Ok(admin),
+                other => Err(format!("/ready at {admin}: {other:?}")),
+            }
+        });
+        Self { running, admin }
+    }
+
+    /// One admin page: status and body.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        page(self.admin, path).unwrap_or_else(|error| panic!("admin page {path}: {error}"))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (status, body) = self.page("/stats");
+        assert_eq!(status, 200, "/stats answered {status}: {body}");
+        Stats::parse(&body)
+    }
+
+    /// Waits until the stat `name` is `value`.
+    pub(crate) fn wait_for_stat(&self, name: &str, value: u64) {
+        wait_for(&format!("{name} to be {value}"), || {
+            match self.stats().value(name) {
+                Some(found) if found == value => Ok(()),
+                Some(found) => Err(format!("it is {found}")),
+                None => Err("there is no such stat".to_owned()),
+            }
+        });
+    }
+
+    /// Sends a signal to this process only.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.running.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        self.running.wait_for_exit()
+    }
+
+    /// Open descriptors of the process.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.running.child.id()))
+            .unwrap()
+            .count()
+    }
+
+    /// Resident memory now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory it ever had, in bytes.
+    pub(crate) fn resident_bytes_peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .unwrap();
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kilobytes * 1024
+    }
+}
+
+/// Asks an admin server for one page.
+fn page(admin: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let exchange = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = exchange().map_err(|error| error.to_string())?;
+    let answer = String::from_utf8(answer).map_err(|error| error.to_string())?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("the answer has no end of head")?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| format!("no status in '{head}'"))?;
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    let body = if chunked {
+        unchunk(body)?
+    } else {
+        body.to_owned()
+    };
+    Ok((status, body))
+}
+
+/// Joins the chunks of a body (RFC 9112 section 7.1); admin pages have no trailers.
+fn unchunk(mut rest: &str) -> Result<String, String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n").ok_or("a chunk without size")?;
+        let size = usize::from_str_radix(size, 16).map_err(|error| error.to_string())?;
+        if size == 0 {
+            return Ok(body);
+        }
+        body.push_str(after.get(..size).ok_or("a chunk cut short")?);
+        rest = after.get(size + 2..).ok_or("a chunk without end")?;
+    }
+}
+
+/// Lets this process, and the proxies it starts, open as many descriptors as the host allows.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    )
+    .unwrap();
+}
+
+/// Descriptors that this process may have open.
+pub(crate) fn descriptor_limit() -> u64 {
+    raise_descriptor_limit();
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
