@@ -136,3 +136,6 @@ impl Control {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

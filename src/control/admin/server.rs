@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use observe::names::{AdminHttpStat, AdminListenerStat};
+use observe::{GaugeGuard, Scope};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,7 +56,8 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a request head: Envoy's default of 60 KiB.
+/// Bytes of a request head: Envoy's default of 60 KiB. hyper stops reading at about this size,
+/// but takes a longer head that came in one read, so the exact check is ours.
 const REQUEST_HEAD_BYTES_MAX: usize = 60 * 1024;
 
 /// Header fields of a request: Envoy's default.
@@ -95,6 +97,8 @@ impl Admin {
         let closing_too = closing.clone();
         loop {
             tokio::select! {
+                // In this order: a connection that has ended makes room for the one to accept.
+                biased;
                 () = closed(&mut closing) => break,
                 Some(ended) = connections.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
@@ -102,7 +106,11 @@ impl Admin {
                         view.listener.inc(AdminListenerStat::DownstreamCxTotal);
                         if connections.len() < limits.connections_max {
                             let (view, closing) = (Rc::clone(&view), closing_too.clone());
-                            connections.spawn_local(connection(stream, limits, view, closing));
+                            let open = OpenConnection::new(&view);
+                            connections.spawn_local(async move {
+                                serve_connection(stream, limits, &view, closing).await;
+                                drop(open);
+                            });
                         } else {
                             view.listener.inc(AdminListenerStat::DownstreamCxOverflow);
                         }
@@ -137,15 +145,37 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn connection(
+/// Counts a connection as active, and as destroyed when dropped.
+struct OpenConnection {
+    listener: Scope<AdminListenerStat>,
+    _active: GaugeGuard<AdminListenerStat>,
+}
+
+impl OpenConnection {
+    fn new(view: &View) -> Self {
+        let listener = view.listener.clone();
+        let active = listener.guard(AdminListenerStat::DownstreamCxActive);
+        Self {
+            listener,
+            _active: active,
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.listener.inc(AdminListenerStat::DownstreamCxDestroy);
+    }
+}
+
+async fn serve_connection(
     stream: TcpStream,
     limits: Limits,
-    view: Rc<View>,
+    view: &View,
     mut closing: watch::Receiver<bool>,
 ) {
-    let _active = view.listener.guard(AdminListenerStat::DownstreamCxActive);
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&view, &request);
+        let response = respond(view, &request);
         async move { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
@@ -168,7 +198,6 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "admin connection ended");
     }
-    view.listener.inc(AdminListenerStat::DownstreamCxDestroy);
 }
 
 fn respond(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -193,10 +222,30 @@ fn refusal(request: &Request<Incoming>) -> Option<Page> {
     if request.version() != Version::HTTP_11 {
         return Some(Page::text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required"));
     }
+    if head_bytes(request) > REQUEST_HEAD_BYTES_MAX {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Some(Page::text(status, "Request Header Fields Too Large"));
+    }
+    // `GET ready` and CONNECT name a host where the path should be.
+    if request.uri().scheme().is_none() && request.uri().authority().is_some() {
+        return Some(Page::text(StatusCode::BAD_REQUEST, "Bad Request"));
+    }
     if !request.headers().contains_key(HOST) {
         return Some(Page::text(StatusCode::BAD_REQUEST, ""));
     }
     None
+}
+
+/// Names, values and target, as Envoy counts them: without separators and line ends.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    fields.fold(target, |bytes, (name, value)| {
+        bytes + name.as_str().len() + value.len()
+    })
 }
 
 fn answer(view: &View, request: &Request<Incoming>) -> Page {

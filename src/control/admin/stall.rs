@@ -85,12 +85,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for StallLimit<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.limited(cx, flushed)
+        // A TCP stream has nothing of its own to flush and is ready at once: that is no progress.
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.limited(cx, shut_down)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,68 @@
+//! Signals reach the callback. A test program of its own: a signal goes to the whole process, and
+//! would reach the control loops of every other test in it.
+
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use config::model::Node;
+use nuncio_control::{Control, Limits, Options, ServerInfo, Shutdown};
+use observe::{Registry, ShardIndex};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Sends `signal` to this process. Safe code has no `kill`, but every shell has.
+fn send(signal: &str) {
+    let command = format!("kill -{signal} {}", std::process::id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &command])
+            .status()
+            .expect("a shell")
+            .success()
+    );
+}
+
+#[test]
+fn first_signal_asks_gracefully_and_the_second_at_once() {
+    let (handles, handle) = channel();
+    let (asked, shutdowns) = channel();
+    let thread = std::thread::spawn(move || {
+        let registry = Registry::new(0);
+        let control = Control::new(Options {
+            admin: None,
+            limits: Limits::default(),
+            shard: registry.shard(ShardIndex::Control).unwrap(),
+            registry,
+            info: ServerInfo {
+                version: String::new(),
+                command_line_options: serde_json::Map::new(),
+                node: Node::default(),
+                concurrency: 0,
+            },
+        })
+        .unwrap();
+        handles.send(control.handle()).unwrap();
+        control.run(|shutdown| asked.send(shutdown).unwrap());
+    });
+    // The handle comes after the signals were taken over, so none meets its default action.
+    let handle = handle.recv_timeout(DEADLINE).unwrap();
+
+    // These two would end a process that does not know them.
+    send("HUP");
+    send("USR1");
+    send("TERM");
+    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Graceful));
+    send("INT");
+    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Now));
+    send("TERM");
+    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Now));
+
+    handle.stop();
+    thread.join().unwrap();
+    assert_eq!(
+        shutdowns.iter().count(),
+        0,
+        "SIGHUP and SIGUSR1 ask for nothing"
+    );
+}
