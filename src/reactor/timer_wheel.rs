@@ -108,7 +108,7 @@ struct Entry<T> {
 }
 
 impl<T> TimerWheel<T> {
-    /// An empty wheel at tick 0. It allocates with its first timers and keeps what it has allocated.
+    /// An empty wheel at tick 0. It allocates with its first timers and keeps what it has.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -167,9 +167,9 @@ impl<T> TimerWheel<T> {
 
     /// The tick up to which the reactor may sleep; `None` without timers.
     ///
-    /// It is the earliest deadline or a lower bound of it. A bound costs one wake-up in which timers
-    /// move down; a timer causes at most one such wake-up per level (four within a day), and it is
-    /// exact for deadlines in the current block of 64 ticks.
+    /// It is the earliest deadline or a lower bound of it. A bound costs one wake-up in which
+    /// timers move down; a timer causes at most one such wake-up per level (four within a day), and
+    /// the answer is exact for deadlines in the current block of 64 ticks.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
         if self.cascading > 0 {

@@ -1,7 +1,7 @@
 //! An eventfd: how another thread wakes a worker that sleeps in its ring.
 //!
-//! It is non-blocking. `IORING_OP_READ` on a non-blocking eventfd completes with `EAGAIN` instead of
-//! waiting, so a ring waits for it with a (multishot) poll and then calls [`EventFd::drain`].
+//! It is non-blocking, so that neither a signal nor a drain ever waits. A ring waits for it with a
+//! (multishot) poll, after which [`EventFd::drain`] makes it unreadable again.
 //!
 //! **Invariant:** the descriptor is an open eventfd from `new` until it is dropped.
 

@@ -307,7 +307,8 @@ proptest! {
                 }
                 Step::Cancel(index) => {
                     if let Some(&(key, entry)) = keys.get(index) {
-                        prop_assert_eq!(wheel.get_mut(key).copied(), model.waiting.get(&entry).copied());
+                        let waiting = model.waiting.get(&entry).copied();
+                        prop_assert_eq!(wheel.get_mut(key).copied(), waiting);
                         prop_assert_eq!(wheel.cancel(key), model.waiting.remove(&entry));
                     }
                 }
@@ -326,7 +327,7 @@ proptest! {
             let earliest = model.waiting.first_key_value().map(|(&(deadline, _), _)| deadline);
             prop_assert_eq!(wheel.next_expiry().is_some(), earliest.is_some());
             if let (Some(bound), Some(earliest)) = (wheel.next_expiry(), earliest) {
-                prop_assert!(bound <= earliest.max(now), "asleep until {}, due {}", bound, earliest);
+                prop_assert!(bound <= earliest.max(now), "sleeps to {}, due {}", bound, earliest);
             }
         }
         // The wheel ends empty, and by sleeping as the reactor sleeps.
