@@ -1,0 +1,195 @@
+//! Walks a mapped message and reports what Envoy's rules or Nuncio's table refuse.
+//!
+//! Two questions per field: does its value keep the rules (`rules`), and can Nuncio do what it asks
+//! (`support`)? Below a field that is refused or ignored only the first question is asked, since
+//! Envoy would refuse the file there too.
+
+use std::fmt::Write as _;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
+
+use crate::mapper::Incomplete;
+use crate::place::Places;
+use crate::problem::{ProblemKind, Problems};
+use crate::rules::Rules;
+use crate::schema;
+use crate::support::{self, Support};
+
+/// Reports everything in `message` that breaks a rule, is not supported, or is ignored.
+pub(crate) fn check(
+    message: &DynamicMessage,
+    places: &Places,
+    incomplete: &Incomplete,
+    problems: &mut Problems,
+) {
+    let mut walk = Walk {
+        rules: Rules::new(),
+        places,
+        incomplete,
+        problems,
+        path: String::new(),
+    };
+    walk.message(message, Ask::Both);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Rules and support.
+    Both,
+    /// Rules only: a field above is refused or ignored already.
+    Rules,
+}
+
+struct Walk<'a> {
+    rules: Rules,
+    places: &'a Places,
+    incomplete: &'a Incomplete,
+    problems: &'a mut Problems,
+    path: String,
+}
+
+impl Walk<'_> {
+    fn message(&mut self, message: &DynamicMessage, ask: Ask) {
+        let lost_a_field = self.incomplete.contains(&self.path);
+        for broken in self.rules.check(message) {
+            if broken.is_absence && lost_a_field {
+                continue;
+            }
+            let path = format!("{}{}", self.path, broken.path);
+            let path = path.trim_start_matches('.');
+            if !self.problems.is_reported(path) || broken.path.is_empty() {
+                let position = self.places.find(path).value;
+                let kind = ProblemKind::Invalid;
+                self.problems
+                    .push(kind, position, path, broken.reason, None);
+            }
+        }
+        for (field, value) in message.fields() {
+            let outer = self.path.len();
+            if outer > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(field.name());
+            let below = match ask {
+                Ask::Both => self.support(message, &field, value),
+                Ask::Rules => Ask::Rules,
+            };
+            self.value(value, below);
+            self.path.truncate(outer);
+        }
+    }
+
+    fn value(&mut self, value: &Value, ask: Ask) {
+        match value {
+            Value::Message(message) => self.nested(message, ask),
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.item(&format!("[{index}]"), item, ask);
+                }
+            }
+            Value::Map(pairs) => {
+                for (key, item) in pairs {
+                    if let Some(key) = key.as_str() {
+                        self.item(&format!("[\"{key}\"]"), item, ask);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn item(&mut self, step: &str, value: &Value, ask: Ask) {
+        if let Value::Message(message) = value {
+            let outer = self.path.len();
+            self.path.push_str(step);
+            self.nested(message, ask);
+            self.path.truncate(outer);
+        }
+    }
+
+    fn nested(&mut self, message: &DynamicMessage, ask: Ask) {
+        match message.descriptor().full_name() {
+            "google.protobuf.Any" => self.any(message, ask),
+            name if name.starts_with("google.protobuf.") => {}
+            _ => self.message(message, ask),
+        }
+    }
+
+    fn any(&mut self, any: &DynamicMessage, ask: Ask) {
+        let (type_url, bytes) = (any.get_field_by_number(1), any.get_field_by_number(2));
+        let Some(name) = type_url
+            .as_ref()
+            .and_then(|url| url.as_str())
+            .and_then(|url| url.rsplit_once('/'))
+            .map(|(_, name)| name)
+        else {
+            return;
+        };
+        let below = if ask == Ask::Both && !support::EXTENSIONS.contains(&name) {
+            let hint = format!("supported here: {}", support::EXTENSIONS.join(", "));
+            self.report(ProblemKind::NotSupportedYet, name.to_owned(), Some(hint));
+            Ask::Rules
+        } else {
+            ask
+        };
+        if let Some(descriptor) = schema::message(name)
+            && let Some(bytes) = bytes.as_ref().and_then(|bytes| bytes.as_bytes())
+            && let Ok(message) = DynamicMessage::decode(descriptor, bytes.clone())
+        {
+            self.nested(&message, below);
+        }
+    }
+
+    /// Reports what the table says of a field that is set; tells what to ask below it.
+    fn support(&mut self, message: &DynamicMessage, field: &FieldDescriptor, value: &Value) -> Ask {
+        let descriptor = message.descriptor();
+        match support::of(descriptor.full_name(), field.name()) {
+            Some(Support::Supported) => Ask::Both,
+            Some(Support::Only(values)) => {
+                let shown = show(value, &field.kind());
+                if values.contains(&shown.as_str()) {
+                    return Ask::Both;
+                }
+                let hint = format!("supported: {}", values.join(", "));
+                self.report(ProblemKind::NotSupportedYet, shown, Some(hint));
+                Ask::Rules
+            }
+            Some(Support::Ignored(reason)) => {
+                self.report(ProblemKind::Ignored, reason.to_owned(), None);
+                Ask::Rules
+            }
+            None => {
+                let text = format!("this field of {}", descriptor.full_name());
+                self.report(ProblemKind::NotSupportedYet, text, None);
+                Ask::Rules
+            }
+        }
+    }
+
+    fn report(&mut self, kind: ProblemKind, message: String, hint: Option<String>) {
+        let position = self.places.find(&self.path).key;
+        self.problems
+            .push(kind, position, &self.path, message, hint);
+    }
+}
+
+/// A value as the table writes it.
+fn show(value: &Value, kind: &Kind) -> String {
+    let mut text = String::new();
+    let wrapped = match value {
+        Value::Message(message) => message.get_field_by_number(1),
+        _ => None,
+    };
+    // Writing to a string cannot fail.
+    let _ = match (wrapped.as_deref().unwrap_or(value), kind) {
+        (Value::EnumNumber(number), Kind::Enum(descriptor)) => {
+            match descriptor.get_value(*number) {
+                Some(value) => write!(text, "{}", value.name()),
+                None => write!(text, "{number}"),
+            }
+        }
+        (Value::Bool(value), _) => write!(text, "{value}"),
+        (value, _) => write!(text, "{value:?}"),
+    };
+    text
+}

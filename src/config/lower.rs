@@ -1,0 +1,148 @@
+//! From Envoy's typed messages to [`crate::model`]: the only place that knows both.
+//!
+//! Judges what neither schema, rules nor support table can: addresses, names used twice, the shape of
+//! filter chains. What it reports as invalid the real Envoy refuses as well, in these words where that
+//! helps a search engine.
+//!
+//! **Invariant:** a model value is returned only if nothing fatal was reported for it.
+
+mod address;
+mod cluster;
+mod listener;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model;
+use crate::place::Places;
+use crate::problem::{ProblemKind, Problems};
+use crate::typed::envoy::config::bootstrap::v3 as pb;
+
+/// Lowers a whole bootstrap. Parts that cannot be lowered are left out and reported.
+pub(crate) fn bootstrap(
+    message: &pb::Bootstrap,
+    places: &Places,
+    problems: &mut Problems,
+) -> model::Bootstrap {
+    let mut lower = Lower { places, problems };
+    let node = message
+        .node
+        .as_ref()
+        .map_or_else(model::Node::default, |node| model::Node {
+            id: node.id.clone(),
+            cluster: node.cluster.clone(),
+        });
+    // Without an address Envoy opens no admin listener.
+    let admin_address = message
+        .admin
+        .as_ref()
+        .and_then(|admin| admin.address.as_ref());
+    let admin = admin_address
+        .and_then(|address| lower.address(address, "admin.address", address::Use::Bind))
+        .map(|address| model::Admin { address });
+    let (listeners, clusters) = match &message.static_resources {
+        Some(resources) => (
+            lower.listeners(&resources.listeners),
+            lower.clusters(&resources.clusters),
+        ),
+        None => (Vec::new(), Vec::new()),
+    };
+    model::Bootstrap {
+        node,
+        admin,
+        listeners,
+        clusters,
+    }
+}
+
+struct Lower<'a> {
+    places: &'a Places,
+    problems: &'a mut Problems,
+}
+
+impl Lower<'_> {
+    /// Reports unless the mapper or a rule has already said something about that field.
+    fn report(
+        &mut self,
+        kind: ProblemKind,
+        path: &str,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) {
+        if self.problems.is_reported(path) {
+            return;
+        }
+        let position = self.places.find(path).value;
+        self.problems
+            .push(kind, position, path, message, hint.map(str::to_owned));
+    }
+
+    fn invalid(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
+        self.report(ProblemKind::Invalid, path, message, hint);
+    }
+
+    fn not_yet(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
+        self.report(ProblemKind::NotSupportedYet, path, message, hint);
+    }
+
+    /// Envoy counts timeouts in whole milliseconds and drops the rest.
+    fn milliseconds(&mut self, duration: &prost_types::Duration, path: &str) -> Duration {
+        let (Ok(seconds), Ok(nanos)) = (
+            u64::try_from(duration.seconds),
+            u32::try_from(duration.nanos),
+        ) else {
+            self.invalid(path, "Expected positive duration", None);
+            return Duration::ZERO;
+        };
+        if seconds > DURATION_SECONDS_MAX {
+            let hint = format!("the most Envoy takes is {DURATION_SECONDS_MAX}s");
+            self.invalid(path, "Duration out-of-range", Some(&hint));
+            return Duration::ZERO;
+        }
+        Duration::new(seconds, nanos - nanos % 1_000_000)
+    }
+
+    fn listeners(
+        &mut self,
+        messages: &[crate::typed::envoy::config::listener::v3::Listener],
+    ) -> Vec<Arc<model::Listener>> {
+        let mut listeners: Vec<Arc<model::Listener>> = Vec::with_capacity(messages.len());
+        let mut by_address = HashMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            let path = format!("static_resources.listeners[{index}]");
+            let Some(listener) = self.listener(message, &path) else {
+                continue;
+            };
+            // The kernel gives each socket on port 0 a port of its own.
+            if listener.address.port() != 0
+                && let Some(first) = by_address.insert(listener.address, path.clone())
+            {
+                let text = format!("duplicate address {} as in {first}", listener.address);
+                self.invalid(&format!("{path}.address"), text, None);
+            }
+            listeners.push(Arc::new(listener));
+        }
+        listeners
+    }
+
+    fn clusters(
+        &mut self,
+        messages: &[crate::typed::envoy::config::cluster::v3::Cluster],
+    ) -> Vec<Arc<model::Cluster>> {
+        let mut clusters = Vec::with_capacity(messages.len());
+        let mut by_name = HashMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            let path = format!("static_resources.clusters[{index}]");
+            if let Some(first) = by_name.insert(message.name.as_str(), path.clone()) {
+                let text = format!("duplicate cluster '{}', as in {first}", message.name);
+                self.invalid(&format!("{path}.name"), text, None);
+            }
+            clusters.push(Arc::new(self.cluster(message, &path)));
+        }
+        clusters
+    }
+}
+
+/// Longest timeout Envoy takes, from the 64-bit nanoseconds of its clock.
+const DURATION_SECONDS_MAX: u64 = 9_223_372_036;

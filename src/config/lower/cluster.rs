@@ -1,0 +1,114 @@
+//! Clusters, their circuit breakers and endpoints.
+
+use std::time::Duration;
+
+use super::{Lower, address};
+use crate::model;
+use crate::problem::ProblemKind;
+use crate::typed::envoy::config::cluster::v3 as pb;
+use crate::typed::envoy::config::core::v3::RoutingPriority;
+use crate::typed::envoy::config::endpoint::v3 as endpoint;
+use endpoint::lb_endpoint::HostIdentifier;
+
+/// Envoy's default of `connect_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Envoy's default of `max_connections`.
+const MAX_CONNECTIONS: u32 = 1024;
+
+impl Lower<'_> {
+    pub(super) fn cluster(&mut self, message: &pb::Cluster, path: &str) -> model::Cluster {
+        let connect_timeout = match &message.connect_timeout {
+            None => CONNECT_TIMEOUT,
+            Some(duration) => self.milliseconds(duration, &format!("{path}.connect_timeout")),
+        };
+        let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
+        let stat_name = match message.alt_stat_name.as_str() {
+            "" => &message.name,
+            name => name,
+        };
+        model::Cluster {
+            name: message.name.clone(),
+            // Envoy's stat names keep ':' for itself.
+            stat_name: stat_name.replace(':', "_"),
+            connect_timeout,
+            per_connection_buffer_limit_bytes: limit,
+            max_connections: self.max_connections(message, &format!("{path}.circuit_breakers")),
+            endpoints: match &message.load_assignment {
+                Some(assignment) => self.endpoints(assignment, &format!("{path}.load_assignment")),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// The first thresholds of a priority count, as in Envoy.
+    fn max_connections(&mut self, message: &pb::Cluster, path: &str) -> u32 {
+        let Some(breakers) = &message.circuit_breakers else {
+            return MAX_CONNECTIONS;
+        };
+        let mut of_default = None;
+        for (index, thresholds) in breakers.thresholds.iter().enumerate() {
+            let path = format!("{path}.thresholds[{index}]");
+            match thresholds.priority() {
+                RoutingPriority::High => {
+                    let text =
+                        "thresholds of priority HIGH; only HTTP routes send at that priority";
+                    self.report(ProblemKind::Ignored, &path, text, None);
+                }
+                RoutingPriority::Default if of_default.is_some() => {
+                    let text = "thresholds after the first of their priority, as in Envoy";
+                    self.report(ProblemKind::Ignored, &path, text, None);
+                }
+                RoutingPriority::Default => of_default = Some(thresholds),
+            }
+        }
+        of_default
+            .and_then(|thresholds| thresholds.max_connections)
+            .unwrap_or(MAX_CONNECTIONS)
+    }
+
+    fn endpoints(
+        &mut self,
+        message: &endpoint::ClusterLoadAssignment,
+        path: &str,
+    ) -> Vec<model::Endpoint> {
+        let mut endpoints = Vec::new();
+        for (locality_index, locality) in message.endpoints.iter().enumerate() {
+            let path = format!("{path}.endpoints[{locality_index}]");
+            let mut weights = 0u64;
+            for (index, lb_endpoint) in locality.lb_endpoints.iter().enumerate() {
+                let path = format!("{path}.lb_endpoints[{index}]");
+                let weight = lb_endpoint.load_balancing_weight.unwrap_or(1);
+                weights = weights.saturating_add(u64::from(weight));
+                if let Some(address) = self.endpoint_address(lb_endpoint, &path) {
+                    endpoints.push(model::Endpoint { address, weight });
+                }
+            }
+            if weights > u64::from(u32::MAX) {
+                let text = format!(
+                    "The sum of weights of all endpoints in the same locality exceeds {}",
+                    u32::MAX
+                );
+                self.invalid(&path, text, None);
+            }
+        }
+        endpoints
+    }
+
+    fn endpoint_address(
+        &mut self,
+        message: &endpoint::LbEndpoint,
+        path: &str,
+    ) -> Option<std::net::SocketAddr> {
+        let Some(HostIdentifier::Endpoint(host)) = &message.host_identifier else {
+            self.invalid(&format!("{path}.endpoint"), "Address must be set", None);
+            return None;
+        };
+        let path = format!("{path}.endpoint.address");
+        let Some(address) = &host.address else {
+            self.invalid(&path, "Address must be set", None);
+            return None;
+        };
+        self.address(address, &path, address::Use::StaticEndpoint)
+    }
+}

@@ -1,0 +1,179 @@
+//! Listeners, their filter chain, and network filters.
+
+use std::time::Duration;
+
+use prost::Message as _;
+
+use super::{Lower, address};
+use crate::model;
+use crate::typed::envoy::config::listener::v3 as pb;
+use crate::typed::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
+use pb::filter::ConfigType;
+
+/// Envoy's default of `per_connection_buffer_limit_bytes`, listeners and clusters alike.
+pub(super) const BUFFER_LIMIT_BYTES: u32 = 1 << 20;
+
+/// Envoy's default of tcp_proxy's `idle_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+impl Lower<'_> {
+    pub(super) fn listener(
+        &mut self,
+        message: &pb::Listener,
+        path: &str,
+    ) -> Option<model::Listener> {
+        let address = match &message.address {
+            Some(address) => self.address(address, &format!("{path}.address"), address::Use::Bind),
+            None => {
+                self.invalid(
+                    &format!("{path}.address"),
+                    "a listener needs an address",
+                    None,
+                );
+                None
+            }
+        };
+        let filter_chain = self.only_filter_chain(message, path);
+        let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
+        Some(model::Listener {
+            name: message.name.clone(),
+            stat_prefix: Some(message.stat_prefix.clone()).filter(|prefix| !prefix.is_empty()),
+            address: address?,
+            per_connection_buffer_limit_bytes: limit,
+            tcp_backlog_size: message.tcp_backlog_size,
+            filter_chain: filter_chain?,
+        })
+    }
+
+    /// `per_connection_buffer_limit_bytes` of a listener or cluster.
+    pub(super) fn buffer_limit(&mut self, limit: Option<u32>, path: &str) -> u32 {
+        if limit == Some(0) {
+            let path = format!("{path}.per_connection_buffer_limit_bytes");
+            let hint = "Envoy reads 0 as no limit; name the bytes one connection may hold";
+            self.not_yet(&path, "buffers without a limit", Some(hint));
+        }
+        limit.unwrap_or(BUFFER_LIMIT_BYTES)
+    }
+
+    fn only_filter_chain(
+        &mut self,
+        message: &pb::Listener,
+        path: &str,
+    ) -> Option<model::FilterChain> {
+        match (
+            message.filter_chains.as_slice(),
+            &message.default_filter_chain,
+        ) {
+            ([], None) => {
+                self.invalid(
+                    &format!("{path}.filter_chains"),
+                    "no filter chains specified",
+                    None,
+                );
+                None
+            }
+            ([chain], None) => self.filter_chain(chain, &format!("{path}.filter_chains[0]")),
+            ([], Some(chain)) => self.filter_chain(chain, &format!("{path}.default_filter_chain")),
+            ([_], Some(_)) => {
+                let path = format!("{path}.default_filter_chain");
+                self.not_yet(&path, "a default filter chain beside another one", None);
+                None
+            }
+            ([_, _, ..], _) => {
+                let path = format!("{path}.filter_chains[1]");
+                self.not_yet(&path, "a listener with several filter chains", None);
+                None
+            }
+        }
+    }
+
+    fn filter_chain(
+        &mut self,
+        message: &pb::FilterChain,
+        path: &str,
+    ) -> Option<model::FilterChain> {
+        let mut filters = Vec::with_capacity(message.filters.len());
+        for (index, filter) in message.filters.iter().enumerate() {
+            filters.push(self.filter(filter, &format!("{path}.filters[{index}]")));
+        }
+        if filters.is_empty() {
+            let hint = "Envoy accepts such a chain and closes every connection";
+            self.not_yet(
+                &format!("{path}.filters"),
+                "a filter chain without filters",
+                Some(hint),
+            );
+        }
+        // Both filters known so far are terminal.
+        let last = filters.pop()??;
+        for (index, filter) in filters
+            .iter()
+            .enumerate()
+            .filter(|(_, filter)| filter.is_some())
+        {
+            let text = format!(
+                "terminal filter named {} of type {} must be the last filter in a network filter chain",
+                message.filters[index].name,
+                filter.as_ref().map_or("", model_filter_type),
+            );
+            self.invalid(&format!("{path}.filters[{index}]"), text, None);
+        }
+        filters.is_empty().then_some(model::FilterChain {
+            name: message.name.clone(),
+            filter: last,
+        })
+    }
+
+    /// A network filter; None when it was reported, here or by the support table.
+    fn filter(&mut self, message: &pb::Filter, path: &str) -> Option<model::NetworkFilter> {
+        let path = format!("{path}.typed_config");
+        let Some(ConfigType::TypedConfig(any)) = &message.config_type else {
+            let text = format!("filter '{}' has no typed_config", message.name);
+            let hint = "Envoy finds a filter by the '@type' of its typed_config, not by its name";
+            self.invalid(&path, text, Some(hint));
+            return None;
+        };
+        match any.type_url.rsplit_once('/').map(|(_, name)| name) {
+            Some("envoy.extensions.filters.network.echo.v3.Echo") => {
+                Some(model::NetworkFilter::Echo)
+            }
+            Some("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") => {
+                let message = tcp_proxy::TcpProxy::decode(any.value.as_slice()).ok()?;
+                let filter = self.tcp_proxy(&message, &path);
+                Some(model::NetworkFilter::TcpProxy(filter))
+            }
+            None => {
+                let text = format!("filter '{}' has an empty typed_config", message.name);
+                self.invalid(&path, text, Some("add its '@type'"));
+                None
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn tcp_proxy(&mut self, message: &tcp_proxy::TcpProxy, path: &str) -> model::TcpProxy {
+        let idle_timeout = match &message.idle_timeout {
+            None => IDLE_TIMEOUT,
+            Some(duration) => self.milliseconds(duration, &format!("{path}.idle_timeout")),
+        };
+        let cluster = match &message.cluster_specifier {
+            Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(name)) => name.clone(),
+            // Reported before: by the rules when absent, by the support table when weighted.
+            None => String::new(),
+        };
+        model::TcpProxy {
+            stat_prefix: message.stat_prefix.clone(),
+            cluster,
+            idle_timeout: Some(idle_timeout).filter(|timeout| !timeout.is_zero()),
+            max_connect_attempts: message.max_connect_attempts.unwrap_or(1),
+        }
+    }
+}
+
+/// Envoy's name of the filter's factory.
+fn model_filter_type(filter: &model::NetworkFilter) -> &'static str {
+    match filter {
+        model::NetworkFilter::Echo => "envoy.filters.network.echo",
+        model::NetworkFilter::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+    }
+}
