@@ -1,2 +1,10 @@
 //! Floor 0: the words every floor shares.
+//!
+//! **Invariant:** base imports nothing of ours, does no I/O, reads no clock and draws no randomness.
 #![forbid(unsafe_code)]
+
+mod ids;
+mod slab;
+
+pub use ids::WorkerId;
+pub use slab::{Key, Slab};

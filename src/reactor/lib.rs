@@ -1,1 +1,53 @@
 //! Floor 1: the per-core io_uring engine.
+//!
+//! One [`Reactor`] per worker thread: a ring with provided receive buffers, an executor for local
+//! tasks, timers, and the sockets. It needs Linux 6.1 (`IORING_SETUP_DEFER_TASKRUN`); newer features
+//! are found by [`probe`] and used where they are.
+//!
+//! One turn of the loop: run ready tasks within a budget, submit what they queued, wait for the
+//! kernel, copy out what still lies in ring memory, hand out completions, fire timers.
+//!
+//! **Invariant:** no completion runs user code: it marks tasks ready.
+//! **Invariant:** what the kernel may still read or write belongs to the op table until its last
+//! completion, whatever happens to the future that asked for it.
+//! **Invariant:** a lease on ring memory lasts at most until the next reap.
+//! **Invariant:** the reactor knows no protocol, no configuration and no statistics; it keeps plain
+//! numbers ([`LoopStats`]) that the floors above publish.
+
+mod acceptor;
+mod buf;
+mod core;
+mod driver;
+mod error;
+#[cfg(any(test, feature = "simulation"))]
+mod fault;
+mod fd;
+mod features;
+mod inbox;
+mod mailbox;
+mod outbox;
+mod receiver;
+mod single;
+mod sleep;
+mod stats;
+mod sys;
+mod task;
+#[cfg(test)]
+mod tests;
+mod timer_wheel;
+mod turn;
+
+pub use acceptor::Acceptor;
+pub use buf::{Lease, Span};
+pub use driver::probe;
+pub use error::RingError;
+pub use fd::Socket;
+pub use features::Features;
+pub use inbox::{Inbox, InboxParts, channel};
+pub use mailbox::{SendError, Sender};
+pub use outbox::{CONGESTED_BYTES_MAX, Outbox};
+pub use receiver::{RECV_CREDIT_MAX, Received, Receiver};
+pub use sleep::Sleep;
+pub use stats::LoopStats;
+pub use task::TaskSet;
+pub use turn::{Reactor, Settings};

@@ -42,7 +42,7 @@ use crate::sys::eventfd::EventFd;
 use queue::{PushError, Queue};
 
 /// Wakes a receiver that waits for it; in use an [`EventFd`] that the worker's ring polls.
-pub trait Notify: Send + Sync {
+pub(crate) trait Notify: Send + Sync {
     /// Makes the receiver wake up, or keeps it from falling asleep. Must not block.
     fn signal(&self);
 
@@ -74,7 +74,7 @@ impl<N: Notify + ?Sized> Notify for Arc<N> {
 ///
 /// `notify` is the receiver's notification; a worker keeps the other half of its `Arc<EventFd>` to
 /// poll it.
-pub fn channel<T: Send>(
+pub(crate) fn channel<T: Send>(
     messages_max: usize,
     notify: impl Notify + 'static,
 ) -> (Sender<T>, Receiver<T>) {
@@ -112,7 +112,7 @@ pub struct Sender<T> {
 
 /// The receiving half, owned by one worker. Dropping it drops what is queued; a message that is
 /// sent in that very moment is dropped with the last sender.
-pub struct Receiver<T> {
+pub(crate) struct Receiver<T> {
     queue: queue::Pop<T>,
     wake_up: Arc<WakeUp>,
 }
@@ -150,7 +150,7 @@ impl<T> Receiver<T> {
     /// again, so that a fast sender cannot keep the worker here: it handles at most the number of
     /// messages that were queued when it began, which is at most the limit of the mailbox. Returns
     /// that number.
-    pub fn receive(&mut self, mut handle: impl FnMut(T)) -> usize {
+    pub(crate) fn receive(&mut self, mut handle: impl FnMut(T)) -> usize {
         self.wake_up.notify.drain();
         // Acquire pairs with the release of the senders whose signal is saved by this clear.
         self.wake_up.notified.swap(false, Ordering::AcqRel);

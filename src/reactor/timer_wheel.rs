@@ -21,26 +21,26 @@ use std::fmt;
 use std::time::Duration;
 
 /// How long one tick is. Deadlines are rounded up to a tick, the present is rounded down.
-pub const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// How many timers one [`TimerWheel::advance`] fires or moves to a lower level at most.
 ///
 /// A fired timer costs a task wake-up, some tens of nanoseconds, so that 100,000 timers with one
 /// deadline hold up a turn of the reactor by well under a millisecond at a time.
-pub const STEPS_PER_ADVANCE_MAX: usize = 4_096;
+pub(crate) const STEPS_PER_ADVANCE_MAX: usize = 4_096;
 
 /// The tick at which a deadline may fire: the first tick that is not before it.
 ///
 /// `since_start` is the deadline as time since the start of the reactor. A deadline of more than
 /// 500 million years is the last tick there is.
 #[must_use]
-pub fn deadline_tick(since_start: Duration) -> u64 {
+pub(crate) fn deadline_tick(since_start: Duration) -> u64 {
     u64::try_from(since_start.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
 /// The tick that has been reached when `since_start` has passed since the start of the reactor.
 #[must_use]
-pub fn now_tick(since_start: Duration) -> u64 {
+pub(crate) fn now_tick(since_start: Duration) -> u64 {
     u64::try_from(since_start.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -49,7 +49,7 @@ pub fn now_tick(since_start: Duration) -> u64 {
 /// The generation makes a stale key harmless: the entry it names may have a new tenant by then. (A
 /// key that is kept while its entry is reused 4 billion times would be mistaken.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TimerKey {
+pub(crate) struct TimerKey {
     index: u32,
     generation: u32,
 }
@@ -57,7 +57,7 @@ pub struct TimerKey {
 /// What an [`TimerWheel::advance`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct Advanced {
+pub(crate) struct Advanced {
     /// How many timers fired.
     pub fired: usize,
     /// The budget was spent first: call again in the next turn, without sleeping in between.
@@ -65,7 +65,7 @@ pub struct Advanced {
 }
 
 /// Timers with a payload each, in use a [`std::task::Waker`].
-pub struct TimerWheel<T> {
+pub(crate) struct TimerWheel<T> {
     /// The tick up to which everything has fired, or is firing: a deadline before it is overdue.
     elapsed: u64,
     /// The level whose slot of `elapsed` is being moved down; its timers may be due before all
@@ -110,7 +110,7 @@ struct Entry<T> {
 impl<T> TimerWheel<T> {
     /// An empty wheel at tick 0. It allocates with its first timers and keeps what it has.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             elapsed: 0,
             cascading: 0,
@@ -126,13 +126,13 @@ impl<T> TimerWheel<T> {
 
     /// How many timers are waiting.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no timer is waiting.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
@@ -143,7 +143,7 @@ impl<T> TimerWheel<T> {
     /// # Panics
     ///
     /// With 2^32 - 1 timers waiting: the memory of a machine ends far below that.
-    pub fn insert(&mut self, deadline: u64, payload: T) -> TimerKey {
+    pub(crate) fn insert(&mut self, deadline: u64, payload: T) -> TimerKey {
         let index = self.occupy(deadline.max(self.elapsed), payload);
         self.link(index);
         self.len += 1;
@@ -154,14 +154,14 @@ impl<T> TimerWheel<T> {
     }
 
     /// Takes a timer out and gives its payload back; `None` if it has fired or was cancelled.
-    pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<T> {
         self.find(key)?;
         self.unlink(key.index);
         self.vacate(key.index)
     }
 
     /// The payload of a timer that is still waiting, to replace a waker without a new timer.
-    pub fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
         self.find(key)?.payload.as_mut()
     }
 
@@ -171,7 +171,7 @@ impl<T> TimerWheel<T> {
     /// timers move down; a timer causes at most one such wake-up per level (four within a day), and
     /// the answer is exact for deadlines in the current block of 64 ticks.
     #[must_use]
-    pub fn next_expiry(&self) -> Option<u64> {
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
         if self.cascading > 0 {
             return Some(self.elapsed);
         }
@@ -184,7 +184,7 @@ impl<T> TimerWheel<T> {
     /// At most [`STEPS_PER_ADVANCE_MAX`] timers are fired or moved; then the rest stays due, and
     /// the wheel's time stands still until a later call has fired it. A `now` before that of an
     /// earlier call counts as that earlier one.
-    pub fn advance(&mut self, now: u64, fire: &mut impl FnMut(T)) -> Advanced {
+    pub(crate) fn advance(&mut self, now: u64, fire: &mut impl FnMut(T)) -> Advanced {
         self.advance_within(now, STEPS_PER_ADVANCE_MAX, fire)
     }
 

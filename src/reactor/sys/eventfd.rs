@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A counter in the kernel that is readable while it is not zero.
 #[derive(Debug)]
-pub struct EventFd {
+pub(crate) struct EventFd {
     /// As a file, for it lets `read(2)` and `write(2)` be called without unsafe code.
     file: File,
 }
@@ -22,7 +22,7 @@ impl EventFd {
     /// # Errors
     ///
     /// `EMFILE` or `ENFILE` when no descriptor is left, `ENOMEM` without kernel memory.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: eventfd(2) takes two integers and touches no memory of this process.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if fd < 0 {
@@ -41,7 +41,7 @@ impl EventFd {
     ///
     /// If the kernel refuses to write to an eventfd, which only a sandbox could make it do: the
     /// wake-up would be lost and the worker would sleep for good.
-    pub fn signal(&self) {
+    pub(crate) fn signal(&self) {
         loop {
             match (&self.file).write(&1_u64.to_ne_bytes()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -60,7 +60,7 @@ impl EventFd {
     /// # Panics
     ///
     /// If the kernel refuses to read an eventfd, as for [`EventFd::signal`].
-    pub fn drain(&self) -> bool {
+    pub(crate) fn drain(&self) -> bool {
         let mut count = [0; size_of::<u64>()];
         loop {
             match (&self.file).read(&mut count) {

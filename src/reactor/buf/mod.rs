@@ -1,0 +1,9 @@
+//! Receive memory: the pool of provided buffers, and the counted leases on what landed there.
+
+mod lease;
+mod pool;
+mod span;
+
+pub use lease::Lease;
+pub(crate) use pool::BufferPool;
+pub use span::Span;

@@ -1,0 +1,125 @@
+//! Bytes on their way through a worker: where they landed, or in memory of their connection.
+#![forbid(unsafe_code)]
+
+use std::ops::Deref;
+
+use super::lease::Lease;
+
+/// A run of bytes, either still leased from the ring or owned.
+#[derive(Debug)]
+pub struct Span {
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Leased(Lease),
+    Owned { bytes: Vec<u8>, start: usize },
+}
+
+impl Span {
+    /// Whether the bytes lie in ring memory.
+    pub fn is_leased(&self) -> bool {
+        matches!(self.place, Place::Leased(_))
+    }
+
+    /// Moves the bytes out of ring memory, if they are there. Returns how many were copied.
+    pub(crate) fn copy_out(&mut self) -> usize {
+        if let Place::Leased(lease) = &self.place {
+            let bytes = lease.to_vec();
+            let copied = bytes.len();
+            self.place = Place::Owned { bytes, start: 0 };
+            return copied;
+        }
+        0
+    }
+
+    /// Appends a copy of `more` if the span is owned and stays within `len_max` bytes. Returns
+    /// whether it did.
+    pub(crate) fn extend_owned(&mut self, more: &[u8], len_max: usize) -> bool {
+        match &mut self.place {
+            Place::Owned { bytes, start } if bytes.len() - *start + more.len() <= len_max => {
+                bytes.extend_from_slice(more);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives up the first `count` bytes.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn advance(&mut self, count: usize) {
+        match &mut self.place {
+            Place::Leased(lease) => lease.advance(count),
+            Place::Owned { bytes, start } => {
+                assert!(
+                    count <= bytes.len() - *start,
+                    "advance by {count} past the end"
+                );
+                *start += count;
+            }
+        }
+    }
+}
+
+impl Deref for Span {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.place {
+            Place::Leased(lease) => lease,
+            Place::Owned { bytes, start } => &bytes[*start..],
+        }
+    }
+}
+
+impl From<Lease> for Span {
+    fn from(lease: Lease) -> Self {
+        Self {
+            place: Place::Leased(lease),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Span {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            place: Place::Owned { bytes, start: 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::buf::BufferPool;
+    use crate::driver::FilledBuffer;
+
+    #[test]
+    fn copying_out_keeps_the_bytes_that_are_left_and_ends_the_lease() {
+        let pool = BufferPool::new(1, 4096).unwrap();
+        let lease = pool.lease(FilledBuffer { id: 0, more: false }, 8).unwrap();
+        let mut span = Span::from(lease);
+        span.advance(5);
+        assert_eq!(
+            (span.copy_out(), pool.leases(), span.is_leased()),
+            (3, 0, false)
+        );
+        assert_eq!(&*span, &[0; 3]);
+        assert_eq!(span.copy_out(), 0);
+        drop(Rc::clone(&pool));
+    }
+
+    #[test]
+    fn only_an_owned_span_grows_and_only_to_its_bound() {
+        let mut span = Span::from(b"abc".to_vec());
+        span.advance(2);
+        assert!(span.extend_owned(b"de", 3));
+        assert!(!span.extend_owned(b"f", 3));
+        assert_eq!(&*span, b"cde");
+    }
+}

@@ -1,0 +1,425 @@
+//! What every part of a reactor shares: the driver, the op table, the pool, the clock, the tasks.
+//!
+//! Sources (a socket's receiver and outbox, an acceptor, a single operation) hold the core and
+//! submit through it; the core knows them only as [`Source`]. The loop that drives it all is in
+//! [`crate::Reactor`].
+//!
+//! ```text
+//! operation:  submitted --completion with more--> submitted
+//!                 |    --last completion--------> gone (its source is let go)
+//!                 +----handle dropped-----------> orphaned: the source stays in the table until the
+//!                                                 last completion, which it disposes of by kind
+//! ```
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use base::Slab;
+
+use crate::buf::BufferPool;
+use crate::driver::{AnyDriver, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
+use crate::task::Executor;
+use crate::timer_wheel::{TICK, TimerKey, TimerWheel, deadline_tick, now_tick};
+
+/// Who an operation belongs to. The op table holds the source until the last completion, so what
+/// the operation points to must live in it.
+pub(crate) trait Source: fmt::Debug {
+    /// One of the source's operations, or one shot of it, completed. Marks tasks ready at most;
+    /// never runs them.
+    fn complete(self: Rc<Self>, completion: Completion);
+
+    /// A silent send of the source moved every byte.
+    fn complete_silently(self: Rc<Self>) {}
+
+    /// The source asked for this with [`Core::flush_later`]: everything a turn has queued may be
+    /// submitted now.
+    fn flush(self: Rc<Self>) {}
+
+    /// The source asked for this with [`Core::copy_out_later`]: ring memory it still holds must be
+    /// copied out. Returns the bytes copied.
+    fn copy_out(&self) -> usize {
+        0
+    }
+
+    /// The source asked for this with [`Core::wait_for_buffer`]: a buffer came free.
+    fn buffer_available(self: Rc<Self>) {}
+}
+
+/// One operation in flight.
+#[derive(Debug)]
+struct InFlight {
+    source: Rc<dyn Source>,
+    name: &'static str,
+}
+
+/// Plain numbers of the loop; the floors above publish them.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: Cell<u64>,
+    pub(crate) completions: Cell<u64>,
+    pub(crate) late_completions: Cell<u64>,
+    pub(crate) bad_completions: Cell<u64>,
+    pub(crate) enobufs: Cell<u64>,
+    pub(crate) copied_out_bytes: Cell<u64>,
+    pub(crate) lost_bytes: Cell<u64>,
+    pub(crate) budget_spent: Cell<u64>,
+    pub(crate) open_descriptors: Cell<usize>,
+}
+
+/// Adds to a plain number.
+pub(crate) fn count(cell: &Cell<u64>, by: u64) {
+    cell.set(cell.get().wrapping_add(by));
+}
+
+/// The shared part of a reactor.
+#[derive(Debug)]
+pub(crate) struct Core {
+    driver: RefCell<AnyDriver>,
+    ops: RefCell<Slab<InFlight>>,
+    pool: Rc<BufferPool>,
+    silent_sends: bool,
+    executor: Rc<Executor>,
+    timers: RefCell<TimerWheel<Waker>>,
+    origin: Instant,
+    now: Cell<Instant>,
+    to_flush: RefCell<Vec<Rc<dyn Source>>>,
+    to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
+    starved: RefCell<VecDeque<Rc<dyn Source>>>,
+    silent: RefCell<Vec<OpKey>>,
+    reaped: RefCell<Vec<Completion>>,
+    closed: Cell<bool>,
+    pub(crate) counters: Counters,
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) faults: crate::fault::Faults,
+}
+
+impl Core {
+    pub(crate) fn new(
+        driver: AnyDriver,
+        pool: Rc<BufferPool>,
+        silent_sends: bool,
+        executor: Executor,
+        now: Instant,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            driver: RefCell::new(driver),
+            ops: RefCell::default(),
+            pool,
+            silent_sends,
+            executor: Rc::new(executor),
+            timers: RefCell::new(TimerWheel::new()),
+            origin: now,
+            now: Cell::new(now),
+            to_flush: RefCell::default(),
+            to_copy_out: RefCell::default(),
+            starved: RefCell::default(),
+            silent: RefCell::default(),
+            reaped: RefCell::default(),
+            closed: Cell::new(false),
+            counters: Counters::default(),
+            #[cfg(any(test, feature = "simulation"))]
+            faults: crate::fault::Faults::default(),
+        })
+    }
+
+    pub(crate) fn executor(&self) -> &Rc<Executor> {
+        &self.executor
+    }
+
+    pub(crate) fn pool(&self) -> &Rc<BufferPool> {
+        &self.pool
+    }
+
+    /// The time of this turn.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Every leaf future passes here when polled; a simulation may let it panic.
+    #[inline]
+    pub(crate) fn await_point(&self) {
+        #[cfg(any(test, feature = "simulation"))]
+        self.faults.await_point();
+    }
+
+    // Operations.
+
+    /// Submits an operation of `source`, which the table holds until the last completion.
+    pub(crate) fn submit(&self, source: Rc<dyn Source>, op: &Op) -> OpKey {
+        let key = self.ops.borrow_mut().insert(InFlight {
+            source,
+            name: op.name(),
+        });
+        self.driver.borrow_mut().submit(key, op);
+        if let Op::Send {
+            mode: SendMode::Silent,
+            ..
+        }
+        | Op::SendVectored {
+            mode: SendMode::Silent,
+            ..
+        } = op
+        {
+            self.silent.borrow_mut().push(key);
+        }
+        key
+    }
+
+    /// Asks for an operation to end early. Its own completion tells which came first.
+    pub(crate) fn cancel(&self, target: OpKey) {
+        self.submit(Rc::new(Forgotten), &Op::Cancel { target });
+    }
+
+    /// How a send that nobody waits for is to be submitted.
+    pub(crate) fn unwatched_send(&self) -> SendMode {
+        if self.silent_sends {
+            SendMode::Silent
+        } else {
+            SendMode::Immediate
+        }
+    }
+
+    /// Closes a descriptor with which no operation is in flight.
+    pub(crate) fn close(&self, fd: std::os::fd::RawFd) {
+        self.submit(Rc::new(Forgotten), &Op::Close { fd });
+    }
+
+    /// Operations in flight.
+    pub(crate) fn ops_in_flight(&self) -> usize {
+        self.ops.borrow().len()
+    }
+
+    /// Keys of the operations in flight.
+    pub(crate) fn op_keys(&self) -> Vec<OpKey> {
+        self.ops.borrow().iter().map(|(key, _)| key).collect()
+    }
+
+    /// Names of the operations in flight, for a report of what is stuck.
+    pub(crate) fn op_names(&self) -> Vec<&'static str> {
+        self.ops.borrow().iter().map(|(_, op)| op.name).collect()
+    }
+
+    // Work that waits for a point of the turn.
+
+    /// Calls the source's `flush` at the end of this turn.
+    pub(crate) fn flush_later(&self, source: Rc<dyn Source>) {
+        self.to_flush.borrow_mut().push(source);
+    }
+
+    /// Calls the source's `copy_out` before the next reap.
+    pub(crate) fn copy_out_later(&self, source: Rc<dyn Source>) {
+        self.to_copy_out.borrow_mut().push(source);
+    }
+
+    /// Calls the source's `buffer_available` once a buffer is free and all earlier waiters had
+    /// theirs.
+    pub(crate) fn wait_for_buffer(&self, source: Rc<dyn Source>) {
+        count(&self.counters.enobufs, 1);
+        self.starved.borrow_mut().push_back(source);
+    }
+
+    /// Whether a receive would have to queue for a buffer.
+    pub(crate) fn is_starving(&self) -> bool {
+        !self.starved.borrow().is_empty()
+    }
+
+    // Timers.
+
+    /// Wakes `waker` at `deadline`, or within a millisecond after it.
+    pub(crate) fn set_timer(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let tick = deadline_tick(deadline.saturating_duration_since(self.origin));
+        self.timers.borrow_mut().insert(tick, waker)
+    }
+
+    /// Takes a timer back. `false` if it has fired.
+    pub(crate) fn cancel_timer(&self, key: TimerKey) -> bool {
+        self.timers.borrow_mut().cancel(key).is_some()
+    }
+
+    /// Changes whom a timer wakes. `false` if it has fired.
+    pub(crate) fn rewake_timer(&self, key: TimerKey, waker: &Waker) -> bool {
+        match self.timers.borrow_mut().get_mut(key) {
+            Some(stored) => {
+                stored.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Timers set.
+    pub(crate) fn timers_set(&self) -> usize {
+        self.timers.borrow().len()
+    }
+
+    // The parts of a turn, in order.
+
+    /// Submits what the turn queued.
+    pub(crate) fn flush(&self) {
+        loop {
+            let Some(source) = self.to_flush.borrow_mut().pop() else {
+                return;
+            };
+            source.flush();
+        }
+    }
+
+    /// Starts everything, and waits if nothing is ready.
+    pub(crate) fn enter(&self, may_wait: bool) {
+        let wait = if !may_wait || self.executor.has_ready() {
+            Wait::No
+        } else {
+            match self.timers.borrow().next_expiry() {
+                None => Wait::Forever,
+                Some(tick) => {
+                    let due = self
+                        .origin
+                        .checked_add(TICK * u32::try_from(tick).unwrap_or(u32::MAX));
+                    let left = due.map_or(WAIT_MAX, |due| {
+                        due.saturating_duration_since(self.now.get())
+                    });
+                    if left.is_zero() {
+                        Wait::No
+                    } else {
+                        Wait::AtMost(left.min(WAIT_MAX))
+                    }
+                }
+            }
+        };
+        self.driver.borrow_mut().enter(wait, &self.pool);
+    }
+
+    /// Copies out of ring memory what its holders neither sent nor consumed in their turn.
+    pub(crate) fn copy_out(&self) {
+        loop {
+            let Some(source) = self.to_copy_out.borrow_mut().pop() else {
+                return;
+            };
+            let copied = source.copy_out();
+            count(&self.counters.copied_out_bytes, copied as u64);
+        }
+    }
+
+    /// Hands every completion that is there to its source.
+    pub(crate) fn reap(&self) {
+        let mut reaped = self.reaped.take();
+        loop {
+            self.driver.borrow_mut().reap(&mut reaped, REAP_MAX);
+            let full = reaped.len() == REAP_MAX;
+            count(&self.counters.completions, reaped.len() as u64);
+            for completion in reaped.drain(..) {
+                self.dispatch(completion);
+            }
+            if !full {
+                break;
+            }
+        }
+        self.reaped.replace(reaped);
+        self.settle_silent();
+    }
+
+    fn dispatch(&self, completion: Completion) {
+        let source = {
+            let mut ops = self.ops.borrow_mut();
+            if completion.more {
+                ops.get(completion.key).map(|op| Rc::clone(&op.source))
+            } else {
+                ops.remove(completion.key).map(|op| op.source)
+            }
+        };
+        match source {
+            Some(source) => source.complete(completion),
+            None => {
+                count(&self.counters.late_completions, 1);
+                if let Some(buffer) = completion.buffer {
+                    // The buffer has to come back even if nobody wants the bytes.
+                    let len = u32::try_from(completion.result).unwrap_or(0);
+                    count(&self.counters.lost_bytes, u64::from(len));
+                    drop(self.pool.lease(buffer, len));
+                }
+            }
+        }
+    }
+
+    /// A silent send that has posted nothing by now moved every byte.
+    fn settle_silent(&self) {
+        if self.silent.borrow().is_empty() || !self.driver.borrow_mut().settled() {
+            return;
+        }
+        let mut silent = self.silent.take();
+        for key in silent.drain(..) {
+            let op = self.ops.borrow_mut().remove(key);
+            if let Some(op) = op {
+                op.source.complete_silently();
+            }
+        }
+        self.silent.replace(silent);
+    }
+
+    /// Lets as many starved receives go on as buffers are free, first come first served.
+    pub(crate) fn feed_starved(&self) {
+        let mut budget = self.pool.available();
+        while budget > 0 {
+            let Some(source) = self.starved.borrow_mut().pop_front() else {
+                return;
+            };
+            source.buffer_available();
+            budget -= 1;
+        }
+    }
+
+    /// Sets the time of the turn and fires the timers that are due.
+    pub(crate) fn advance_clock(&self, now: Instant) {
+        self.now.set(now);
+        let tick = now_tick(now.saturating_duration_since(self.origin));
+        // What the wheel leaves for later is due at once: the next turn does not wait.
+        let _advanced = self
+            .timers
+            .borrow_mut()
+            .advance(tick, &mut |waker: Waker| waker.wake());
+    }
+
+    /// Whether the reactor has ended: nothing submitted now would ever be started.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Ends the reactor: lets every source go. Whatever the kernel still had in flight ends with
+    /// the ring.
+    pub(crate) fn close_down(&self) {
+        self.closed.set(true);
+        self.to_flush.take();
+        self.to_copy_out.take();
+        self.starved.take();
+        let ops = self.ops.take();
+        drop(ops);
+    }
+
+    pub(crate) fn driver_stats(&self) -> DriverStats {
+        self.driver.borrow().stats()
+    }
+
+    /// The driver, for a test that plays the kernel.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn with_driver<R>(&self, f: impl FnOnce(&mut AnyDriver) -> R) -> R {
+        f(&mut self.driver.borrow_mut())
+    }
+}
+
+/// The source of operations whose outcome changes nothing: cancels and closes.
+#[derive(Debug)]
+struct Forgotten;
+
+impl Source for Forgotten {
+    fn complete(self: Rc<Self>, _completion: Completion) {}
+}
+
+/// Longest wait in the kernel; far timers are looked at again then.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+/// Completions handed over before the next batch is taken: one queue's worth.
+const REAP_MAX: usize = 8192;

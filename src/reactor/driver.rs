@@ -1,0 +1,194 @@
+//! The seam between the reactor and whatever performs its operations: [`Op`] in, [`Completion`]
+//! out.
+//!
+//! Behind it stand the kernel's ring ([`ring::Ring`]) and, in tests, a script that plays the
+//! kernel ([`scripted::Scripted`]). The choice is an enum, so every call is dispatched statically,
+//! and a build without the simulation has only the ring.
+//!
+//! **Invariant:** a driver never calls back. It takes operations, and hands out completions when
+//! asked.
+
+mod probe;
+pub(crate) mod ring;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) mod scripted;
+
+use std::os::fd::RawFd;
+
+pub use probe::probe;
+
+use crate::buf::BufferPool;
+pub(crate) use crate::sys::enter::Wait;
+
+/// One operation to perform. Descriptors and memory named here stay valid until the operation's
+/// last completion: the op table holds their owner for that long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Op {
+    /// Accept connections until cancelled or failed; each completion's result is a descriptor,
+    /// non-blocking and close-on-exec.
+    AcceptMulti { fd: RawFd },
+    /// Connect to the address.
+    Connect { fd: RawFd, address: AddressPointer },
+    /// Receive into provided buffers: at most `credit` bytes over all completions.
+    Recv { fd: RawFd, credit: u32 },
+    /// Send one span of bytes.
+    Send {
+        fd: RawFd,
+        span: SendSpan,
+        mode: SendMode,
+    },
+    /// Send several spans in order, as one message header describes them.
+    SendVectored {
+        fd: RawFd,
+        message: MessagePointer,
+        mode: SendMode,
+    },
+    /// Shut down one or both directions (`SHUT_WR`, `SHUT_RDWR`).
+    Shutdown { fd: RawFd, how: i32 },
+    /// Close the descriptor.
+    Close { fd: RawFd },
+    /// Wait once until the descriptor is readable.
+    PollReadable { fd: RawFd },
+    /// Cancel the operation with this key. Its own completion still comes.
+    Cancel { target: OpKey },
+}
+
+/// What a send does on a full socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SendMode {
+    /// Return at once with `EAGAIN` or a short count, so that ring memory is never parked.
+    Immediate,
+    /// As `Immediate`, but complete only if not every byte was sent: a completion that does not
+    /// come by the time the driver is [settled](Driver::settled) means success.
+    Silent,
+    /// Wait in the kernel until some bytes fit; only for memory that the connection owns.
+    Parked,
+}
+
+/// Bytes to send, by address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SendSpan {
+    pub(crate) start: *const u8,
+    pub(crate) len: u32,
+}
+
+/// A `msghdr` whose owner keeps it and what it points to alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessagePointer(pub(crate) *const libc::msghdr);
+
+/// A socket address whose owner keeps it alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddressPointer(pub(crate) *const socket2::SockAddr);
+
+/// Names one operation in flight; see [`base::Key`] for why it has a generation.
+pub(crate) type OpKey = base::Key;
+
+/// What became of an operation, or of one shot of a multishot operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) key: OpKey,
+    /// The operation's result, or a negative errno.
+    pub(crate) result: i32,
+    /// The provided buffer a receive filled.
+    pub(crate) buffer: Option<FilledBuffer>,
+    /// More completions of this operation will come.
+    pub(crate) more: bool,
+}
+
+/// Which provided buffer was filled, as the kernel tells it: not yet checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FilledBuffer {
+    pub(crate) id: u16,
+    /// The kernel will put more into the same buffer (incremental buffers only).
+    pub(crate) more: bool,
+}
+
+/// What happened in a driver since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DriverStats {
+    /// The submission queue was full and had to be submitted in mid-turn.
+    pub(crate) sq_full: u64,
+    /// The completion queue overflowed and the kernel kept completions back.
+    pub(crate) cq_overflow: u64,
+    /// Calls of `io_uring_enter(2)`.
+    pub(crate) enters: u64,
+}
+
+/// Performs operations.
+pub(crate) trait Driver {
+    /// Queues an operation under `key`; it starts at the next [`Driver::enter`] at the latest.
+    fn submit(&mut self, key: OpKey, op: &Op);
+
+    /// Starts everything queued, gives returned buffers back, and waits for completions.
+    fn enter(&mut self, wait: Wait, pool: &BufferPool);
+
+    /// Appends the completions that are there; at most `max` at a time.
+    fn reap(&mut self, completions: &mut Vec<Completion>, max: usize);
+
+    /// Whether every queued operation has been started and every completion so far was reaped.
+    fn settled(&mut self) -> bool;
+
+    /// Counters of this driver.
+    fn stats(&self) -> DriverStats;
+}
+
+/// The drivers there are.
+#[derive(Debug)]
+pub(crate) enum AnyDriver {
+    Ring(ring::Ring),
+    #[cfg(any(test, feature = "simulation"))]
+    Scripted(scripted::Scripted),
+}
+
+macro_rules! dispatch {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match $self {
+            AnyDriver::Ring($driver) => $call,
+            #[cfg(any(test, feature = "simulation"))]
+            AnyDriver::Scripted($driver) => $call,
+        }
+    };
+}
+
+impl Driver for AnyDriver {
+    #[inline]
+    fn submit(&mut self, key: OpKey, op: &Op) {
+        dispatch!(self, driver => driver.submit(key, op));
+    }
+
+    #[inline]
+    fn enter(&mut self, wait: Wait, pool: &BufferPool) {
+        dispatch!(self, driver => driver.enter(wait, pool));
+    }
+
+    #[inline]
+    fn reap(&mut self, completions: &mut Vec<Completion>, max: usize) {
+        dispatch!(self, driver => driver.reap(completions, max));
+    }
+
+    #[inline]
+    fn settled(&mut self) -> bool {
+        dispatch!(self, driver => driver.settled())
+    }
+
+    fn stats(&self) -> DriverStats {
+        dispatch!(self, driver => driver.stats())
+    }
+}
+
+impl Op {
+    /// The address operations take, for a log line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::AcceptMulti { .. } => "accept",
+            Self::Connect { .. } => "connect",
+            Self::Recv { .. } => "recv",
+            Self::Send { .. } => "send",
+            Self::SendVectored { .. } => "sendmsg",
+            Self::Shutdown { .. } => "shutdown",
+            Self::Close { .. } => "close",
+            Self::PollReadable { .. } => "poll",
+            Self::Cancel { .. } => "cancel",
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Descriptors that close only when nothing is in flight on them.
+//!
+//! Every source holds its descriptor by `Rc`, and the op table holds the source until the last
+//! completion, so the last `Rc` goes when nothing is in flight: no late operation can hit another
+//! connection that was given the same number.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use crate::core::Core;
+
+/// A descriptor that a reactor owns.
+#[derive(Debug)]
+pub(crate) struct Fd {
+    core: Rc<Core>,
+    raw: RawFd,
+}
+
+impl Fd {
+    pub(crate) fn new(core: Rc<Core>, fd: OwnedFd) -> Rc<Self> {
+        let open = &core.counters.open_descriptors;
+        open.set(open.get() + 1);
+        Rc::new(Self {
+            core,
+            raw: fd.into_raw_fd(),
+        })
+    }
+
+    pub(crate) fn raw(&self) -> RawFd {
+        self.raw
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self)
+    }
+}
+
+impl AsFd for Fd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open until this value is dropped.
+        unsafe { BorrowedFd::borrow_raw(self.raw) }
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        let open = &self.core.counters.open_descriptors;
+        open.set(open.get() - 1);
+        if self.core.is_closed() {
+            // SAFETY: the descriptor is owned by this value, and the driver will run no more.
+            drop(unsafe { OwnedFd::from_raw_fd(self.raw) });
+        } else {
+            self.core.close(self.raw);
+        }
+    }
+}
+
+/// Takes ownership of a descriptor that a completion reported.
+pub(crate) fn adopt(raw: RawFd) -> OwnedFd {
+    // SAFETY: an accept completion gives a new descriptor that nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// A connected stream socket of a reactor, non-blocking.
+#[derive(Debug, Clone)]
+pub struct Socket {
+    fd: Rc<Fd>,
+}
+
+impl Socket {
+    pub(crate) fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
+        Self {
+            fd: Fd::new(core, fd),
+        }
+    }
+
+    /// A new TCP socket for connecting to an address of this family; `TCP_NODELAY` is set, as
+    /// Envoy sets it on every connection.
+    pub(crate) fn for_connecting(core: Rc<Core>, to: &SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new_raw(
+            Domain::for_address(*to),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(Self::new(core, socket.into()))
+    }
+
+    pub(crate) fn fd(&self) -> &Rc<Fd> {
+        &self.fd
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// What `getsockname(2)` said.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        as_std(&self.fd.socket().local_addr()?)
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// What `getpeername(2)` said; `ENOTCONN` once the peer has reset the connection.
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        as_std(&self.fd.socket().peer_addr()?)
+    }
+
+    /// Makes the close of this socket a reset: unsent bytes are thrown away and the peer gets RST.
+    ///
+    /// # Errors
+    /// What `setsockopt(2)` said.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        self.fd.socket().set_linger(Some(Duration::ZERO))
+    }
+
+    /// Shuts both directions down at once, past everything that is queued.
+    ///
+    /// # Errors
+    /// What `shutdown(2)` said; `ENOTCONN` once the peer has reset the connection.
+    pub fn shut_down(&self) -> io::Result<()> {
+        self.fd.socket().shutdown(Shutdown::Both)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.raw()
+    }
+}
+
+fn as_std(address: &socket2::SockAddr) -> io::Result<SocketAddr> {
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP socket address"))
+}
+
+/// Accepts one connection that is already queued on a listening descriptor, if there is one.
+pub(crate) fn accept_queued(listener: &Fd) -> io::Result<Option<OwnedFd>> {
+    match listener.socket().accept_raw() {
+        Ok((socket, _)) => {
+            socket.set_cloexec(true)?;
+            socket.set_nonblocking(true)?;
+            Ok(Some(socket.into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,465 @@
+//! The writing half of a stream: a bounded queue, sent at the end of the turn in one operation.
+//!
+//! A span is sent from where it landed: what a turn pushes leaves in one send with `MSG_DONTWAIT`,
+//! so ring memory is never parked in the kernel. What the socket did not take is copied into
+//! memory of this outbox, and from then on sends wait in the kernel until the queue is empty
+//! again: a congested peer pays for its own copy.
+//!
+//! ```text
+//! Idle --push--> Listed --end of turn--> InFlight --all sent----------> Idle
+//!                  ^                        |-----some left, EAGAIN--> Listed (congested)
+//!                  +------------------------+-----error--------------> Idle (failed)
+//! ```
+//! The end of the stream is part of the queue: `finish` shuts the direction down after the last
+//! byte was sent, once.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::buf::Span;
+use crate::core::{Core, Source, count};
+use crate::driver::{Completion, MessagePointer, Op, OpKey, SendMode, SendSpan};
+use crate::fd::{Fd, Socket};
+
+/// The writing half of a [`Socket`]. Dropping it cancels what is in flight and throws away what is
+/// queued: wait for [`Outbox::drained`] first if the bytes matter.
+#[derive(Debug)]
+pub struct Outbox {
+    inner: Rc<Inner>,
+}
+
+/// Most bytes an outbox holds for a socket that takes none, whatever its limit: a limit is an
+/// upper bound, not a target, and a thousand stalled readers must not cost a gigabyte.
+pub const CONGESTED_BYTES_MAX: usize = 128 * 1024;
+
+/// Spans in one send; Linux takes 1,024, and 16 spans of a full credit are one turn's share.
+const SPANS_PER_SEND: usize = 16;
+/// Copied bytes are gathered into chunks of up to this size.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug)]
+struct Inner {
+    core: Rc<Core>,
+    fd: Rc<Fd>,
+    /// Filled to this, the outbox takes no more until `low`.
+    high: usize,
+    low: usize,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Span>,
+    /// Bytes in `queue`.
+    buffered: usize,
+    /// Bytes the kernel has taken.
+    sent: u64,
+    sending: Sending,
+    /// The socket was full: spans are copied in, and sends wait in the kernel.
+    congested: bool,
+    /// `buffered` reached `high` and has not yet fallen to `low`.
+    paused: bool,
+    end: End,
+    failure: Option<i32>,
+    room_waiter: Option<Waker>,
+    drained_waiter: Option<Waker>,
+    message: Option<Box<Message>>,
+    abandoned: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Sending {
+    #[default]
+    Idle,
+    /// The core will call `flush` at the end of the turn.
+    Listed,
+    /// The first `spans` of the queue, `bytes` in all, are the kernel's until `key` completes.
+    InFlight {
+        key: OpKey,
+        spans: usize,
+        bytes: usize,
+    },
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// To be shut down once the queue is empty.
+    Requested,
+    ShuttingDown,
+    Done,
+}
+
+/// A message header and its iovecs at a stable address, kept for the next vectored send.
+struct Message {
+    header: libc::msghdr,
+    iovecs: [libc::iovec; SPANS_PER_SEND],
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("iovecs", &self.header.msg_iovlen)
+            .finish()
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(core: Rc<Core>, socket: &Socket, limit: usize) -> Self {
+        let fd = Rc::clone(socket.fd());
+        let high = limit.saturating_add(1).min(CONGESTED_BYTES_MAX);
+        let state = RefCell::default();
+        Self {
+            inner: Rc::new(Inner {
+                core,
+                fd,
+                high,
+                low: high / 2,
+                state,
+            }),
+        }
+    }
+
+    /// Queues bytes; they leave at the end of this turn. Never waits: ask [`Outbox::room`] first.
+    /// After a failure or [`Outbox::finish`] the bytes are dropped.
+    pub fn push(&self, mut span: Span) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.failure.is_some() || state.end != End::Open || span.is_empty() {
+            return;
+        }
+        state.buffered += span.len();
+        let in_flight = match state.sending {
+            Sending::InFlight { spans, .. } => spans,
+            Sending::Idle | Sending::Listed => 0,
+        };
+        if state.congested || in_flight > 0 {
+            if span.is_leased() {
+                count(
+                    &self.inner.core.counters.copied_out_bytes,
+                    span.len() as u64,
+                );
+            }
+            append_copied(&mut state.queue, in_flight, &mut span);
+        } else {
+            state.queue.push_back(span);
+        }
+        state.paused |= state.buffered >= self.inner.high;
+        self.inner.list(&mut state);
+    }
+
+    /// Waits until the outbox takes bytes again and says how many, at least 1.
+    ///
+    /// # Errors
+    /// What ended the connection, if a send has failed.
+    pub async fn room(&self) -> io::Result<usize> {
+        poll_fn(|context| self.poll_room(context)).await
+    }
+
+    /// As [`Outbox::room`].
+    pub fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.inner.core.await_point();
+        let mut state = self.inner.state.borrow_mut();
+        if let Some(errno) = state.failure {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
+        if !state.paused {
+            return Poll::Ready(Ok(self.inner.high - state.buffered));
+        }
+        state.room_waiter = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the outbox is above its high watermark and waits for the low one.
+    pub fn is_paused(&self) -> bool {
+        self.inner.state.borrow().paused
+    }
+
+    /// Ends the stream: after everything queued was sent, the direction is shut down (FIN).
+    pub fn finish(&self) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.end == End::Open && state.failure.is_none() {
+            state.end = End::Requested;
+            self.inner.shut_down_if_drained(&mut state);
+        }
+    }
+
+    /// Waits until everything queued was sent and, after [`Outbox::finish`], the direction is
+    /// shut down.
+    ///
+    /// # Errors
+    /// What ended the connection, if a send has failed.
+    pub async fn drained(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_drained(context)).await
+    }
+
+    /// As [`Outbox::drained`].
+    pub fn poll_drained(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.core.await_point();
+        let mut state = self.inner.state.borrow_mut();
+        if let Some(errno) = state.failure {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
+        if state.queue.is_empty() && matches!(state.end, End::Open | End::Done) {
+            return Poll::Ready(Ok(()));
+        }
+        state.drained_waiter = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Bytes queued and not yet taken by the kernel.
+    pub fn bytes_buffered(&self) -> usize {
+        self.inner.state.borrow().buffered
+    }
+
+    /// Bytes the kernel has taken so far.
+    pub fn bytes_sent(&self) -> u64 {
+        self.inner.state.borrow().sent
+    }
+}
+
+impl Inner {
+    fn list(self: &Rc<Self>, state: &mut State) {
+        if let Sending::Idle = state.sending {
+            state.sending = Sending::Listed;
+            self.core.flush_later(Rc::clone(self) as Rc<dyn Source>);
+        }
+    }
+
+    fn shut_down_if_drained(self: &Rc<Self>, state: &mut State) {
+        if state.end == End::Requested && state.queue.is_empty() {
+            state.end = End::ShuttingDown;
+            let op = Op::Shutdown {
+                fd: self.fd.raw(),
+                how: libc::SHUT_WR,
+            };
+            self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
+        }
+    }
+
+    /// The socket took `bytes` of the queue.
+    fn consume(state: &mut State, mut bytes: usize) {
+        state.sent += bytes as u64;
+        state.buffered -= bytes;
+        while bytes > 0 {
+            let Some(front) = state.queue.front_mut() else {
+                break;
+            };
+            if front.len() > bytes {
+                front.advance(bytes);
+                break;
+            }
+            bytes -= front.len();
+            state.queue.pop_front();
+        }
+    }
+
+    /// The socket is full: what is queued moves into memory of this outbox.
+    fn congest(&self, state: &mut State) {
+        state.congested = true;
+        let leased: usize = state
+            .queue
+            .iter()
+            .filter(|s| s.is_leased())
+            .map(|s| s.len())
+            .sum();
+        count(&self.core.counters.copied_out_bytes, leased as u64);
+        for mut span in std::mem::take(&mut state.queue) {
+            append_copied(&mut state.queue, 0, &mut span);
+        }
+    }
+
+    fn fail(&self, state: &mut State, errno: i32) {
+        state.failure = Some(errno);
+        state.queue.clear();
+        state.buffered = 0;
+        state.paused = false;
+    }
+
+    /// Everything that follows from a send having ended: the next send, the shutdown, the wakes.
+    fn go_on(self: &Rc<Self>, state: &mut State) {
+        if state.abandoned {
+            state.queue.clear();
+            state.buffered = 0;
+            return;
+        }
+        if state.queue.is_empty() {
+            state.congested = false;
+            self.shut_down_if_drained(state);
+        } else {
+            self.list(state);
+        }
+        if state.paused && state.buffered <= self.low {
+            state.paused = false;
+        }
+        if !state.paused
+            && let Some(waiter) = state.room_waiter.take()
+        {
+            waiter.wake();
+        }
+        let drained = state.queue.is_empty() && matches!(state.end, End::Open | End::Done);
+        if (drained || state.failure.is_some())
+            && let Some(waiter) = state.drained_waiter.take()
+        {
+            waiter.wake();
+        }
+    }
+
+    /// The operation that sends the front of the queue.
+    fn next_send(&self, state: &mut State) -> (Op, usize, usize) {
+        let watched = state.room_waiter.is_some()
+            || state.drained_waiter.is_some()
+            || state.end == End::Requested;
+        let mode = if state.congested {
+            SendMode::Parked
+        } else if watched {
+            SendMode::Immediate
+        } else {
+            self.core.unwatched_send()
+        };
+        let spans = state.queue.len().min(SPANS_PER_SEND);
+        let bytes = state.queue.iter().take(spans).map(|span| span.len()).sum();
+        let fd = self.fd.raw();
+        if spans == 1
+            && let Ok(len) = u32::try_from(bytes)
+        {
+            let span = SendSpan {
+                start: state.queue[0].as_ptr(),
+                len,
+            };
+            return (Op::Send { fd, span, mode }, spans, bytes);
+        }
+        let message = state.message.get_or_insert_with(Message::boxed);
+        for (iovec, span) in message.iovecs.iter_mut().zip(&state.queue) {
+            iovec.iov_base = span.as_ptr().cast_mut().cast();
+            iovec.iov_len = span.len();
+        }
+        message.header.msg_iov = message.iovecs.as_mut_ptr();
+        message.header.msg_iovlen = spans;
+        let message = MessagePointer(&raw const message.header);
+        (Op::SendVectored { fd, message, mode }, spans, bytes)
+    }
+}
+
+impl Message {
+    fn boxed() -> Box<Self> {
+        let header = libc::msghdr {
+            msg_name: std::ptr::null_mut(),
+            msg_namelen: 0,
+            msg_iov: std::ptr::null_mut(),
+            msg_iovlen: 0,
+            msg_control: std::ptr::null_mut(),
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        let none = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Box::new(Self {
+            header,
+            iovecs: [none; SPANS_PER_SEND],
+        })
+    }
+}
+
+/// Appends the bytes of `span` in memory of the connection: to the last chunk if it has room and
+/// is not one of the first `frozen` spans, which the kernel is reading.
+fn append_copied(queue: &mut VecDeque<Span>, frozen: usize, span: &mut Span) {
+    let open = queue.len() > frozen;
+    if open
+        && let Some(last) = queue.back_mut()
+        && last.extend_owned(span, CHUNK_BYTES_MAX)
+    {
+        return;
+    }
+    span.copy_out();
+    queue.push_back(std::mem::replace(span, Span::from(Vec::new())));
+}
+
+impl Source for Inner {
+    fn flush(self: Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if !matches!(state.sending, Sending::Listed) {
+            return;
+        }
+        state.sending = Sending::Idle;
+        if state.queue.is_empty() || state.abandoned {
+            return;
+        }
+        let (op, spans, bytes) = self.next_send(&mut state);
+        let key = self.core.submit(Rc::clone(&self) as Rc<dyn Source>, &op);
+        state.sending = Sending::InFlight { key, spans, bytes };
+    }
+
+    fn complete(self: Rc<Self>, completion: Completion) {
+        let mut state = self.state.borrow_mut();
+        let Sending::InFlight { key, bytes, .. } = state.sending else {
+            self.shutdown_completed(&mut state, completion.result);
+            return;
+        };
+        if key != completion.key {
+            self.shutdown_completed(&mut state, completion.result);
+            return;
+        }
+        state.sending = Sending::Idle;
+        match usize::try_from(completion.result) {
+            Ok(sent) if sent > 0 => {
+                Self::consume(&mut state, sent.min(bytes));
+                if sent < bytes {
+                    self.congest(&mut state);
+                }
+            }
+            _ => match -completion.result {
+                libc::EAGAIN => self.congest(&mut state),
+                libc::EINTR | libc::ECANCELED => {}
+                0 => self.fail(&mut state, libc::EPIPE),
+                errno => self.fail(&mut state, errno),
+            },
+        }
+        self.go_on(&mut state);
+    }
+
+    fn complete_silently(self: Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if let Sending::InFlight { bytes, .. } = state.sending {
+            state.sending = Sending::Idle;
+            Self::consume(&mut state, bytes);
+            self.go_on(&mut state);
+        }
+    }
+}
+
+impl Inner {
+    fn shutdown_completed(self: &Rc<Self>, state: &mut State, result: i32) {
+        if state.end == End::ShuttingDown {
+            state.end = End::Done;
+            // ENOTCONN: the peer has reset the connection; there is nobody left to tell.
+            if result < 0 && -result != libc::ENOTCONN && -result != libc::ECANCELED {
+                self.fail(state, -result);
+            }
+            self.go_on(state);
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let mut state = self.inner.state.borrow_mut();
+        state.abandoned = true;
+        state.room_waiter = None;
+        state.drained_waiter = None;
+        match state.sending {
+            Sending::InFlight { key, spans, .. } => {
+                state.queue.truncate(spans);
+                self.inner.core.cancel(key);
+            }
+            Sending::Idle | Sending::Listed => state.queue.clear(),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The reading half of a stream: one credited receive at a time, kept across dropped futures.
+//!
+//! Every receive carries a credit, the most bytes it may take in; the reader derives it from the
+//! room its outbox has, so a fast sender cannot outrun a slow receiver or take the buffer ring for
+//! itself. With `recv_limit` it is a multishot receive whose limits add up to the credit, and which
+//! ends by itself; otherwise each receive is a single shot of at most that length.
+//!
+//! ```text
+//! Idle --recv polled--> Armed --data, more to come--> Armed
+//!   ^  \                  |  \--last data, error----> Idle
+//!   |   \--others starve--+---ENOBUFS--> Starved --buffer free--> Armed
+//! ```
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::buf::Span;
+use crate::core::{Core, Source, count};
+use crate::driver::{Completion, Op, OpKey};
+use crate::fd::{Fd, Socket};
+
+/// What a receive brought.
+#[derive(Debug)]
+pub enum Received {
+    /// Bytes, at least one.
+    Data(Span),
+    /// The peer shut its sending direction down; it comes again on every later call.
+    End,
+}
+
+/// The reading half of a [`Socket`]. Dropping it cancels the receive in flight; bytes that still
+/// arrive are counted as lost.
+#[derive(Debug)]
+pub struct Receiver {
+    inner: Rc<Inner>,
+}
+
+/// Most bytes one receive is armed for, whatever room there is: what one connection may take of a
+/// turn before others have theirs.
+pub const RECV_CREDIT_MAX: u32 = 64 * 1024;
+
+#[derive(Debug)]
+struct Inner {
+    core: Rc<Core>,
+    fd: Rc<Fd>,
+    state: RefCell<State>,
+    received: Cell<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    arm: Arm,
+    /// Received and not yet taken.
+    ready: VecDeque<Span>,
+    /// What ended the stream: `Ok` for the peer's end, or an errno.
+    end: Option<Result<(), i32>>,
+    waker: Option<Waker>,
+    /// The core will ask for a copy-out before the next reap.
+    listed: bool,
+    /// The handle is gone.
+    abandoned: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Arm {
+    #[default]
+    Idle,
+    Armed(OpKey),
+    /// In the queue for a buffer, with this credit.
+    Starved(u32),
+}
+
+impl Receiver {
+    pub(crate) fn new(core: Rc<Core>, socket: &Socket) -> Self {
+        let fd = Rc::clone(socket.fd());
+        Self {
+            inner: Rc::new(Inner {
+                core,
+                fd,
+                state: RefCell::default(),
+                received: Cell::new(0),
+            }),
+        }
+    }
+
+    /// Waits for bytes or the end. At most `credit` bytes (and [`RECV_CREDIT_MAX`]) are taken in
+    /// by the receive this starts; if one is in flight already, its credit counts. Dropping the
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// What the kernel said, again on every later call.
+    pub async fn recv(&self, credit: usize) -> io::Result<Received> {
+        poll_fn(|context| self.poll_recv(context, credit)).await
+    }
+
+    /// As [`Receiver::recv`].
+    pub fn poll_recv(&self, context: &Context<'_>, credit: usize) -> Poll<io::Result<Received>> {
+        self.inner.core.await_point();
+        let mut state = self.inner.state.borrow_mut();
+        if let Some(span) = state.ready.pop_front() {
+            return Poll::Ready(Ok(Received::Data(span)));
+        }
+        match state.end {
+            Some(Ok(())) => return Poll::Ready(Ok(Received::End)),
+            Some(Err(errno)) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+            None => {}
+        }
+        if let Arm::Idle = state.arm {
+            let credit = u32::try_from(credit)
+                .unwrap_or(u32::MAX)
+                .clamp(1, RECV_CREDIT_MAX);
+            if self.inner.core.is_starving() {
+                state.arm = Arm::Starved(credit);
+                self.inner
+                    .core
+                    .wait_for_buffer(Rc::clone(&self.inner) as Rc<dyn Source>);
+            } else {
+                self.inner.arm(&mut state, credit);
+            }
+        }
+        if !state
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            state.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Bytes taken from the kernel so far.
+    pub fn bytes_received(&self) -> u64 {
+        self.inner.received.get()
+    }
+}
+
+impl Inner {
+    fn arm(self: &Rc<Self>, state: &mut State, credit: u32) {
+        let op = Op::Recv {
+            fd: self.fd.raw(),
+            credit,
+        };
+        state.arm = Arm::Armed(self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op));
+    }
+
+    /// Books the buffer a completion brought.
+    fn take_buffer(self: &Rc<Self>, state: &mut State, completion: &Completion) {
+        let Some(buffer) = completion.buffer else {
+            if completion.result > 0 {
+                count(&self.core.counters.bad_completions, 1);
+                state.end = Some(Err(libc::EIO));
+            }
+            return;
+        };
+        let len = u32::try_from(completion.result).unwrap_or(0);
+        match self.core.pool().lease(buffer, len) {
+            None => {
+                count(&self.core.counters.bad_completions, 1);
+                state.end = Some(Err(libc::EIO));
+            }
+            Some(lease) if len == 0 || state.abandoned => {
+                count(&self.core.counters.lost_bytes, u64::from(len));
+                drop(lease);
+            }
+            Some(lease) => {
+                self.received.set(self.received.get() + u64::from(len));
+                state.ready.push_back(Span::from(lease));
+                if !state.listed {
+                    state.listed = true;
+                    self.core.copy_out_later(Rc::clone(self) as Rc<dyn Source>);
+                }
+            }
+        }
+    }
+}
+
+impl Source for Inner {
+    fn complete(self: Rc<Self>, completion: Completion) {
+        let mut state = self.state.borrow_mut();
+        let credit = match state.arm {
+            Arm::Armed(_) | Arm::Idle => RECV_CREDIT_MAX,
+            Arm::Starved(credit) => credit,
+        };
+        if !completion.more {
+            state.arm = Arm::Idle;
+        }
+        self.take_buffer(&mut state, &completion);
+        match completion.result {
+            0 => state.end = Some(Ok(())),
+            1.. => {}
+            error => match -error {
+                libc::ENOBUFS if !state.abandoned => {
+                    state.arm = Arm::Starved(credit);
+                    self.core
+                        .wait_for_buffer(Rc::clone(&self) as Rc<dyn Source>);
+                    return;
+                }
+                // Nothing was received; the next poll arms again.
+                libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                errno => state.end = Some(Err(errno)),
+            },
+        }
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn copy_out(&self) -> usize {
+        let mut state = self.state.borrow_mut();
+        state.listed = false;
+        state.ready.iter_mut().map(Span::copy_out).sum()
+    }
+
+    fn buffer_available(self: Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if let Arm::Starved(credit) = state.arm {
+            state.arm = Arm::Idle;
+            if !state.abandoned {
+                self.arm(&mut state, credit);
+            }
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let mut state = self.inner.state.borrow_mut();
+        state.abandoned = true;
+        state.ready.clear();
+        state.waker = None;
+        if let Arm::Armed(key) = state.arm {
+            self.inner.core.cancel(key);
+        }
+    }
+}

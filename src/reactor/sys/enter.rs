@@ -1,0 +1,135 @@
+//! `io_uring_enter(2)` and the registered ring descriptor.
+//!
+//! The io-uring crate keeps a registered descriptor only in a `Submitter` that borrows the ring;
+//! the ring here lives next to the code that enters it, so the call is made directly.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const REGISTER_RING_FDS: u32 = 20;
+
+/// How to name the ring to the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RingName {
+    Descriptor(RawFd),
+    /// Index from [`register`]; spares the descriptor lookup of each call.
+    Registered(u32),
+}
+
+/// How long `enter` may wait for a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all: take what is there.
+    No,
+    /// Until a completion is there.
+    Forever,
+    /// Until a completion is there or the time has passed.
+    AtMost(Duration),
+}
+
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// The kernel's `struct io_uring_getevents_arg`.
+#[repr(C)]
+struct GetEventsArgument {
+    signal_mask: u64,
+    signal_mask_len: u32,
+    minimum_wait_us: u32,
+    timespec: u64,
+}
+
+/// Submits `to_submit` entries of the submission queue, runs deferred task work, and waits.
+///
+/// # Errors
+/// What the kernel said; `EINTR`, `ETIME`, `EAGAIN` and `EBUSY` are normal weather for the caller.
+pub(crate) fn enter(name: RingName, to_submit: u32, wait: Wait) -> io::Result<()> {
+    let mut flags = ENTER_GETEVENTS;
+    let fd = match name {
+        RingName::Descriptor(fd) => libc::c_long::from(fd),
+        RingName::Registered(index) => {
+            flags |= ENTER_REGISTERED_RING;
+            libc::c_long::from(index)
+        }
+    };
+    let timespec;
+    let argument;
+    let (pointer, size) = match wait {
+        Wait::AtMost(duration) => {
+            flags |= ENTER_EXT_ARG;
+            timespec = KernelTimespec {
+                seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+                nanoseconds: i64::from(duration.subsec_nanos()),
+            };
+            argument = GetEventsArgument {
+                signal_mask: 0,
+                signal_mask_len: 0,
+                minimum_wait_us: 0,
+                timespec: (&raw const timespec).addr() as u64,
+            };
+            (&raw const argument, size_of::<GetEventsArgument>())
+        }
+        Wait::No | Wait::Forever => (std::ptr::null(), 0),
+    };
+    let minimum = libc::c_long::from(wait != Wait::No);
+    // SAFETY: the argument block and the timespec it points to outlive the call; the entries being
+    // submitted were made by `driver::ring`, which keeps what they point to until they complete.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_enter,
+            fd,
+            libc::c_long::from(to_submit),
+            minimum,
+            libc::c_long::from(flags),
+            pointer,
+            size,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Registers the ring's own descriptor for the calling thread.
+///
+/// # Errors
+/// `EINVAL` before Linux 5.18.
+pub(crate) fn register(fd: RawFd) -> io::Result<RingName> {
+    /// The kernel's `struct io_uring_rsrc_update`.
+    #[repr(C)]
+    struct Update {
+        offset: u32,
+        reserved: u32,
+        data: u64,
+    }
+    let descriptor = u64::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+    let mut update = Update {
+        offset: u32::MAX,
+        reserved: 0,
+        data: descriptor,
+    };
+    // SAFETY: the kernel reads and writes one `Update`, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            libc::c_long::from(fd),
+            libc::c_long::from(REGISTER_RING_FDS),
+            &raw mut update,
+            1 as libc::c_long,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(RingName::Registered(update.offset))
+    }
+}

@@ -1,0 +1,198 @@
+//! Polls ready tasks; contains their panics.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use base::{Key, Slab, WorkerId};
+
+use super::ready::{self, ReadyQueue};
+use super::set::Membership;
+use super::waker::{ROOT_SLOT, TASKS_MAX, Target};
+
+type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A task between spawn and end.
+struct Task {
+    /// Out of its slot only while it is being polled.
+    future: Option<BoxedFuture>,
+    membership: Rc<Membership>,
+}
+
+/// All tasks of one reactor.
+pub(crate) struct Executor {
+    ready: Rc<ReadyQueue>,
+    tasks: RefCell<Slab<Task>>,
+    polls: Cell<u64>,
+    panics: Cell<u64>,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor")
+            .field("tasks", &self.tasks.borrow().len())
+            .field("ready", &self.ready.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// The executor of the calling thread, which [`super::enter_thread`] made a worker.
+    pub(crate) fn new() -> Option<Self> {
+        let ready = ready::local()?;
+        Some(Self {
+            ready,
+            tasks: RefCell::default(),
+            polls: Cell::new(0),
+            panics: Cell::new(0),
+        })
+    }
+
+    /// The worker this executor runs on.
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.ready.worker()
+    }
+
+    /// Number of tasks alive.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Polls of tasks so far.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls.get()
+    }
+
+    /// Panics caught at a task's edge so far.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// Whether something wants to be polled.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The waker of the root future.
+    pub(crate) fn root_waker(&self) -> Waker {
+        let key = Key {
+            slot: ROOT_SLOT,
+            generation: 0,
+        };
+        Target {
+            worker: self.worker(),
+            key,
+        }
+        .waker()
+    }
+
+    /// Whether the root future was woken since the last call.
+    pub(crate) fn take_root(&self) -> bool {
+        self.ready.take_root()
+    }
+
+    /// Adds a task, ready to be polled for the first time.
+    pub(super) fn spawn(&self, future: BoxedFuture, membership: Rc<Membership>) -> Key {
+        let mut tasks = self.tasks.borrow_mut();
+        assert!(tasks.len() < TASKS_MAX, "more than {TASKS_MAX} tasks");
+        let key = tasks.insert(Task {
+            future: Some(future),
+            membership,
+        });
+        self.ready.open(key);
+        self.ready.push(key);
+        key
+    }
+
+    /// Ends a task wherever it waits; its future is dropped at once, or, if it is the one being
+    /// polled, when that poll returns.
+    pub(super) fn abort(&self, key: Key) {
+        let task = self.tasks.borrow_mut().remove(key);
+        if let Some(task) = task {
+            self.end(task, key);
+        }
+    }
+
+    /// Polls up to `budget` ready tasks. Returns how many it polled.
+    pub(crate) fn run(&self, budget: usize) -> usize {
+        let mut polled = 0;
+        while polled < budget {
+            let Some(key) = self.ready.pop() else { break };
+            if self.poll(key) {
+                polled += 1;
+            }
+        }
+        polled
+    }
+
+    fn poll(&self, key: Key) -> bool {
+        let future = self
+            .tasks
+            .borrow_mut()
+            .get_mut(key)
+            .and_then(|task| task.future.take());
+        let Some(mut future) = future else {
+            return false;
+        };
+        self.polls.set(self.polls.get() + 1);
+        let waker = Target {
+            worker: self.worker(),
+            key,
+        }
+        .waker();
+        let mut context = Context::from_waker(&waker);
+        // AssertUnwindSafe: a panicked future is dropped, never polled again, and what it shares
+        // with others is held by guards whose Drop undoes it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        if let Ok(Poll::Pending) = outcome {
+            let mut tasks = self.tasks.borrow_mut();
+            if let Some(task) = tasks.get_mut(key) {
+                task.future = Some(future);
+                return true;
+            }
+            // Aborted during its own poll.
+            drop(tasks);
+            self.drop_contained(future);
+            return true;
+        }
+        if outcome.is_err() {
+            self.panics.set(self.panics.get() + 1);
+        }
+        self.drop_contained(future);
+        let task = self.tasks.borrow_mut().remove(key);
+        if let Some(task) = task {
+            self.end(task, key);
+        }
+        true
+    }
+
+    fn end(&self, mut task: Task, key: Key) {
+        if let Some(future) = task.future.take() {
+            self.drop_contained(future);
+        }
+        task.membership.leave(key);
+    }
+
+    /// A destructor that panics must not take the worker with it either.
+    fn drop_contained(&self, future: BoxedFuture) {
+        if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
+            self.panics.set(self.panics.get() + 1);
+        }
+    }
+
+    /// Ends every task.
+    pub(crate) fn abort_all(&self) {
+        loop {
+            let keys: Vec<Key> = self.tasks.borrow().iter().map(|(key, _)| key).collect();
+            if keys.is_empty() {
+                return;
+            }
+            for key in keys {
+                self.abort(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The local executor: tasks of one reactor, woken by key, polled within a budget.
+
+mod executor;
+mod ready;
+mod set;
+mod waker;
+
+pub(crate) use executor::Executor;
+pub(crate) use ready::{Remote, enter_thread, leave_thread};
+pub use set::TaskSet;

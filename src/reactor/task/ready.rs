@@ -1,0 +1,185 @@
+//! Which tasks are ready: the local queue of a worker, and the way in from other threads.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use base::{Key, WorkerId};
+
+use super::waker::{ROOT_SLOT, Target, short_generation};
+use crate::RingError;
+use crate::sys::eventfd::EventFd;
+
+/// Tasks of one worker that want to be polled, each at most once.
+#[derive(Debug)]
+pub(super) struct ReadyQueue {
+    worker: WorkerId,
+    queue: RefCell<VecDeque<Key>>,
+    /// Per task slot: the tenant's generation, and whether it is in the queue.
+    slots: RefCell<Vec<(u32, bool)>>,
+    root: Cell<bool>,
+}
+
+impl ReadyQueue {
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Starts to accept wakes for a new task.
+    pub(super) fn open(&self, key: Key) {
+        let mut slots = self.slots.borrow_mut();
+        let index = key.slot as usize;
+        if slots.len() <= index {
+            slots.resize(index + 1, (0, false));
+        }
+        slots[index] = (short_generation(key.generation), false);
+    }
+
+    /// Queues a task if its slot still has this tenant and it is not queued yet.
+    pub(super) fn push(&self, key: Key) {
+        if key.slot == ROOT_SLOT {
+            self.root.set(true);
+            return;
+        }
+        let mut slots = self.slots.borrow_mut();
+        if let Some((generation, queued)) = slots.get_mut(key.slot as usize)
+            && *generation == short_generation(key.generation)
+            && !*queued
+        {
+            *queued = true;
+            self.queue.borrow_mut().push_back(key);
+        }
+    }
+
+    /// Takes the next ready task.
+    pub(super) fn pop(&self) -> Option<Key> {
+        let key = self.queue.borrow_mut().pop_front()?;
+        if let Some((_, queued)) = self.slots.borrow_mut().get_mut(key.slot as usize) {
+            *queued = false;
+        }
+        Some(key)
+    }
+
+    /// Whether a task or the root future is ready.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.root.get() && self.queue.borrow().is_empty()
+    }
+
+    /// Number of ready tasks.
+    pub(super) fn len(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// Whether the root future was woken since the last call.
+    pub(super) fn take_root(&self) -> bool {
+        self.root.replace(false)
+    }
+}
+
+/// Wakes from other threads: a set of tasks, and the eventfd that the worker's ring polls.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    /// Bounded by the number of tasks, since each stands in it at most once.
+    pending: Mutex<HashSet<u64>>,
+    eventfd: EventFd,
+}
+
+impl Remote {
+    /// The descriptor that becomes readable when a wake arrives.
+    pub(crate) fn eventfd(&self) -> &EventFd {
+        &self.eventfd
+    }
+
+    fn push(&self, key: Key) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = pending.is_empty();
+        pending.insert(key.to_word());
+        // One signal per batch: the worker empties the set only after it has read the eventfd.
+        if first {
+            self.eventfd.signal();
+        }
+    }
+
+    /// Wakes, on the calling worker, every task that another thread woke.
+    pub(crate) fn deliver(&self) {
+        self.eventfd.drain();
+        let pending =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        LOCAL.with_borrow(|local| {
+            if let Some(local) = local {
+                for word in pending {
+                    local.push(Key::from_word(word));
+                }
+            }
+        });
+    }
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Rc<ReadyQueue>>> = const { RefCell::new(None) };
+}
+
+/// Where wakes for each worker of the process go; read only by wakes from foreign threads.
+static REMOTES: RwLock<Vec<Option<Arc<Remote>>>> = RwLock::new(Vec::new());
+
+/// Makes the calling thread a worker: the next free worker number is its own until
+/// [`leave_thread`].
+pub(crate) fn enter_thread() -> Result<(WorkerId, Arc<Remote>), RingError> {
+    let eventfd = EventFd::new().map_err(RingError::EventFd)?;
+    let remote = Arc::new(Remote {
+        pending: Mutex::default(),
+        eventfd,
+    });
+    let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
+    let index = remotes
+        .iter()
+        .position(Option::is_none)
+        .unwrap_or(remotes.len());
+    let number = u16::try_from(index).map_err(|_| RingError::TooManyReactors)?;
+    let worker = WorkerId::new(number).ok_or(RingError::TooManyReactors)?;
+    if index == remotes.len() {
+        remotes.push(None);
+    }
+    remotes[index] = Some(Arc::clone(&remote));
+    let queue = ReadyQueue {
+        worker,
+        queue: RefCell::default(),
+        slots: RefCell::default(),
+        root: Cell::new(false),
+    };
+    LOCAL.set(Some(Rc::new(queue)));
+    Ok((worker, remote))
+}
+
+/// Gives the calling thread's worker number back.
+pub(crate) fn leave_thread(worker: WorkerId) {
+    LOCAL.set(None);
+    let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(remote) = remotes.get_mut(worker.index()) {
+        *remote = None;
+    }
+}
+
+/// The calling thread's queue.
+pub(super) fn local() -> Option<Rc<ReadyQueue>> {
+    LOCAL.with_borrow(Clone::clone)
+}
+
+/// Wakes a task from whatever thread this is. A wake for a worker that has ended goes nowhere.
+pub(super) fn wake(target: Target) {
+    let local = LOCAL.try_with(|local| match &*local.borrow() {
+        Some(local) if local.worker == target.worker => {
+            local.push(target.key);
+            true
+        }
+        _ => false,
+    });
+    if matches!(local, Ok(true)) {
+        return;
+    }
+    let remotes = REMOTES.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Some(remote)) = remotes.get(target.worker.index()) {
+        remote.push(target.key);
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole reactor: on the running kernel's ring, and on a scripted kernel.
+
+mod kernel;
