@@ -7,6 +7,7 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/operations/admin>
 
 mod page;
+mod prometheus;
 mod routes;
 mod server;
 mod server_info;

@@ -76,6 +76,13 @@ const ROUTES: &[Route] = &[
         effect: Effect::Reads,
         answer: stats::stats,
     },
+    Route {
+        path: "/stats/prometheus",
+        help: "print server stats in prometheus format",
+        parameters: stats::PROMETHEUS_PARAMETERS,
+        effect: Effect::Reads,
+        answer: stats::prometheus,
+    },
 ];
 
 /// The page for `method` and `path`, where `path` has no query any more.

@@ -1,4 +1,4 @@
-//! `/stats`: every counter and gauge, as text or JSON.
+//! `/stats`: every counter and gauge, as text, JSON or for Prometheus.
 //!
 //! There are no histograms and no text readouts so far, so asking for them gives an empty list, as
 //! it does in an Envoy that has none.
@@ -11,17 +11,24 @@ use regex::{Regex, RegexBuilder};
 use serde_json::json;
 
 use super::page::{Page, Query};
+use super::prometheus::exposition;
 use super::view::View;
 
 /// What `/help` says about the parameters.
 pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ("filter", "Regular expression for filtering stats"),
     ("invert_filter", "Invert the filter regex"),
-    ("format", "Format to use; One of (text, json)"),
+    ("format", "Format to use; One of (text, json, prometheus)"),
     (
         "type",
         "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)",
     ),
+];
+
+/// What `/help` says about the parameters of `/stats/prometheus`.
+pub(crate) const PROMETHEUS_PARAMETERS: &[(&str, &str)] = &[
+    ("filter", "Regular expression for filtering stats"),
+    ("invert_filter", "Invert the filter regex"),
 ];
 
 /// Memory that one `filter` may take when compiled. The pattern comes from a client, and counted
@@ -29,13 +36,23 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
 const FILTER_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn stats(view: &View, query: &Query) -> Page {
-    match Selection::parse(query) {
+    page(view, Selection::parse(query))
+}
+
+/// `/stats/prometheus` shows every kind, whatever `type` says, as in Envoy.
+pub(crate) fn prometheus(view: &View, query: &Query) -> Page {
+    page(view, Selection::for_prometheus(query))
+}
+
+fn page(view: &View, selection: Result<Selection, Page>) -> Page {
+    match selection {
         Ok(selection) => {
             let samples = view.samples();
             let chosen = samples.iter().filter(|sample| selection.takes(sample));
             match selection.format {
                 Format::Text => Page::text(StatusCode::OK, as_text(chosen)),
                 Format::Json => Page::json(as_json(chosen)),
+                Format::Prometheus => Page::text(StatusCode::OK, exposition(chosen)),
             }
         }
         Err(page) => page,
@@ -46,6 +63,7 @@ pub(crate) fn stats(view: &View, query: &Query) -> Page {
 enum Format {
     Text,
     Json,
+    Prometheus,
 }
 
 /// Which stats to show, and how.
@@ -63,8 +81,8 @@ impl Selection {
     /// # Errors
     /// The page that says what is wrong with the query.
     fn parse(query: &Query) -> Result<Self, Page> {
-        if query.first("usedonly").is_some() {
-            return Err(not_supported("parameter usedonly"));
+        if query.first("format") == Some("prometheus") {
+            return Self::for_prometheus(query);
         }
         let (counters, gauges) = match query.first("type") {
             None | Some("All") => (true, true),
@@ -76,7 +94,7 @@ impl Selection {
         let format = match query.first("format") {
             None | Some("text") => Format::Text,
             Some("json") => Format::Json,
-            Some(format @ ("html" | "active-html" | "prometheus")) => {
+            Some(format @ ("html" | "active-html")) => {
                 return Err(not_supported(&format!("format {format}")));
             }
             Some(_) => {
@@ -85,14 +103,43 @@ impl Selection {
                 ));
             }
         };
-        let filter = query.first("filter").map(compiled).transpose()?;
-        let invert_filter = query.first("invert_filter").is_some();
-        Ok(Self {
+        Self {
             format,
             counters,
             gauges,
+            ..Self::everything()
+        }
+        .filtered(query)
+    }
+
+    fn for_prometheus(query: &Query) -> Result<Self, Page> {
+        Self {
+            format: Format::Prometheus,
+            ..Self::everything()
+        }
+        .filtered(query)
+    }
+
+    fn everything() -> Self {
+        Self {
+            format: Format::Text,
+            counters: true,
+            gauges: true,
+            filter: None,
+            invert_filter: false,
+        }
+    }
+
+    /// The parameters that all formats share.
+    fn filtered(self, query: &Query) -> Result<Self, Page> {
+        if query.first("usedonly").is_some() {
+            return Err(not_supported("parameter usedonly"));
+        }
+        let filter = query.first("filter").map(compiled).transpose()?;
+        Ok(Self {
             filter,
-            invert_filter,
+            invert_filter: query.first("invert_filter").is_some(),
+            ..self
         })
     }
 
@@ -164,6 +211,7 @@ mod tests {
         Ok(match selection.format {
             Format::Text => as_text(chosen),
             Format::Json => as_json(chosen),
+            Format::Prometheus => exposition(chosen),
         })
     }
 
@@ -206,6 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn prometheus_takes_the_filter_and_no_type() {
+        assert_eq!(
+            shown("format=prometheus&type=Gauges&filter=^tcp").unwrap(),
+            "# TYPE envoy_tcp_downstream_cx_total counter\n\
+             envoy_tcp_downstream_cx_total{envoy_tcp_prefix=\"t\"} 18446744073709551615\n"
+        );
+    }
+
+    #[test]
     fn bad_parameters_are_refused_with_a_reason() {
         for (query, status, text) in [
             ("type=counters", 400, "invalid &type= param"),
@@ -218,10 +275,16 @@ mod tests {
                 "/stats: parameter usedonly is not supported yet\n",
             ),
             (
-                "format=prometheus",
+                "format=html",
                 501,
-                "/stats: format prometheus is not supported yet\n",
+                "/stats: format html is not supported yet\n",
             ),
+            (
+                "format=prometheus&usedonly",
+                501,
+                "/stats: parameter usedonly is not supported yet\n",
+            ),
+            ("format=prometheus&filter=(", 400, "Invalid re2 regex: "),
         ] {
             let page = shown(query).unwrap_err();
             assert_eq!(page.status.as_u16(), status, "{query}");
