@@ -128,9 +128,19 @@ impl<S: Stat> Scope<S> {
 
     #[inline]
     fn block(&self) -> &Block {
-        self.local
-            .block
-            .get_or_init(|| self.local.entry.block(self.local.shard))
+        match self.local.block.get() {
+            Some(block) => block,
+            None => self.local.first_touch(),
+        }
+    }
+}
+
+impl Local {
+    /// Apart, so that what runs every time stays a few instructions.
+    #[cold]
+    #[inline(never)]
+    fn first_touch(&self) -> &Block {
+        self.block.get_or_init(|| self.entry.block(self.shard))
     }
 }
 
