@@ -1,2 +1,29 @@
 //! Floor 3: hosts, balancing, breakers and connecting.
+//!
+//! A cluster is seen twice. [`Shared`] is what the whole process has of it: the configuration, the
+//! connection breaker and the names of its stats. [`Cluster`] is one worker's view: its own place
+//! in the rotation of hosts, its own shard of the stats. [`Cluster::connect`] gives one connection
+//! to one host, or says why there is none; who asks decides about another attempt.
+//!
+//! **Invariant:** every change a connection makes to a gauge or to the breaker is held by a value
+//! whose `Drop` undoes it, so a future dropped at any await point leaves each as it was.
+//! **Invariant:** the breaker is exact: all workers together never hold more connections than
+//! `max_connections`.
+//! **Invariant:** cluster reads no clock but its reactor's and draws no randomness: a seed is an
+//! argument.
+//!
+//! It does not relay bytes, retry, or know who the downstream is.
 #![forbid(unsafe_code)]
+
+mod breaker;
+mod connect;
+mod connection;
+mod round_robin;
+mod shared;
+mod worker_view;
+
+pub use connect::ConnectFailure;
+pub use connection::{ClosedBy, UpstreamConnection};
+pub use round_robin::RoundRobin;
+pub use shared::Shared;
+pub use worker_view::{Cluster, Clusters};

@@ -1,0 +1,114 @@
+//! A connection to a host, and what its end changes.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+
+use observe::names::ClusterStat;
+use observe::{GaugeGuard, Scope};
+use reactor::Socket;
+
+use crate::breaker::Token;
+
+/// Which side ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// We did: its downstream was gone, a timeout passed, or the process drains.
+    Local,
+    /// The host did, with a FIN that ended the last open direction, or with a reset.
+    Remote,
+}
+
+/// A connection to a host, in use by one downstream connection and by nobody after it.
+///
+/// While it lives it counts in `upstream_cx_active` and `upstream_rq_active` and holds its place
+/// in the cluster's connection limit. Its end is counted when it is dropped.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    socket: Socket,
+    host: SocketAddr,
+    existence: Existence,
+    _request: GaugeGuard<ClusterStat>,
+}
+
+impl UpstreamConnection {
+    pub(crate) fn new(socket: Socket, host: SocketAddr, existence: Existence) -> Self {
+        existence.stats.inc(ClusterStat::UpstreamRqTotal);
+        let request = existence.stats.guard(ClusterStat::UpstreamRqActive);
+        Self {
+            socket,
+            host,
+            existence,
+            _request: request,
+        }
+    }
+
+    /// The connected socket.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The host at the other end.
+    #[must_use]
+    pub fn host(&self) -> SocketAddr {
+        self.host
+    }
+
+    /// The stats of the cluster on this worker, for the bytes that go through.
+    #[must_use]
+    pub fn stats(&self) -> &Scope<ClusterStat> {
+        &self.existence.stats
+    }
+
+    /// Says which side ended the connection, to be counted when it is dropped. Until the first
+    /// call it is [`ClosedBy::Local`]; the last call counts.
+    pub fn set_closed_by(&self, side: ClosedBy) {
+        self.existence.set_closed_by(side);
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        let stats = &self.existence.stats;
+        stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
+        stats.inc(match self.existence.closed_by.get() {
+            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
+            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
+        });
+    }
+}
+
+/// That a connection exists, from its first SYN to its end, connected or not.
+#[derive(Debug)]
+pub(crate) struct Existence {
+    stats: Scope<ClusterStat>,
+    closed_by: Cell<ClosedBy>,
+    _active: GaugeGuard<ClusterStat>,
+    _token: Token,
+}
+
+impl Existence {
+    pub(crate) fn begin(stats: &Scope<ClusterStat>, token: Token) -> Self {
+        stats.inc(ClusterStat::UpstreamCxTotal);
+        Self {
+            stats: stats.clone(),
+            closed_by: Cell::new(ClosedBy::Local),
+            _active: stats.guard(ClusterStat::UpstreamCxActive),
+            _token: token,
+        }
+    }
+
+    pub(crate) fn set_closed_by(&self, side: ClosedBy) {
+        self.closed_by.set(side);
+    }
+}
+
+impl Drop for Existence {
+    fn drop(&mut self) {
+        self.stats.inc(ClusterStat::UpstreamCxDestroy);
+        self.stats.inc(match self.closed_by.get() {
+            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocal,
+            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemote,
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! What the whole process has of one cluster.
+
+use std::sync::Arc;
+
+use config::model;
+use observe::names::{ClusterStat, cluster_prefix};
+use observe::{Registry, ScopeId, Shard};
+
+use crate::breaker::ConnectionBreaker;
+
+/// The configuration of a cluster, its connection breaker and its stats scope. Made once by
+/// `server`; every worker makes its own [`crate::Cluster`] from it.
+#[derive(Debug)]
+pub struct Shared {
+    config: Arc<model::Cluster>,
+    breaker: Arc<ConnectionBreaker>,
+    scope: ScopeId<ClusterStat>,
+}
+
+impl Shared {
+    /// The process-wide part of `config`, with its stats in `registry`.
+    #[must_use]
+    pub fn new(config: Arc<model::Cluster>, registry: &Registry) -> Arc<Self> {
+        let breaker = Arc::new(ConnectionBreaker::new(config.max_connections));
+        let scope = registry.scope(&cluster_prefix(&config.stat_name));
+        Arc::new(Self {
+            config,
+            breaker,
+            scope,
+        })
+    }
+
+    /// Sets the membership stats of the static host list, on control's shard. To be called once.
+    pub fn publish_membership(&self, control: &Shard) {
+        let stats = self.scope.on(control);
+        let hosts = u64::try_from(self.config.endpoints.len()).unwrap_or(u64::MAX);
+        // Envoy counts a change only if the first update brought hosts.
+        stats.add(ClusterStat::MembershipChange, u64::from(hosts > 0));
+        stats.gauge_set(ClusterStat::MembershipTotal, hosts);
+        stats.gauge_set(ClusterStat::MembershipHealthy, hosts);
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &model::Cluster {
+        &self.config
+    }
+
+    pub(crate) fn breaker(&self) -> &Arc<ConnectionBreaker> {
+        &self.breaker
+    }
+
+    pub(crate) fn scope(&self) -> &ScopeId<ClusterStat> {
+        &self.scope
+    }
+}

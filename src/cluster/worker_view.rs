@@ -1,0 +1,111 @@
+//! A cluster as one worker sees it, and the table of all of them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use config::model;
+use observe::names::ClusterStat;
+use observe::{Scope, Shard};
+use reactor::Reactor;
+
+use crate::connect::{self, ConnectFailure};
+use crate::connection::UpstreamConnection;
+use crate::round_robin::RoundRobin;
+use crate::shared::Shared;
+
+/// One cluster on one worker.
+#[derive(Debug)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+    reactor: Reactor,
+    stats: Scope<ClusterStat>,
+    balancer: RefCell<RoundRobin>,
+}
+
+impl Cluster {
+    /// The view of the worker that owns `shard` and `reactor`. `seed` chooses where its rotation
+    /// of hosts begins; workers should have different ones.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, reactor: Reactor, shard: &Shard, seed: u64) -> Rc<Self> {
+        let stats = shared.scope().on(shard);
+        let weights = shared
+            .config()
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.weight);
+        let balancer = RefCell::new(RoundRobin::new(weights, seed));
+        Rc::new(Self {
+            shared,
+            reactor,
+            stats,
+            balancer,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &model::Cluster {
+        self.shared.config()
+    }
+
+    /// The stats of this worker.
+    #[must_use]
+    pub fn stats(&self) -> &Scope<ClusterStat> {
+        &self.stats
+    }
+
+    /// Connects to the next host in turn. One call is one attempt; each may meet another host.
+    ///
+    /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
+    /// (row C14), then the connect itself, which `connect_timeout` bounds. Dropping the future
+    /// gives the attempt up and leaves every gauge as it was.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:
+    /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
+    pub async fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
+        let Some(token) = self.shared.breaker().try_acquire(&self.stats) else {
+            self.stats.inc(ClusterStat::UpstreamCxOverflow);
+            return Err(ConnectFailure::Overflow);
+        };
+        let config = self.shared.config();
+        let picked = self.balancer.borrow_mut().pick();
+        let Some(host) = picked.and_then(|index| config.endpoints.get(index)) else {
+            // Envoy finds an empty cluster to be in panic before it finds no host in it.
+            self.stats.inc(ClusterStat::LbHealthyPanic);
+            self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
+            return Err(ConnectFailure::NoHealthyHost);
+        };
+        let timeout = config.connect_timeout;
+        connect::connect(&self.reactor, &self.stats, token, host.address, timeout).await
+    }
+}
+
+/// Every cluster of the configuration on one worker, by name.
+#[derive(Debug, Default)]
+pub struct Clusters {
+    by_name: HashMap<String, Rc<Cluster>>,
+}
+
+impl Clusters {
+    /// The cluster called `name`, which the configuration may lack (row C6).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Rc<Cluster>> {
+        self.by_name.get(name).cloned()
+    }
+}
+
+impl FromIterator<Rc<Cluster>> for Clusters {
+    /// Names are unique in a checked configuration; of two equal ones the later would count.
+    fn from_iter<T: IntoIterator<Item = Rc<Cluster>>>(clusters: T) -> Self {
+        let named = |cluster: Rc<Cluster>| (cluster.config().name.clone(), cluster);
+        Self {
+            by_name: clusters.into_iter().map(named).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
