@@ -128,10 +128,9 @@ impl Arm for ProxyArm {
             Product::Haproxy { splice } => {
                 (format!("{}.cfg", self.name), haproxy_cfg(site, splice))
             }
-            Product::Nginx => (
-                "nginx.conf".to_owned(),
-                nginx_conf(site, stream_module().as_deref()),
-            ),
+            Product::Nginx => {
+                ("nginx.conf".to_owned(), nginx_conf(site, stream_module().as_deref()))
+            }
         };
         let config = site.directory.join(name);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
@@ -239,11 +238,8 @@ fn haproxy_cfg(site: &Site, splice: bool) -> String {
     // Debian's default of 2000 connections would be in the way of the larger workloads; each relayed
     // connection counts once.
     let limit = site.work.connections + 1000;
-    let splice = if splice {
-        "    option splice-request\n    option splice-response\n"
-    } else {
-        ""
-    };
+    let splice =
+        if splice { "    option splice-request\n    option splice-response\n" } else { "" };
     format!(
         "global\n    nbthread 1\n    maxconn {limit}\n\n\
          defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 1h\n    timeout server 1h\n\
@@ -258,9 +254,7 @@ fn haproxy_cfg(site: &Site, splice: bool) -> String {
 fn nginx_conf(site: &Site, module: Option<&Path>) -> String {
     // A client's and an upstream's connection, and some for the listener and the channel.
     let connections = 2 * site.work.connections + 512;
-    let load = module.map_or_else(String::new, |path| {
-        format!("load_module {};\n", path.display())
-    });
+    let load = module.map_or_else(String::new, |path| format!("load_module {};\n", path.display()));
     format!(
         "{load}daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log stderr error;\n\
          worker_rlimit_nofile {files};\n\

@@ -58,10 +58,7 @@ fn measure(cli: Cli) -> Result<bool> {
     let arms = choose(&cli)?;
     let outcomes = run::run(&arms, &cli.work, &cli.options, |line| eprintln!("{line}"))?;
     for outcome in &outcomes {
-        print!(
-            "{}",
-            report::render(outcome, "nuncio", &targets::of(outcome.work))
-        );
+        print!("{}", report::render(outcome, "nuncio", &targets::of(outcome.work)));
     }
     Ok(!report::any_failure(&outcomes))
 }
@@ -70,26 +67,15 @@ fn choose(cli: &Cli) -> Result<Vec<Box<dyn Arm>>> {
     let known = arms::table(&cli.envoy, &cli.nuncio);
     let all = cli.arms.iter().any(|name| name == "all");
     let names: Vec<String> = known.iter().map(|arm| arm.name().to_owned()).collect();
-    if let Some(wrong) = cli
-        .arms
-        .iter()
-        .find(|name| *name != "all" && !names.contains(name))
-    {
-        bail!(
-            "no arm is called '{wrong}'; there are: all, {}",
-            names.join(", ")
-        );
+    if let Some(wrong) = cli.arms.iter().find(|name| *name != "all" && !names.contains(name)) {
+        bail!("no arm is called '{wrong}'; there are: all, {}", names.join(", "));
     }
     let mut chosen: Vec<arms::ProxyArm> = known
         .into_iter()
         .filter(|arm| all || cli.arms.iter().any(|name| name == arm.name()))
         .collect();
     chosen.sort_by_key(|arm| cli.arms.iter().position(|name| name == arm.name()));
-    ensure!(
-        !chosen.is_empty(),
-        "no arm chosen; there are: all, {}",
-        names.join(", ")
-    );
+    ensure!(!chosen.is_empty(), "no arm chosen; there are: all, {}", names.join(", "));
     // Every missing program is named at once, and before anything runs.
     let missing: Vec<String> = chosen
         .iter()
@@ -101,13 +87,11 @@ fn choose(cli: &Cli) -> Result<Vec<Box<dyn Arm>>> {
         "programs are missing (or leave their arms out with --arms):\n{}",
         missing.join("\n")
     );
-    Ok(chosen
-        .into_iter()
-        .map(|arm| Box::new(arm) as Box<dyn Arm>)
-        .collect())
+    Ok(chosen.into_iter().map(|arm| Box::new(arm) as Box<dyn Arm>).collect())
 }
 
 /// The root of the repository that this tool was built in.
 fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own)
 }

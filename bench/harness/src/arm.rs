@@ -58,9 +58,6 @@ impl Launch {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self {
-            program: program.into(),
-            arguments: arguments.into_iter().map(Into::into).collect(),
-        }
+        Self { program: program.into(), arguments: arguments.into_iter().map(Into::into).collect() }
     }
 }

@@ -105,21 +105,13 @@ fn locate(memberships: &str, mounts: &str) -> Option<(PathBuf, Version)> {
 
 fn read_number(path: &Path) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;
-    text.trim()
-        .parse()
-        .map_err(|_| io::Error::other(format!("{}: not a number", path.display())))
+    text.trim().parse().map_err(|_| io::Error::other(format!("{}: not a number", path.display())))
 }
 
 fn read_statistic(path: &Path, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix(name)?
-                .strip_prefix(' ')?
-                .trim()
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
         .ok_or_else(|| io::Error::other(format!("{}: no line '{name}'", path.display())))
 }
 
@@ -135,10 +127,7 @@ mod tests {
                       cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         let found = locate(memberships, mounts).unwrap();
-        assert_eq!(
-            found,
-            (PathBuf::from("/sys/fs/cgroup/memory/jobs/a"), Version::One)
-        );
+        assert_eq!(found, (PathBuf::from("/sys/fs/cgroup/memory/jobs/a"), Version::One));
     }
 
     /// Breaks if a plain v2 machine is taken for one without cgroups.
@@ -146,13 +135,7 @@ mod tests {
     fn version_two_alone() {
         let mounts = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n";
         let found = locate("0::/user.slice/x.scope\n", mounts).unwrap();
-        assert_eq!(
-            found,
-            (
-                PathBuf::from("/sys/fs/cgroup/user.slice/x.scope"),
-                Version::Two
-            )
-        );
+        assert_eq!(found, (PathBuf::from("/sys/fs/cgroup/user.slice/x.scope"), Version::Two));
         assert!(locate("0::/\n", "proc /proc proc rw 0 0\n").is_none());
     }
 }

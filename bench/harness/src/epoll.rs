@@ -27,29 +27,18 @@ pub(crate) struct Ready {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(BATCH),
-        })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(BATCH) })
     }
 
     /// Watches `source`, level-triggered. Closing the descriptor ends the watch.
     pub(crate) fn add(&self, source: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            source,
-            EventData::new_u64(token),
-            flags,
-        )?)
+        Ok(epoll::add(&self.epoll, source, EventData::new_u64(token), flags)?)
     }
 
     /// Waits for at most one tick and returns what is ready, perhaps nothing.
     pub(crate) fn wait(&mut self) -> io::Result<impl Iterator<Item = Ready> + use<'_>> {
         self.events.clear();
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(TICK.subsec_nanos()),
-        };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
         match epoll::wait(
             &self.epoll,
             rustix::buffer::spare_capacity(&mut self.events),
@@ -58,8 +47,6 @@ impl Poller {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.events.iter().map(|event| Ready {
-            token: event.data.u64(),
-        }))
+        Ok(self.events.iter().map(|event| Ready { token: event.data.u64() }))
     }
 }

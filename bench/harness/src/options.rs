@@ -73,10 +73,7 @@ fn use_realtime_scheduling() -> Result<()> {
         .args(["--rr", "--all-tasks", "--pid", "1", &pid])
         .status()
         .context("run chrt (Debian package util-linux)")?;
-    ensure!(
-        status.success(),
-        "--realtime: chrt was refused; it needs root or CAP_SYS_NICE"
-    );
+    ensure!(status.success(), "--realtime: chrt was refused; it needs root or CAP_SYS_NICE");
     Ok(())
 }
 
@@ -84,14 +81,8 @@ fn use_realtime_scheduling() -> Result<()> {
 fn raise_descriptor_limit() -> Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .context("raise the soft limit of open files to the hard limit")
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .context("raise the soft limit of open files to the hard limit")
 }
 
 /// Splits `tcp64,bulk8` into workloads; for use as a clap value parser with `value_delimiter`.

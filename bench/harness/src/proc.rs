@@ -103,12 +103,7 @@ pub(crate) fn family_of(root: u32) -> Result<Vec<u32>> {
     let mut family = vec![root];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {
-        family.extend(
-            parents
-                .iter()
-                .filter(|(_, p)| *p == parent)
-                .map(|(pid, _)| *pid),
-        );
+        family.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
         next += 1;
     }
     Ok(family)
@@ -144,20 +139,12 @@ fn parse_process_stat(text: &str) -> Option<ProcessStat> {
 /// already inside user and nice.
 fn parse_core_stat(text: &str, core: usize) -> Option<CoreTicks> {
     let name = format!("cpu{core}");
-    let line = text
-        .lines()
-        .find(|line| line.split_ascii_whitespace().next() == Some(&name))?;
-    let fields: Option<Vec<u64>> = line
-        .split_ascii_whitespace()
-        .skip(1)
-        .map(|field| field.parse().ok())
-        .collect();
+    let line = text.lines().find(|line| line.split_ascii_whitespace().next() == Some(&name))?;
+    let fields: Option<Vec<u64>> =
+        line.split_ascii_whitespace().skip(1).map(|field| field.parse().ok()).collect();
     let fields = fields?;
     let at = |index: usize| fields.get(index).copied();
-    Some(CoreTicks {
-        busy: at(0)? + at(1)? + at(2)? + at(5)? + at(6)?,
-        steal: at(7)?,
-    })
+    Some(CoreTicks { busy: at(0)? + at(1)? + at(2)? + at(5)? + at(6)?, steal: at(7)? })
 }
 
 fn parse_resident(text: &str) -> Option<u64> {
@@ -176,13 +163,7 @@ mod tests {
         let text = "42 (a) b (c) S 7 42 42 0 -1 4194304 1 2 3 4 150 250 9 9 20 0 1 0 5 6 7";
         let stat = parse_process_stat(text).unwrap();
         assert_eq!(stat.parent, 7);
-        assert_eq!(
-            stat.cpu,
-            CpuTicks {
-                user: 150,
-                system: 250
-            }
-        );
+        assert_eq!(stat.cpu, CpuTicks { user: 150, system: 250 });
         assert!(parse_process_stat("42 (cut off) S 7").is_none());
     }
 

@@ -34,9 +34,7 @@ impl Proxy {
         let group = MemoryGroup::create(&format!("bench-{}-{name}", std::process::id())).ok();
         let mut command = pinned(core, launch, group.as_ref());
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let errors = output
-            .try_clone()
-            .with_context(|| format!("open {}", log.display()))?;
+        let errors = output.try_clone().with_context(|| format!("open {}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(output)
@@ -44,21 +42,13 @@ impl Proxy {
             .spawn()
             .context("start setpriv and taskset (Debian package util-linux)")?;
         let family = vec![child.id()];
-        Ok(Self {
-            child,
-            log,
-            family,
-            group,
-        })
+        Ok(Self { child, log, family, group })
     }
 
     /// Fails with the end of the log when the process is no longer there.
     pub(crate) fn check_running(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait().context("wait for the proxy")? {
-            bail!(
-                "it ended by itself ({status}); its last words:\n{}",
-                self.last_words()
-            );
+            bail!("it ended by itself ({status}); its last words:\n{}", self.last_words());
         }
         Ok(())
     }
@@ -125,11 +115,7 @@ pub(crate) fn run_to_end(launch: &Launch, core: usize, limit: Duration) -> Resul
         .context("start setpriv and taskset (Debian package util-linux)")?;
     let deadline = Instant::now() + limit;
     // Its whole report fits into the pipe, so that it can end before anybody reads.
-    while child
-        .try_wait()
-        .context("wait for the load generator")?
-        .is_none()
-    {
+    while child.try_wait().context("wait for the load generator")?.is_none() {
         if Instant::now() >= deadline {
             signal(child.id(), Signal::KILL);
             let _ = child.wait();
@@ -137,9 +123,7 @@ pub(crate) fn run_to_end(launch: &Launch, core: usize, limit: Duration) -> Resul
         }
         thread::sleep(POLL);
     }
-    let output = child
-        .wait_with_output()
-        .context("read the load generator's report")?;
+    let output = child.wait_with_output().context("read the load generator's report")?;
     ensure!(
         output.status.success(),
         "{} failed ({}): {}",

@@ -5,22 +5,28 @@
 use std::fmt::Write as _;
 
 use crate::run::{ArmOutcome, IdleSample, LoadSample, Outcome, Sample};
-use crate::workload::{Kind, Workload};
+use crate::workload::Kind;
 
 /// Two figures closer than this share are the same on a shared machine.
 pub const TIE: f64 = 0.15;
 /// From this share of foreign work on the proxy core, a figure is marked as disturbed.
 const DISTURBED: f64 = 0.05;
 
-/// Something that one family must reach against another for some work.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// The work it is about.
-    pub work: Workload,
-    /// The family it is compared with.
-    pub rival: &'static str,
-    /// Most that the ratio of costs may be.
-    pub ratio: f64,
+/// Something that the subject of a report must reach for some work.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// Its cost as a ratio to that of another family's best arm.
+    Ratio {
+        /// The other family.
+        rival: &'static str,
+        /// Most that the ratio may be.
+        most: f64,
+    },
+    /// Resident memory of an idle connection.
+    Bytes {
+        /// Most bytes per connection.
+        most: f64,
+    },
 }
 
 /// One line about one measurement, for progress output.
@@ -34,10 +40,7 @@ pub(crate) fn describe(sample: &Sample) -> String {
             } else {
                 format!("{:.3} s CPU", load.cpu)
             };
-            format!(
-                "{cost} per unit, {:.2} units/s, {} errors",
-                load.rate, load.errors
-            )
+            format!("{cost} per unit, {:.2} units/s, {} errors", load.rate, load.errors)
         }
         Sample::Idle(idle) => format!("{:.2} kB resident per connection", idle.resident / 1e3),
     }
@@ -65,10 +68,7 @@ pub fn render(outcome: &Outcome, subject: &str, targets: &[Target]) -> String {
 /// Whether some arm failed, so that the command should not end as a success.
 #[must_use]
 pub fn any_failure(outcomes: &[Outcome]) -> bool {
-    outcomes
-        .iter()
-        .flat_map(|outcome| &outcome.arms)
-        .any(|arm| arm.failure.is_some())
+    outcomes.iter().flat_map(|outcome| &outcome.arms).any(|arm| arm.failure.is_some())
 }
 
 fn load_table(text: &mut String, arms: &[ArmOutcome], kind: Kind) {
@@ -114,11 +114,7 @@ fn load_table(text: &mut String, arms: &[ArmOutcome], kind: Kind) {
             significant(median(|load| megabytes(load.resident))),
             optional(|load| load.charged.map(megabytes)),
             foreign * 100.0,
-            if foreign > DISTURBED {
-                " (disturbed)"
-            } else {
-                ""
-            },
+            if foreign > DISTURBED { " (disturbed)" } else { "" },
         );
     }
 }
@@ -156,9 +152,7 @@ fn idle_table(text: &mut String, arms: &[ArmOutcome]) {
 }
 
 fn ratios(text: &mut String, outcome: &Outcome, subject: &str, targets: &[Target]) {
-    let Some(own) = best_of(outcome, subject) else {
-        return;
-    };
+    let Some(own) = best_of(outcome, subject) else { return };
     let mut families: Vec<&str> = Vec::new();
     for arm in &outcome.arms {
         if arm.family != subject && !families.contains(&arm.family.as_str()) {
@@ -167,32 +161,32 @@ fn ratios(text: &mut String, outcome: &Outcome, subject: &str, targets: &[Target
     }
     text.push('\n');
     for family in families {
-        let Some(rival) = best_of(outcome, family) else {
-            continue;
-        };
-        let _ = write!(
-            text,
-            "- {} / {} = {:.2} (medians {:.2})",
-            own.name,
-            rival.name,
-            own.cost.min / rival.cost.min,
-            own.cost.median / rival.cost.median,
-        );
-        let target = targets
-            .iter()
-            .find(|t| t.work == outcome.work && t.rival == family);
-        if let Some(target) = target {
-            let verdict = verdict(own.cost.min / rival.cost.min, target.ratio);
-            let _ = write!(text, "; must reach <= {:.2}: {verdict}", target.ratio);
+        let Some(rival) = best_of(outcome, family) else { continue };
+        let ratio = own.cost.min / rival.cost.min;
+        let medians = own.cost.median / rival.cost.median;
+        let _ = write!(text, "- {} / {} = {ratio:.2} (medians {medians:.2})", own.name, rival.name);
+        for target in targets {
+            if let Target::Ratio { rival, most } = target
+                && *rival == family
+            {
+                let _ = write!(text, "; must reach <= {most:.2}: {}", verdict(ratio, *most));
+            }
         }
         text.push('\n');
     }
+    for target in targets {
+        if let Target::Bytes { most } = target {
+            let verdict = verdict(own.cost.min, *most);
+            let kilobytes = most / 1e3;
+            let _ = writeln!(text, "- {} must reach <= {kilobytes:.2} kB: {verdict}", own.name);
+        }
+    }
 }
 
-fn verdict(ratio: f64, target: f64) -> &'static str {
-    if ratio <= target {
+fn verdict(figure: f64, most: f64) -> &'static str {
+    if figure <= most {
         "reached"
-    } else if ratio <= target * (1.0 + TIE) {
+    } else if figure <= most * (1.0 + TIE) {
         "reached within the tie"
     } else {
         "MISSED"
@@ -210,10 +204,7 @@ fn best_of<'a>(outcome: &'a Outcome, family: &str) -> Option<Best<'a>> {
         .arms
         .iter()
         .filter(|arm| arm.family == family && arm.failure.is_none() && !arm.samples.is_empty())
-        .map(|arm| Best {
-            name: &arm.name,
-            cost: Spread::of(arm.samples.iter().map(cost)),
-        })
+        .map(|arm| Best { name: &arm.name, cost: Spread::of(arm.samples.iter().map(cost)) })
         .min_by(|a, b| a.cost.min.total_cmp(&b.cost.min))
 }
 
@@ -285,10 +276,7 @@ fn significant(figure: f64) -> String {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a proxy's memory is far below 2^52 bytes"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a proxy's memory is far below 2^52 bytes")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
@@ -296,6 +284,7 @@ fn megabytes(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
     fn arm(name: &str, family: &str, costs: &[f64]) -> ArmOutcome {
         let sample = |cpu: f64| {
@@ -332,18 +321,9 @@ mod tests {
                 arm("nuncio", "nuncio", &[9.0, 8.0, 12.0]),
             ],
         };
-        let target = |ratio| {
-            [Target {
-                work,
-                rival: "envoy",
-                ratio,
-            }]
-        };
+        let target = |most| [Target::Ratio { rival: "envoy", most }];
         let text = render(&outcome, "nuncio", &target(0.7));
-        assert!(
-            text.contains("nuncio / envoy-affinity = 0.50 (medians 0.50)"),
-            "{text}"
-        );
+        assert!(text.contains("nuncio / envoy-affinity = 0.50 (medians 0.50)"), "{text}");
         assert!(text.contains("<= 0.70: reached\n"), "{text}");
         assert!(render(&outcome, "nuncio", &target(0.45)).contains("reached within the tie"));
         assert!(render(&outcome, "nuncio", &target(0.40)).contains("MISSED"));

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -116,15 +116,10 @@ pub fn run(
     options.apply()?;
     let root = std::env::temp_dir().join(format!("nuncio-bench-{}", std::process::id()));
     fs::create_dir(&root).with_context(|| format!("create {}", root.display()))?;
-    let result = works
-        .iter()
-        .map(|work| measure_workload(arms, *work, options, &root, &progress))
-        .collect();
+    let result =
+        works.iter().map(|work| measure_workload(arms, *work, options, &root, &progress)).collect();
     if options.keep {
-        progress(&format!(
-            "configurations and logs are kept in {}",
-            root.display()
-        ));
+        progress(&format!("configurations and logs are kept in {}", root.display()));
     } else {
         fs::remove_dir_all(&root).with_context(|| format!("remove {}", root.display()))?;
     }
@@ -146,24 +141,11 @@ fn measure_workload(
     fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
     let listen = free_address(FIRST_PORT)?;
     let admin = free_address(listen.port() + 1)?;
-    let site = Site {
-        directory,
-        listen,
-        admin,
-        upstream: upstream.address(),
-        work,
-    };
-    let bench = Bench {
-        site: &site,
-        upstream: &upstream,
-        options,
-    };
+    let site = Site { directory, listen, admin, upstream: upstream.address(), work };
+    let bench = Bench { site: &site, upstream: &upstream, options };
 
-    let takers: Vec<&dyn Arm> = arms
-        .iter()
-        .map(|arm| &**arm)
-        .filter(|arm| arm.takes(work))
-        .collect();
+    let takers: Vec<&dyn Arm> =
+        arms.iter().map(|arm| &**arm).filter(|arm| arm.takes(work)).collect();
     let mut outcomes: Vec<ArmOutcome> = takers
         .iter()
         .map(|arm| ArmOutcome {
@@ -192,17 +174,10 @@ fn measure_workload(
                     format!("FAILED: {text}")
                 }
             };
-            progress(&format!(
-                "{work} round {} {:<16} {line}",
-                round + 1,
-                arm.name()
-            ));
+            progress(&format!("{work} round {} {:<16} {line}", round + 1, arm.name()));
         }
     }
-    Ok(Outcome {
-        work,
-        arms: outcomes,
-    })
+    Ok(Outcome { work, arms: outcomes })
 }
 
 /// What all measurements of one workload share.
@@ -215,17 +190,37 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn measure(&self, arm: &dyn Arm) -> Result<Sample> {
         let launch = arm.prepare(self.site)?;
-        let log: PathBuf = self.site.directory.join(format!("{}.log", arm.name()));
-        let mut proxy = Proxy::start(&launch, self.options.proxy_core, arm.name(), log)?;
+        let log = self.site.directory.join(format!("{}.log", arm.name()));
+        let proxy = Proxy::start(&launch, self.options.proxy_core, arm.name(), log)?;
+        // The proxy has ended when this returns, whatever came of it; the next arm needs its port.
+        let sample = self.measure_running(proxy);
+        self.wait_until_port_is_free()?;
+        sample
+    }
+
+    fn measure_running(&self, mut proxy: Proxy) -> Result<Sample> {
         self.wait_until_it_relays(&mut proxy)?;
         proxy.find_workers()?;
         let sample = match self.site.work.kind {
             Kind::Tcp | Kind::New => self.measure_requests(&proxy),
             Kind::Bulk => self.measure_bulk(&proxy),
             Kind::Idle => self.measure_idle(&proxy),
-        }?;
+        };
+        // A proxy that died says why better than the load that lost it.
         proxy.check_running()?;
-        Ok(sample)
+        sample
+    }
+
+    /// Waits until the ended proxy's listener is gone. The kernel closes what an io_uring held some time
+    /// after its process has ended; until then a next proxy cannot bind, or, with SO_REUSEPORT, would
+    /// share its connections with a dead one.
+    fn wait_until_port_is_free(&self) -> Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        while let Err(error) = TcpListener::bind(self.site.listen) {
+            ensure!(Instant::now() < deadline, "{} stays in use: {error}", self.site.listen);
+            thread::sleep(START_POLL);
+        }
+        Ok(())
     }
 
     fn wait_until_it_relays(&self, proxy: &mut Proxy) -> Result<()> {
@@ -238,29 +233,17 @@ impl Bench<'_> {
             };
             let Err(error) = checked else { return Ok(()) };
             if Instant::now() >= deadline {
-                bail!(
-                    "no correct answer: {error:#}; the proxy said:\n{}",
-                    proxy.last_words()
-                );
+                bail!("no correct answer: {error:#}; the proxy said:\n{}", proxy.last_words());
             }
             thread::sleep(START_POLL);
         }
     }
 
     fn measure_requests(&self, proxy: &Proxy) -> Result<Sample> {
-        let Options {
-            warmup,
-            seconds,
-            load_core,
-            ..
-        } = *self.options;
+        let Options { warmup, seconds, load_core, .. } = *self.options;
         // One second more than is measured, so that the load does not end inside the measured time.
-        let load = WrkLoad::start(
-            self.site.listen,
-            self.site.work,
-            load_core,
-            warmup + seconds + 1,
-        )?;
+        let load =
+            WrkLoad::start(self.site.listen, self.site.work, load_core, warmup + seconds + 1)?;
         let window = self.window(proxy, || self.upstream.answers())?;
         let report = load.finish()?;
         window.into_sample(1.0, Some((report.p50, report.p99)), report.errors)
@@ -326,10 +309,7 @@ struct Window {
 impl Window {
     /// Divides by the work done; `scale` counted units are one reported unit.
     fn into_sample(self, scale: f64, latency: Option<(f64, f64)>, errors: u64) -> Result<Sample> {
-        ensure!(
-            self.units > 0,
-            "no work was done in the measured time ({errors} errors)"
-        );
+        ensure!(self.units > 0, "no work was done in the measured time ({errors} errors)");
         let seconds = |ticks: u64| float(ticks) / proc::ticks_per_second();
         let units = float(self.units) / scale;
         let elapsed = self.elapsed.as_secs_f64();
@@ -368,10 +348,7 @@ fn per_unit(amount: u64, units: usize) -> f64 {
     float(amount) / float(units as u64)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counters of one run stay far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counters of one run stay far below 2^52")]
 fn float(number: u64) -> f64 {
     number as f64
 }

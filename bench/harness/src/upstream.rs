@@ -55,9 +55,7 @@ impl Upstream {
     pub(crate) fn http() -> Result<Self> {
         Self::start("http-upstream", |listener, shared| {
             let responses = Responses::new();
-            serve(listener, shared, EventFlags::IN, |peer| {
-                answer(peer, &responses, shared)
-            })
+            serve(listener, shared, EventFlags::IN, |peer| answer(peer, &responses, shared))
         })
     }
 
@@ -86,11 +84,7 @@ impl Upstream {
                 }
             })
             .context("start the upstream thread")?;
-        Ok(Self {
-            address,
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { address, shared, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -138,10 +132,7 @@ impl Responses {
             )
             .into_bytes()
         };
-        Self {
-            keep: build(""),
-            close: build("Connection: close\r\n"),
-        }
+        Self { keep: build(""), close: build("Connection: close\r\n") }
     }
 }
 
@@ -195,18 +186,11 @@ fn serve(
                         peers.len() - 1
                     });
                     poller.add(&socket, slot as u64, interest)?;
-                    peers[slot] = Some(Peer {
-                        socket,
-                        head: Vec::new(),
-                        position: 0,
-                    });
+                    peers[slot] = Some(Peer { socket, head: Vec::new(), position: 0 });
                 }
                 continue;
             }
-            let Some(slot) = usize::try_from(token)
-                .ok()
-                .filter(|slot| *slot < peers.len())
-            else {
+            let Some(slot) = usize::try_from(token).ok().filter(|slot| *slot < peers.len()) else {
                 continue;
             };
             if let Some(peer) = &mut peers[slot]
@@ -249,11 +233,7 @@ fn answer(peer: &mut Peer, responses: &Responses, shared: &Shared) -> Then {
     while let Some(end) = end_of_head(input) {
         let (head, rest) = input.split_at(end);
         let close = wants_close(head);
-        let response = if close {
-            &responses.close
-        } else {
-            &responses.keep
-        };
+        let response = if close { &responses.close } else { &responses.keep };
         let sent = send(&peer.socket, response, SendFlags::NOSIGNAL);
         if sent != Ok(response.len()) {
             return Then::Close;
@@ -273,27 +253,19 @@ fn answer(peer: &mut Peer, responses: &Responses, shared: &Shared) -> Then {
 
 /// Offset just behind the empty line that ends a request head.
 fn end_of_head(input: &[u8]) -> Option<usize> {
-    input
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| at + 4)
+    input.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 fn wants_close(head: &[u8]) -> bool {
     const WORD: &[u8] = b"connection: close";
-    head.windows(WORD.len())
-        .any(|window| window.eq_ignore_ascii_case(WORD))
+    head.windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
 /// Sends until the socket is full or the turn is over.
 fn pour(peer: &mut Peer, bytes: &[u8]) -> Then {
     for _ in 0..SENDS_PER_TURN {
         let chunk = &bytes[peer.position..peer.position + BULK_PERIOD];
-        match send(
-            &peer.socket,
-            chunk,
-            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-        ) {
+        match send(&peer.socket, chunk, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Ok(count) => peer.position = (peer.position + count) % BULK_PERIOD,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Then::Keep,
             Err(_) => return Then::Close,
@@ -329,11 +301,7 @@ mod tests {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         assert!(rest.starts_with(&answer));
-        assert!(
-            rest[answer.len()..]
-                .windows(17)
-                .any(|w| w == b"Connection: close")
-        );
+        assert!(rest[answer.len()..].windows(17).any(|w| w == b"Connection: close"));
         assert_eq!(upstream.answers(), 3);
     }
 
@@ -344,11 +312,6 @@ mod tests {
         let mut stream = TcpStream::connect(upstream.address()).unwrap();
         let mut bytes = vec![0; 3 * BULK_PERIOD + 17];
         stream.read_exact(&mut bytes).unwrap();
-        assert!(
-            bytes
-                .iter()
-                .enumerate()
-                .all(|(at, byte)| *byte == bulk_byte(at))
-        );
+        assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == bulk_byte(at)));
     }
 }

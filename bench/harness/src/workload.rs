@@ -71,9 +71,7 @@ impl FromStr for Workload {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
         let (kind, number) = text.split_at(digits);
         let kind = match kind {
             "tcp" => Kind::Tcp,
@@ -86,11 +84,8 @@ impl FromStr for Workload {
                 ));
             }
         };
-        let connections = number
-            .parse()
-            .ok()
-            .filter(|n| (1..=MAX_CONNECTIONS).contains(n))
-            .ok_or_else(|| {
+        let connections =
+            number.parse().ok().filter(|n| (1..=MAX_CONNECTIONS).contains(n)).ok_or_else(|| {
                 format!("'{text}' needs a number of connections from 1 to {MAX_CONNECTIONS}")
             })?;
         Ok(Self { kind, connections })
@@ -112,21 +107,9 @@ mod tests {
     /// Breaks if a misspelled workload were measured as something else.
     #[test]
     fn nonsense_is_refused_with_a_cure() {
-        for name in [
-            "",
-            "tcp",
-            "tcp0",
-            "64",
-            "http64",
-            "tcp64x",
-            "idle20001",
-            "tcp-1",
-        ] {
+        for name in ["", "tcp", "tcp0", "64", "http64", "tcp64x", "idle20001", "tcp-1"] {
             let error = name.parse::<Workload>().unwrap_err();
-            assert!(
-                error.contains("tcp<N>") || error.contains("1 to 20000"),
-                "{error}"
-            );
+            assert!(error.contains("tcp<N>") || error.contains("1 to 20000"), "{error}");
         }
     }
 }

@@ -37,9 +37,7 @@ impl BulkLoad {
         let mut streams = Vec::new();
         for _ in 0..connections {
             let stream = connect(proxy)?;
-            stream
-                .set_nonblocking(true)
-                .context("make a bulk connection non-blocking")?;
+            stream.set_nonblocking(true).context("make a bulk connection non-blocking")?;
             streams.push(stream);
         }
         let shared = Arc::new(Shared::default());
@@ -48,10 +46,7 @@ impl BulkLoad {
             .name("bulk-client".to_owned())
             .spawn(move || discard(streams, &theirs))
             .context("start the bulk client thread")?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Bytes taken so far.
@@ -93,9 +88,7 @@ fn discard(streams: Vec<TcpStream>, shared: &Shared) -> io::Result<()> {
     while !shared.stop.load(Ordering::Relaxed) {
         ready.extend(poller.wait()?.map(|ready| ready.token));
         for token in ready.drain(..) {
-            let Some(entry) = usize::try_from(token)
-                .ok()
-                .and_then(|slot| open.get_mut(slot))
+            let Some(entry) = usize::try_from(token).ok().and_then(|slot| open.get_mut(slot))
             else {
                 continue;
             };
@@ -143,10 +136,7 @@ mod tests {
         drop(upstream);
         let deadline = Instant::now() + Duration::from_secs(20);
         while load.shared.lost.load(Ordering::Relaxed) < 3 {
-            assert!(
-                Instant::now() < deadline,
-                "closed connections were not noticed"
-            );
+            assert!(Instant::now() < deadline, "closed connections were not noticed");
             thread::yield_now();
         }
         assert_eq!(load.finish().unwrap(), 3);

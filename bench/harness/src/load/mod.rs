@@ -33,18 +33,9 @@ pub(crate) fn check_small(proxy: SocketAddr) -> Result<()> {
 pub(crate) fn check_bulk(proxy: SocketAddr) -> Result<()> {
     let mut stream = connect(proxy)?;
     let mut bytes = vec![0; BULK_CHECK];
-    stream
-        .read_exact(&mut bytes)
-        .context("read bulk bytes through the proxy")?;
-    let wrong = bytes
-        .iter()
-        .enumerate()
-        .position(|(at, byte)| *byte != bulk_byte(at));
-    ensure!(
-        wrong.is_none(),
-        "the proxy changed the byte at position {}",
-        wrong.unwrap_or(0)
-    );
+    stream.read_exact(&mut bytes).context("read bulk bytes through the proxy")?;
+    let wrong = bytes.iter().enumerate().position(|(at, byte)| *byte != bulk_byte(at));
+    ensure!(wrong.is_none(), "the proxy changed the byte at position {}", wrong.unwrap_or(0));
     Ok(())
 }
 
@@ -52,24 +43,16 @@ fn connect(proxy: SocketAddr) -> Result<TcpStream> {
     let stream =
         TcpStream::connect_timeout(&proxy, ANSWER_LIMIT).context("connect to the proxy")?;
     stream.set_nodelay(true).context("set TCP_NODELAY")?;
-    stream
-        .set_read_timeout(Some(ANSWER_LIMIT))
-        .context("set a read timeout")?;
-    stream
-        .set_write_timeout(Some(ANSWER_LIMIT))
-        .context("set a write timeout")?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).context("set a read timeout")?;
+    stream.set_write_timeout(Some(ANSWER_LIMIT)).context("set a write timeout")?;
     Ok(stream)
 }
 
 fn exchange(stream: &mut TcpStream) -> Result<()> {
     let expected = small_answer();
     let mut answer = vec![0; expected.len()];
-    stream
-        .write_all(REQUEST)
-        .context("send a request through the proxy")?;
-    stream
-        .read_exact(&mut answer)
-        .context("read the answer through the proxy")?;
+    stream.write_all(REQUEST).context("send a request through the proxy")?;
+    stream.read_exact(&mut answer).context("read the answer through the proxy")?;
     ensure!(answer == expected, "the proxy changed the answer");
     Ok(())
 }

@@ -62,10 +62,8 @@ impl WrkLoad {
 
     /// Waits for the end of the load.
     pub(crate) fn finish(self) -> Result<WrkReport> {
-        let text = self
-            .thread
-            .join()
-            .map_err(|_| anyhow::anyhow!("the thread around wrk panicked"))??;
+        let text =
+            self.thread.join().map_err(|_| anyhow::anyhow!("the thread around wrk panicked"))??;
         parse(&text).with_context(|| format!("cannot read wrk's report:\n{text}"))
     }
 }
@@ -73,8 +71,7 @@ impl WrkLoad {
 /// Reads the report of `wrk --latency`. Lines about errors are only there when there were some.
 fn parse(text: &str) -> Option<WrkReport> {
     let percentile = |name: &str| {
-        text.lines()
-            .find_map(|line| microseconds(line.trim().strip_prefix(name)?.trim()))
+        text.lines().find_map(|line| microseconds(line.trim().strip_prefix(name)?.trim()))
     };
     let mut errors = 0;
     for line in text.lines().map(str::trim) {
@@ -87,14 +84,8 @@ fn parse(text: &str) -> Option<WrkReport> {
         }
     }
     // Without a single answer there is no such line, and the percentiles would be zeros.
-    let answered = text
-        .lines()
-        .any(|line| line.trim_start().starts_with("Requests/sec:"));
-    let report = WrkReport {
-        p50: percentile("50%")?,
-        p99: percentile("99%")?,
-        errors,
-    };
+    let answered = text.lines().any(|line| line.trim_start().starts_with("Requests/sec:"));
+    let report = WrkReport { p50: percentile("50%")?, p99: percentile("99%")?, errors };
     answered.then_some(report)
 }
 
@@ -134,14 +125,7 @@ Transfer/sec:      9.02MB
     /// Breaks if a latency is off by a factor of thousand.
     #[test]
     fn percentiles_are_in_microseconds() {
-        assert_eq!(
-            parse(REPORT),
-            Some(WrkReport {
-                p50: 990.0,
-                p99: 2250.0,
-                errors: 0
-            })
-        );
+        assert_eq!(parse(REPORT), Some(WrkReport { p50: 990.0, p99: 2250.0, errors: 0 }));
         assert_eq!(microseconds("1.50m"), Some(90e6));
         assert_eq!(microseconds("2.10s"), Some(2.1e6));
     }

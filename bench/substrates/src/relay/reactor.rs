@@ -1,0 +1,53 @@
+//! The relay on Nuncio's reactor: received spans go on from the ring memory they arrived in.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use ::reactor::{Outbox, Reactor, Received, Receiver, Settings, Socket, probe};
+use anyhow::{Context, Result};
+
+use super::BUFFER;
+
+pub(super) fn run(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
+    let features = probe().context("look at what this kernel's io_uring can do")?;
+    let reactor = Reactor::new(Settings::new(features)).context("start the reactor")?;
+    listener
+        .set_nonblocking(true)
+        .context("make the listener non-blocking")?;
+    reactor.run(async {
+        let acceptor = reactor.acceptor(listener.into());
+        let connections = reactor.task_set();
+        loop {
+            let client = acceptor.accept().await.context("accept")?;
+            let reactor = reactor.clone();
+            connections.spawn(async move {
+                // A failed relay closes both sockets; the peers see it, nobody else needs to.
+                let _ = relay(&reactor, client, upstream).await;
+            });
+        }
+    })
+}
+
+async fn relay(reactor: &Reactor, client: Socket, upstream: SocketAddr) -> io::Result<()> {
+    let server = reactor.connect(upstream).await?;
+    let (client_read, client_write) = reactor.split(&client, BUFFER);
+    let (server_read, server_write) = reactor.split(&server, BUFFER);
+    ::tokio::try_join!(
+        copy(client_read, server_write),
+        copy(server_read, client_write)
+    )?;
+    Ok(())
+}
+
+async fn copy(from: Receiver, to: Outbox) -> io::Result<()> {
+    loop {
+        let room = to.room().await?;
+        match from.recv(room).await? {
+            Received::Data(span) => to.push(span),
+            Received::End => {
+                to.finish();
+                return to.drained().await;
+            }
+        }
+    }
+}
