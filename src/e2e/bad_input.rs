@@ -131,9 +131,9 @@ const PORT: Expected = Expected {
     words: &["65535"],
 };
 const UNSUPPORTED_FILTER: Expected = Expected {
-    at: "name: envoy.filters.network.direct_response",
-    field_path: "static_resources.listeners[0].filter_chains[0].filters[0]",
-    words: &["not supported yet", "tcp_proxy"],
+    at: "typed_config:",
+    field_path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config",
+    words: &["not supported yet", "direct_response", "tcp_proxy"],
 };
 
 #[test]

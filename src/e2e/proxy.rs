@@ -149,23 +149,23 @@ impl Proxy {
                 panic!("{} ended at start with {status}", program.path.display());
             }
             let admin = running.admin_address()?;
-            match page(admin, "/ready") {
-                Ok((200, _)) => Ok(admin),
+            match ask(admin, "GET /ready") {
+                Ok(Answer { status: 200, .. }) => Ok(admin),
                 other => Err(format!("/ready at {admin}: {other:?}")),
             }
         });
         Self { running, admin }
     }
 
-    /// One admin page: status and body.
-    pub(crate) fn page(&self, path: &str) -> (u16, String) {
-        page(self.admin, path).unwrap_or_else(|error| panic!("admin page {path}: {error}"))
+    /// Asks the admin server: `GET /ready`, say.
+    pub(crate) fn ask(&self, request: &str) -> Answer {
+        ask(self.admin, request).unwrap_or_else(|error| panic!("admin, {request}: {error}"))
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let (status, body) = self.page("/stats");
-        assert_eq!(status, 200, "/stats answered {status}: {body}");
-        Stats::parse(&body)
+        let answer = self.ask("GET /stats");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Stats::parse(&answer.body)
     }
 
     /// Waits until the stat `name` is `value`.
@@ -222,14 +222,33 @@ impl Proxy {
     }
 }
 
-/// Asks an admin server for one page.
-fn page(admin: SocketAddr, path: &str) -> Result<(u16, String), String> {
+/// What the admin server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Status line and headers as they came.
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The value of a header, if it is there.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
+/// Sends an admin server one request, method and path, and reads the answer.
+fn ask(admin: SocketAddr, request: &str) -> Result<Answer, String> {
     let exchange = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
         )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
@@ -242,15 +261,18 @@ fn page(admin: SocketAddr, path: &str) -> Result<(u16, String), String> {
         .ok_or("the answer has no end of head")?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| format!("no status in '{head}'"))?;
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    let body = if chunked {
-        unchunk(body)?
-    } else {
-        body.to_owned()
+    let mut answer = Answer {
+        status,
+        head: head.to_owned(),
+        body: body.to_owned(),
     };
-    Ok((status, body))
+    let chunked = answer
+        .header("transfer-encoding")
+        .is_some_and(|coding| coding == "chunked");
+    if chunked {
+        answer.body = unchunk(body)?;
+    }
+    Ok(answer)
 }
 
 /// Joins the chunks of a body (RFC 9112 section 7.1); admin pages have no trailers.

@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** a scenario that compared nothing fails.
 
+mod admin;
 mod cluster_choice;
 mod endings;
 mod half_close;
@@ -46,6 +47,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(endings::scenarios());
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
+    all.extend(admin::scenarios());
     all.retain(|scenario| scenario.name.contains(&filter));
     all
 }
@@ -145,6 +147,16 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
         ),
         None => None,
     };
+    if let Some(expected) = expected
+        .as_ref()
+        .filter(|_| environment::shows_observations())
+    {
+        say(&format!(
+            "{}, on Envoy:\n{}",
+            scenario.name,
+            stage::list(expected)
+        ));
+    }
     let (seen, stage) = subject.play(scenario)?;
     let Some(expected) = expected else {
         return Ok(0);

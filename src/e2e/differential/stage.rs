@@ -9,7 +9,7 @@ use crate::address::{ListenerAddress, RefusingAddress, SilentAddress};
 use crate::configuration::{Filter, More, Route};
 use crate::patience::wait_for;
 use crate::peer::{Ending, Peer};
-use crate::proxy::Proxy;
+use crate::proxy::{Answer, Proxy};
 use crate::stats::{self, Stats};
 use crate::upstream::Upstream;
 
@@ -125,6 +125,16 @@ impl Observed {
     }
 }
 
+/// One line per observation, for a person; stats that are zero are left out.
+pub(super) fn list(observed: &Observed) -> String {
+    let shown = |(name, value): &(&str, &str)| !(name.starts_with(STAT) && *value == "0");
+    observed
+        .iter()
+        .filter(shown)
+        .map(|(name, value)| format!("  {name}: {value}\n"))
+        .collect()
+}
+
 /// Marks the observations that are stats at the end of the scenario.
 const STAT: &str = "stat ";
 
@@ -181,6 +191,16 @@ impl<'a> Stage<'a> {
     pub(super) fn relayed(&self) -> (Peer, Peer) {
         let client = self.connect();
         (client, self.accept())
+    }
+
+    /// Asks the proxy's admin server.
+    pub(super) fn ask(&self, request: &str) -> Answer {
+        self.proxy.ask(request)
+    }
+
+    /// The scenario's listener, as its stats are called.
+    pub(super) fn listener_scope(&self) -> String {
+        self.route.listener_stat("")
     }
 
     /// Notes something seen, to be compared.
