@@ -42,13 +42,7 @@ impl Acceptor {
     /// Accepts from `listener`, which is bound and listening.
     pub(crate) fn new(core: Rc<Core>, listener: OwnedFd) -> Self {
         let fd = Fd::new(Rc::clone(&core), listener);
-        Self {
-            inner: Rc::new(Inner {
-                core,
-                fd,
-                state: RefCell::default(),
-            }),
-        }
+        Self { inner: Rc::new(Inner { core, fd, state: RefCell::default() }) }
     }
 
     /// Waits for a connection.
@@ -72,9 +66,7 @@ impl Acceptor {
         }
         if state.armed.is_none() {
             let source = Rc::clone(&self.inner) as Rc<dyn Source>;
-            let op = Op::AcceptMulti {
-                fd: self.inner.fd.raw(),
-            };
+            let op = Op::AcceptMulti { fd: self.inner.fd.raw() };
             state.armed = Some(self.inner.core.submit(source, &op));
         }
         state.waker = Some(context.waker().clone());

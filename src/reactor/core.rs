@@ -151,19 +151,10 @@ impl Core {
 
     /// Submits an operation of `source`, which the table holds until the last completion.
     pub(crate) fn submit(&self, source: Rc<dyn Source>, op: &Op) -> OpKey {
-        let key = self.ops.borrow_mut().insert(InFlight {
-            source,
-            name: op.name(),
-        });
+        let key = self.ops.borrow_mut().insert(InFlight { source, name: op.name() });
         self.driver.borrow_mut().submit(key, op);
-        if let Op::Send {
-            mode: SendMode::Silent,
-            ..
-        }
-        | Op::SendVectored {
-            mode: SendMode::Silent,
-            ..
-        } = op
+        if let Op::Send { mode: SendMode::Silent, .. }
+        | Op::SendVectored { mode: SendMode::Silent, .. } = op
         {
             self.silent.borrow_mut().push(key);
         }
@@ -177,11 +168,7 @@ impl Core {
 
     /// How a send that nobody waits for is to be submitted.
     pub(crate) fn unwatched_send(&self) -> SendMode {
-        if self.silent_sends {
-            SendMode::Silent
-        } else {
-            SendMode::Immediate
-        }
+        if self.silent_sends { SendMode::Silent } else { SendMode::Immediate }
     }
 
     /// Closes a descriptor with which no operation is in flight.
@@ -277,17 +264,11 @@ impl Core {
             match self.timers.borrow().next_expiry() {
                 None => Wait::Forever,
                 Some(tick) => {
-                    let due = self
-                        .origin
-                        .checked_add(TICK * u32::try_from(tick).unwrap_or(u32::MAX));
-                    let left = due.map_or(WAIT_MAX, |due| {
-                        due.saturating_duration_since(self.now.get())
-                    });
-                    if left.is_zero() {
-                        Wait::No
-                    } else {
-                        Wait::AtMost(left.min(WAIT_MAX))
-                    }
+                    let due =
+                        self.origin.checked_add(TICK * u32::try_from(tick).unwrap_or(u32::MAX));
+                    let left =
+                        due.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now.get()));
+                    if left.is_zero() { Wait::No } else { Wait::AtMost(left.min(WAIT_MAX)) }
                 }
             }
         };
@@ -378,10 +359,7 @@ impl Core {
         self.now.set(now);
         let tick = now_tick(now.saturating_duration_since(self.origin));
         // What the wheel leaves for later is due at once: the next turn does not wait.
-        let _advanced = self
-            .timers
-            .borrow_mut()
-            .advance(tick, &mut |waker: Waker| waker.wake());
+        let _advanced = self.timers.borrow_mut().advance(tick, &mut |waker: Waker| waker.wake());
     }
 
     /// Whether the reactor has ended: nothing submitted now would ever be started.

@@ -32,17 +32,9 @@ pub(crate) enum Op {
     /// Receive into provided buffers: at most `credit` bytes over all completions.
     Recv { fd: RawFd, credit: u32 },
     /// Send one span of bytes.
-    Send {
-        fd: RawFd,
-        span: SendSpan,
-        mode: SendMode,
-    },
+    Send { fd: RawFd, span: SendSpan, mode: SendMode },
     /// Send several spans in order, as one message header describes them.
-    SendVectored {
-        fd: RawFd,
-        message: MessagePointer,
-        mode: SendMode,
-    },
+    SendVectored { fd: RawFd, message: MessagePointer, mode: SendMode },
     /// Shut down one or both directions (`SHUT_WR`, `SHUT_RDWR`).
     Shutdown { fd: RawFd, how: i32 },
     /// Close the descriptor.

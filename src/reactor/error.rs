@@ -66,10 +66,7 @@ impl fmt::Display for RingError {
                 })
             }
             Self::MissingFeature(feature) => {
-                write!(
-                    f,
-                    "the kernel's io_uring lacks {feature}; run Linux 6.1 or newer"
-                )
+                write!(f, "the kernel's io_uring lacks {feature}; run Linux 6.1 or newer")
             }
             Self::BufferMemory { bytes, source } => write!(
                 f,
@@ -87,17 +84,10 @@ impl fmt::Display for RingError {
                 })
             }
             Self::EventFd(error) => {
-                write!(
-                    f,
-                    "cannot make an eventfd: {error}; raise 'ulimit -n' or LimitNOFILE"
-                )
+                write!(f, "cannot make an eventfd: {error}; raise 'ulimit -n' or LimitNOFILE")
             }
             Self::TooManyReactors => {
-                write!(
-                    f,
-                    "more than {} reactors in one process",
-                    base::WorkerId::COUNT_MAX
-                )
+                write!(f, "more than {} reactors in one process", base::WorkerId::COUNT_MAX)
             }
             Self::FeatureList { word } => write!(
                 f,

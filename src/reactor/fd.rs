@@ -25,10 +25,7 @@ impl Fd {
     pub(crate) fn new(core: Rc<Core>, fd: OwnedFd) -> Rc<Self> {
         let open = &core.counters.open_descriptors;
         open.set(open.get() + 1);
-        Rc::new(Self {
-            core,
-            raw: fd.into_raw_fd(),
-        })
+        Rc::new(Self { core, raw: fd.into_raw_fd() })
     }
 
     pub(crate) fn raw(&self) -> RawFd {
@@ -74,9 +71,7 @@ pub struct Socket {
 
 impl Socket {
     pub(crate) fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
-        Self {
-            fd: Fd::new(core, fd),
-        }
+        Self { fd: Fd::new(core, fd) }
     }
 
     /// A new TCP socket for connecting to an address of this family; `TCP_NODELAY` is set, as

@@ -44,20 +44,14 @@ impl Features {
     /// # Errors
     /// [`RingError::FeatureList`] names the word that is no switch.
     pub fn without(mut self, list: &str) -> Result<Self, RingError> {
-        for word in list
-            .split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-        {
+        for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             let switch = match word.strip_prefix('-') {
                 Some("inc") => &mut self.incremental_buffers,
                 Some("recv_limit") => &mut self.recv_limit,
                 Some("ring_fd") => &mut self.registered_ring_fd,
                 Some("silent_send") => &mut self.silent_send,
                 _ => {
-                    return Err(RingError::FeatureList {
-                        word: word.to_owned(),
-                    });
+                    return Err(RingError::FeatureList { word: word.to_owned() });
                 }
             };
             *switch = false;
@@ -101,14 +95,10 @@ mod tests {
     #[test]
     fn a_list_switches_off_what_it_names_and_nothing_else() {
         let features = ALL.without(" -inc, -recv_limit,").unwrap();
-        assert_eq!(
-            features.to_string(),
-            "-inc,-recv_limit,+ring_fd,+silent_send"
-        );
+        assert_eq!(features.to_string(), "-inc,-recv_limit,+ring_fd,+silent_send");
         assert_eq!(ALL.without("").unwrap(), ALL);
         assert_eq!(
-            ALL.without("-inc,-recv_limit,-ring_fd,-silent_send")
-                .unwrap(),
+            ALL.without("-inc,-recv_limit,-ring_fd,-silent_send").unwrap(),
             Features::minimal()
         );
     }
@@ -117,10 +107,7 @@ mod tests {
     fn a_word_that_is_no_switch_is_named_with_the_known_ones() {
         for list in ["inc", "+inc", "-incremental", "-inc,-"] {
             let error = ALL.without(list).unwrap_err().to_string();
-            assert!(
-                error.contains("known: inc, recv_limit, ring_fd, silent_send"),
-                "{error}"
-            );
+            assert!(error.contains("known: inc, recv_limit, ring_fd, silent_send"), "{error}");
         }
     }
 }

@@ -40,11 +40,7 @@ pub struct Inbox<T> {
 
 impl<T> Inbox<T> {
     pub(crate) fn new(core: Rc<Core>, parts: InboxParts<T>) -> Self {
-        Self {
-            core,
-            parts,
-            taken: VecDeque::new(),
-        }
+        Self { core, parts, taken: VecDeque::new() }
     }
 
     /// Waits for the next message. Dropping the future loses nothing.
@@ -60,9 +56,7 @@ impl<T> Inbox<T> {
             let fd = eventfd.as_raw_fd();
             readable(&self.core, fd, eventfd).await?;
             let taken = &mut self.taken;
-            self.parts
-                .receiver
-                .receive(|message| taken.push_back(message));
+            self.parts.receiver.receive(|message| taken.push_back(message));
         }
     }
 }

@@ -45,7 +45,7 @@ pub use fd::Socket;
 pub use features::Features;
 pub use inbox::{Inbox, InboxParts, channel};
 pub use mailbox::{SendError, Sender};
-pub use outbox::{CONGESTED_BYTES_MAX, Outbox};
+pub use outbox::{CONGESTED_BYTES_MAX, Outbox, OutboxMeter};
 pub use receiver::{RECV_CREDIT_MAX, Received, Receiver};
 pub use sleep::Sleep;
 pub use stats::LoopStats;

@@ -79,20 +79,8 @@ pub(crate) fn channel<T: Send>(
     notify: impl Notify + 'static,
 ) -> (Sender<T>, Receiver<T>) {
     let (push, pop) = queue::bounded(messages_max.max(1));
-    let wake_up = Arc::new(WakeUp {
-        notified: AtomicBool::new(false),
-        notify: Box::new(notify),
-    });
-    (
-        Sender {
-            queue: push,
-            wake_up: Arc::clone(&wake_up),
-        },
-        Receiver {
-            queue: pop,
-            wake_up,
-        },
-    )
+    let wake_up = Arc::new(WakeUp { notified: AtomicBool::new(false), notify: Box::new(notify) });
+    (Sender { queue: push, wake_up: Arc::clone(&wake_up) }, Receiver { queue: pop, wake_up })
 }
 
 /// Why a message was not sent. Both give it back.
@@ -167,10 +155,7 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            wake_up: Arc::clone(&self.wake_up),
-        }
+        Self { queue: self.queue.clone(), wake_up: Arc::clone(&self.wake_up) }
     }
 }
 

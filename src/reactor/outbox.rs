@@ -16,10 +16,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::buf::Span;
 use crate::core::{Core, Source, count};
@@ -33,6 +35,16 @@ pub struct Outbox {
     inner: Rc<Inner>,
 }
 
+/// Told what happens to the bytes of an outbox, as it happens; a floor above counts them.
+pub trait OutboxMeter {
+    /// Bytes were queued.
+    fn queued(&self, bytes: usize);
+    /// The kernel took bytes that were queued.
+    fn sent(&self, bytes: usize);
+    /// Bytes that were queued will never be sent.
+    fn dropped(&self, bytes: usize);
+}
+
 /// Most bytes an outbox holds for a socket that takes none, whatever its limit: a limit is an
 /// upper bound, not a target, and a thousand stalled readers must not cost a gigabyte.
 pub const CONGESTED_BYTES_MAX: usize = 128 * 1024;
@@ -42,23 +54,31 @@ const SPANS_PER_SEND: usize = 16;
 /// Copied bytes are gathered into chunks of up to this size.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-#[derive(Debug)]
 struct Inner {
     core: Rc<Core>,
     fd: Rc<Fd>,
     /// Filled to this, the outbox takes no more until `low`.
     high: usize,
     low: usize,
+    meter: Rc<dyn OutboxMeter>,
     state: RefCell<State>,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("fd", &self.fd).field("state", &self.state).finish()
+    }
+}
+
+#[derive(Debug)]
 struct State {
     queue: VecDeque<Span>,
     /// Bytes in `queue`.
     buffered: usize,
     /// Bytes the kernel has taken.
     sent: u64,
+    /// When it last took some; at first, when the outbox was made.
+    last_sent: Instant,
     sending: Sending,
     /// The socket was full: spans are copied in, and sends wait in the kernel.
     congested: bool,
@@ -79,11 +99,7 @@ enum Sending {
     /// The core will call `flush` at the end of the turn.
     Listed,
     /// The first `spans` of the queue, `bytes` in all, are the kernel's until `key` completes.
-    InFlight {
-        key: OpKey,
-        spans: usize,
-        bytes: usize,
-    },
+    InFlight { key: OpKey, spans: usize, bytes: usize },
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -102,28 +118,23 @@ struct Message {
     iovecs: [libc::iovec; SPANS_PER_SEND],
 }
 
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message")
-            .field("iovecs", &self.header.msg_iovlen)
-            .finish()
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("iovecs", &self.header.msg_iovlen).finish()
     }
 }
 
 impl Outbox {
-    pub(crate) fn new(core: Rc<Core>, socket: &Socket, limit: usize) -> Self {
+    pub(crate) fn new(
+        core: Rc<Core>,
+        socket: &Socket,
+        limit: usize,
+        meter: Rc<dyn OutboxMeter>,
+    ) -> Self {
         let fd = Rc::clone(socket.fd());
         let high = limit.saturating_add(1).min(CONGESTED_BYTES_MAX);
-        let state = RefCell::default();
-        Self {
-            inner: Rc::new(Inner {
-                core,
-                fd,
-                high,
-                low: high / 2,
-                state,
-            }),
-        }
+        let state = RefCell::new(State::new(core.now()));
+        Self { inner: Rc::new(Inner { core, fd, high, low: high / 2, meter, state }) }
     }
 
     /// Queues bytes; they leave at the end of this turn. Never waits: ask [`Outbox::room`] first.
@@ -134,16 +145,14 @@ impl Outbox {
             return;
         }
         state.buffered += span.len();
+        self.inner.meter.queued(span.len());
         let in_flight = match state.sending {
             Sending::InFlight { spans, .. } => spans,
             Sending::Idle | Sending::Listed => 0,
         };
         if state.congested || in_flight > 0 {
             if span.is_leased() {
-                count(
-                    &self.inner.core.counters.copied_out_bytes,
-                    span.len() as u64,
-                );
+                count(&self.inner.core.counters.copied_out_bytes, span.len() as u64);
             }
             append_copied(&mut state.queue, in_flight, &mut span);
         } else {
@@ -221,6 +230,11 @@ impl Outbox {
     pub fn bytes_sent(&self) -> u64 {
         self.inner.state.borrow().sent
     }
+
+    /// When the kernel last took bytes; before the first, when the outbox was made.
+    pub fn last_sent(&self) -> Instant {
+        self.inner.state.borrow().last_sent
+    }
 }
 
 impl Inner {
@@ -234,18 +248,17 @@ impl Inner {
     fn shut_down_if_drained(self: &Rc<Self>, state: &mut State) {
         if state.end == End::Requested && state.queue.is_empty() {
             state.end = End::ShuttingDown;
-            let op = Op::Shutdown {
-                fd: self.fd.raw(),
-                how: libc::SHUT_WR,
-            };
+            let op = Op::Shutdown { fd: self.fd.raw(), how: libc::SHUT_WR };
             self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
         }
     }
 
     /// The socket took `bytes` of the queue.
-    fn consume(state: &mut State, mut bytes: usize) {
+    fn consume(&self, state: &mut State, mut bytes: usize) {
         state.sent += bytes as u64;
+        state.last_sent = self.core.now();
         state.buffered -= bytes;
+        self.meter.sent(bytes);
         while bytes > 0 {
             let Some(front) = state.queue.front_mut() else {
                 break;
@@ -262,12 +275,7 @@ impl Inner {
     /// The socket is full: what is queued moves into memory of this outbox.
     fn congest(&self, state: &mut State) {
         state.congested = true;
-        let leased: usize = state
-            .queue
-            .iter()
-            .filter(|s| s.is_leased())
-            .map(|s| s.len())
-            .sum();
+        let leased: usize = state.queue.iter().filter(|s| s.is_leased()).map(|s| s.len()).sum();
         count(&self.core.counters.copied_out_bytes, leased as u64);
         for mut span in std::mem::take(&mut state.queue) {
             append_copied(&mut state.queue, 0, &mut span);
@@ -277,15 +285,23 @@ impl Inner {
     fn fail(&self, state: &mut State, errno: i32) {
         state.failure = Some(errno);
         state.queue.clear();
-        state.buffered = 0;
+        self.forget_buffered(state);
         state.paused = false;
+    }
+
+    /// What is still booked as queued will never be sent.
+    fn forget_buffered(&self, state: &mut State) {
+        let dropped = std::mem::take(&mut state.buffered);
+        if dropped > 0 {
+            self.meter.dropped(dropped);
+        }
     }
 
     /// Everything that follows from a send having ended: the next send, the shutdown, the wakes.
     fn go_on(self: &Rc<Self>, state: &mut State) {
         if state.abandoned {
             state.queue.clear();
-            state.buffered = 0;
+            self.forget_buffered(state);
             return;
         }
         if state.queue.is_empty() {
@@ -328,10 +344,7 @@ impl Inner {
         if spans == 1
             && let Ok(len) = u32::try_from(bytes)
         {
-            let span = SendSpan {
-                start: state.queue[0].as_ptr(),
-                len,
-            };
+            let span = SendSpan { start: state.queue[0].as_ptr(), len };
             return (Op::Send { fd, span, mode }, spans, bytes);
         }
         let message = state.message.get_or_insert_with(Message::boxed);
@@ -346,6 +359,26 @@ impl Inner {
     }
 }
 
+impl State {
+    fn new(now: Instant) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            buffered: 0,
+            sent: 0,
+            last_sent: now,
+            sending: Sending::Idle,
+            congested: false,
+            paused: false,
+            end: End::Open,
+            failure: None,
+            room_waiter: None,
+            drained_waiter: None,
+            message: None,
+            abandoned: false,
+        }
+    }
+}
+
 impl Message {
     fn boxed() -> Box<Self> {
         let header = libc::msghdr {
@@ -357,14 +390,8 @@ impl Message {
             msg_controllen: 0,
             msg_flags: 0,
         };
-        let none = libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
-        Box::new(Self {
-            header,
-            iovecs: [none; SPANS_PER_SEND],
-        })
+        let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Box::new(Self { header, iovecs: [none; SPANS_PER_SEND] })
     }
 }
 
@@ -410,7 +437,7 @@ impl Source for Inner {
         state.sending = Sending::Idle;
         match usize::try_from(completion.result) {
             Ok(sent) if sent > 0 => {
-                Self::consume(&mut state, sent.min(bytes));
+                self.consume(&mut state, sent.min(bytes));
                 if sent < bytes {
                     self.congest(&mut state);
                 }
@@ -429,7 +456,7 @@ impl Source for Inner {
         let mut state = self.state.borrow_mut();
         if let Sending::InFlight { bytes, .. } = state.sending {
             state.sending = Sending::Idle;
-            Self::consume(&mut state, bytes);
+            self.consume(&mut state, bytes);
             self.go_on(&mut state);
         }
     }
@@ -459,7 +486,10 @@ impl Drop for Outbox {
                 state.queue.truncate(spans);
                 self.inner.core.cancel(key);
             }
-            Sending::Idle | Sending::Listed => state.queue.clear(),
+            Sending::Idle | Sending::Listed => {
+                state.queue.clear();
+                self.inner.forget_buffered(&mut state);
+            }
         }
     }
 }

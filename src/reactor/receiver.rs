@@ -18,6 +18,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::buf::Span;
 use crate::core::{Core, Source, count};
@@ -50,6 +51,7 @@ struct Inner {
     fd: Rc<Fd>,
     state: RefCell<State>,
     received: Cell<u64>,
+    last_received: Cell<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -78,14 +80,14 @@ enum Arm {
 impl Receiver {
     pub(crate) fn new(core: Rc<Core>, socket: &Socket) -> Self {
         let fd = Rc::clone(socket.fd());
-        Self {
-            inner: Rc::new(Inner {
-                core,
-                fd,
-                state: RefCell::default(),
-                received: Cell::new(0),
-            }),
-        }
+        let inner = Inner {
+            last_received: Cell::new(core.now()),
+            core,
+            fd,
+            state: RefCell::default(),
+            received: Cell::new(0),
+        };
+        Self { inner: Rc::new(inner) }
     }
 
     /// Waits for bytes or the end. At most `credit` bytes (and [`RECV_CREDIT_MAX`]) are taken in
@@ -111,23 +113,15 @@ impl Receiver {
             None => {}
         }
         if let Arm::Idle = state.arm {
-            let credit = u32::try_from(credit)
-                .unwrap_or(u32::MAX)
-                .clamp(1, RECV_CREDIT_MAX);
+            let credit = u32::try_from(credit).unwrap_or(u32::MAX).clamp(1, RECV_CREDIT_MAX);
             if self.inner.core.is_starving() {
                 state.arm = Arm::Starved(credit);
-                self.inner
-                    .core
-                    .wait_for_buffer(Rc::clone(&self.inner) as Rc<dyn Source>);
+                self.inner.core.wait_for_buffer(Rc::clone(&self.inner) as Rc<dyn Source>);
             } else {
                 self.inner.arm(&mut state, credit);
             }
         }
-        if !state
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(context.waker()))
-        {
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             state.waker = Some(context.waker().clone());
         }
         Poll::Pending
@@ -137,14 +131,16 @@ impl Receiver {
     pub fn bytes_received(&self) -> u64 {
         self.inner.received.get()
     }
+
+    /// When bytes last came in; before the first, when the receiver was made.
+    pub fn last_received(&self) -> Instant {
+        self.inner.last_received.get()
+    }
 }
 
 impl Inner {
     fn arm(self: &Rc<Self>, state: &mut State, credit: u32) {
-        let op = Op::Recv {
-            fd: self.fd.raw(),
-            credit,
-        };
+        let op = Op::Recv { fd: self.fd.raw(), credit };
         state.arm = Arm::Armed(self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op));
     }
 
@@ -169,6 +165,7 @@ impl Inner {
             }
             Some(lease) => {
                 self.received.set(self.received.get() + u64::from(len));
+                self.last_received.set(self.core.now());
                 state.ready.push_back(Span::from(lease));
                 if !state.listed {
                     state.listed = true;
@@ -196,8 +193,7 @@ impl Source for Inner {
             error => match -error {
                 libc::ENOBUFS if !state.abandoned => {
                     state.arm = Arm::Starved(credit);
-                    self.core
-                        .wait_for_buffer(Rc::clone(&self) as Rc<dyn Source>);
+                    self.core.wait_for_buffer(Rc::clone(&self) as Rc<dyn Source>);
                     return;
                 }
                 // Nothing was received; the next poll arms again.

@@ -49,17 +49,10 @@ struct Pending<K> {
 
 impl<K: std::fmt::Debug + 'static> Pending<K> {
     fn submit(core: &Rc<Core>, kept: K, op: impl FnOnce(&K) -> Op) -> Self {
-        let single = Rc::new(Single {
-            kept,
-            state: RefCell::default(),
-        });
+        let single = Rc::new(Single { kept, state: RefCell::default() });
         let op = op(&single.kept);
         let key = core.submit(Rc::clone(&single) as Rc<dyn Source>, &op);
-        Self {
-            core: Rc::clone(core),
-            key,
-            single,
-        }
+        Self { core: Rc::clone(core), key, single }
     }
 }
 
@@ -107,9 +100,7 @@ pub(crate) async fn readable<O>(core: &Rc<Core>, fd: RawFd, owner: O) -> io::Res
 where
     O: std::fmt::Debug + 'static,
 {
-    Pending::submit(core, owner, |_| Op::PollReadable { fd })
-        .await
-        .map(drop)
+    Pending::submit(core, owner, |_| Op::PollReadable { fd }).await.map(drop)
 }
 
 /// As [`readable`], for a descriptor of the reactor.

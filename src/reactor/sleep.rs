@@ -21,11 +21,7 @@ pub struct Sleep {
 
 impl Sleep {
     pub(crate) fn new(core: Rc<Core>, deadline: Instant) -> Self {
-        Self {
-            core,
-            deadline,
-            timer: None,
-        }
+        Self { core, deadline, timer: None }
     }
 
     /// Moves the deadline. A later one costs nothing until the earlier one passes.

@@ -114,10 +114,7 @@ impl<T> TimerWheel<T> {
         Self {
             elapsed: 0,
             cascading: 0,
-            levels: [Level {
-                occupied: 0,
-                slots: [List::EMPTY; SLOTS],
-            }; LEVELS],
+            levels: [Level { occupied: 0, slots: [List::EMPTY; SLOTS] }; LEVELS],
             entries: Vec::new(),
             vacant: NIL,
             len: 0,
@@ -147,10 +144,7 @@ impl<T> TimerWheel<T> {
         let index = self.occupy(deadline.max(self.elapsed), payload);
         self.link(index);
         self.len += 1;
-        TimerKey {
-            index,
-            generation: self.entries[index as usize].generation,
-        }
+        TimerKey { index, generation: self.entries[index as usize].generation }
     }
 
     /// Takes a timer out and gives its payload back; `None` if it has fired or was cancelled.
@@ -175,8 +169,7 @@ impl<T> TimerWheel<T> {
         if self.cascading > 0 {
             return Some(self.elapsed);
         }
-        self.first_occupied()
-            .map(|position| self.start_of(position))
+        self.first_occupied().map(|position| self.start_of(position))
     }
 
     /// Moves the wheel's time to `now` and fires what is due, in the order of the deadlines.
@@ -203,16 +196,10 @@ impl<T> TimerWheel<T> {
                 // No slot starts in `elapsed..=now`, so `now` shares with `elapsed` every digit
                 // above the one that placed a timer, and each timer keeps its place.
                 self.elapsed = now;
-                return Advanced {
-                    fired,
-                    more_due: false,
-                };
+                return Advanced { fired, more_due: false };
             };
             if steps_left == 0 {
-                return Advanced {
-                    fired,
-                    more_due: true,
-                };
+                return Advanced { fired, more_due: true };
             }
             self.elapsed = tick;
             let Some((level, slot)) = self.first_occupied() else {
@@ -224,10 +211,7 @@ impl<T> TimerWheel<T> {
             }
             while let Some(index) = self.levels[0].slots[slot].first() {
                 if steps_left == 0 {
-                    return Advanced {
-                        fired,
-                        more_due: true,
-                    };
+                    return Advanced { fired, more_due: true };
                 }
                 steps_left -= 1;
                 self.unlink(index);
@@ -370,10 +354,7 @@ impl<T> fmt::Debug for TimerWheel<T> {
 }
 
 impl List {
-    const EMPTY: Self = Self {
-        first: NIL,
-        last: NIL,
-    };
+    const EMPTY: Self = Self { first: NIL, last: NIL };
 
     fn first(self) -> Option<u32> {
         (self.first != NIL).then_some(self.first)

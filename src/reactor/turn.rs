@@ -20,7 +20,7 @@ use crate::driver::ring::Ring;
 use crate::driver::{AnyDriver, Completion, Op};
 use crate::fd::Socket;
 use crate::inbox::{Inbox, InboxParts};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, OutboxMeter};
 use crate::receiver::Receiver;
 use crate::single;
 use crate::sleep::Sleep;
@@ -47,17 +47,9 @@ impl Settings {
     /// smaller ones.
     pub const fn new(features: Features) -> Self {
         if features.incremental_buffers {
-            Self {
-                features,
-                buffer_count: 32,
-                buffer_size: 64 * 1024,
-            }
+            Self { features, buffer_count: 32, buffer_size: 64 * 1024 }
         } else {
-            Self {
-                features,
-                buffer_count: 256,
-                buffer_size: 8 * 1024,
-            }
+            Self { features, buffer_count: 256, buffer_size: 8 * 1024 }
         }
     }
 }
@@ -122,11 +114,7 @@ impl Reactor {
     ) -> Self {
         let executor = Executor::new().expect("enter_thread made this thread a worker");
         let core = Core::new(driver, pool, silent_sends, executor, clock());
-        let inner = Rc::new(Inner {
-            core,
-            worker,
-            remote,
-        });
+        let inner = Rc::new(Inner { core, worker, remote });
         inner.watch_remote_wakes();
         Self { inner }
     }
@@ -200,11 +188,16 @@ impl Reactor {
     }
 
     /// Splits a connected socket into its halves. At most `limit` bytes (and
-    /// [`crate::CONGESTED_BYTES_MAX`]) wait in the outbox.
-    pub fn split(&self, socket: &Socket, limit: usize) -> (Receiver, Outbox) {
+    /// [`crate::CONGESTED_BYTES_MAX`]) wait in the outbox, whose bytes are counted by `meter`.
+    pub fn split(
+        &self,
+        socket: &Socket,
+        limit: usize,
+        meter: Rc<dyn OutboxMeter>,
+    ) -> (Receiver, Outbox) {
         let core = &self.inner.core;
         let receiver = Receiver::new(Rc::clone(core), socket);
-        (receiver, Outbox::new(Rc::clone(core), socket, limit))
+        (receiver, Outbox::new(Rc::clone(core), socket, limit, meter))
     }
 
     /// Waits until a socket is readable, without receiving.
@@ -257,10 +250,8 @@ impl Inner {
 
     /// Polls the eventfd through which other threads wake tasks of this worker.
     fn watch_remote_wakes(&self) {
-        let watch = Rc::new(RemoteWatch {
-            core: Rc::clone(&self.core),
-            remote: Arc::clone(&self.remote),
-        });
+        let watch =
+            Rc::new(RemoteWatch { core: Rc::clone(&self.core), remote: Arc::clone(&self.remote) });
         watch.arm();
     }
 }
@@ -278,11 +269,7 @@ impl Drop for Inner {
         while core.ops_in_flight() > 0 && clock() < give_up {
             self.turn(false);
         }
-        debug_assert!(
-            core.ops_in_flight() == 0,
-            "stuck at shutdown: {:?}",
-            core.op_names()
-        );
+        debug_assert!(core.ops_in_flight() == 0, "stuck at shutdown: {:?}", core.op_names());
         core.close_down();
         leave_thread(self.worker);
     }
@@ -297,9 +284,7 @@ struct RemoteWatch {
 
 impl RemoteWatch {
     fn arm(self: &Rc<Self>) {
-        let op = Op::PollReadable {
-            fd: self.remote.eventfd().as_raw_fd(),
-        };
+        let op = Op::PollReadable { fd: self.remote.eventfd().as_raw_fd() };
         self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
     }
 }
@@ -317,10 +302,7 @@ impl Source for RemoteWatch {
 struct AbortOnPanic;
 
 impl AbortOnPanic {
-    #[expect(
-        clippy::mem_forget,
-        reason = "the guard owns nothing; forgetting it disarms it"
-    )]
+    #[expect(clippy::mem_forget, reason = "the guard owns nothing; forgetting it disarms it")]
     fn disarm(self) {
         std::mem::forget(self);
     }
@@ -333,10 +315,7 @@ impl Drop for AbortOnPanic {
 }
 
 /// The one place where a worker reads the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the reactor is where time comes from"
-)]
+#[expect(clippy::disallowed_methods, reason = "the reactor is where time comes from")]
 fn clock() -> Instant {
     Instant::now()
 }

@@ -21,12 +21,7 @@ pub struct Lease {
 
 impl Lease {
     pub(super) fn new(pool: Rc<BufferPool>, buffer: u16, start: usize, len: usize) -> Self {
-        Self {
-            pool,
-            buffer,
-            start,
-            len,
-        }
+        Self { pool, buffer, start, len }
     }
 
     /// Address of the first byte.
@@ -39,11 +34,7 @@ impl Lease {
     /// # Panics
     /// If there are fewer.
     pub(super) fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.len,
-            "advance by {count} of {} bytes",
-            self.len
-        );
+        assert!(count <= self.len, "advance by {count} of {} bytes", self.len);
         self.start += count;
         self.len -= count;
     }

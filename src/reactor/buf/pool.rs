@@ -118,11 +118,7 @@ impl BufferPool {
     /// Ends one lease on a buffer; the last one on a retired buffer frees it.
     pub(super) fn release(&self, id: u16) {
         let state = &self.buffers[usize::from(id)];
-        let leases = state
-            .leases
-            .get()
-            .checked_sub(1)
-            .expect("a lease is released once");
+        let leases = state.leases.get().checked_sub(1).expect("a lease is released once");
         state.leases.set(leases);
         self.leases.set(self.leases.get() - 1);
         if leases == 0 && state.retired.get() {
@@ -187,13 +183,8 @@ mod tests {
     fn a_length_or_buffer_that_cannot_be_is_refused_without_a_trace() {
         let pool = pool();
         assert!(pool.lease(FilledBuffer { id: 2, more: false }, 1).is_none());
-        assert!(
-            pool.lease(FilledBuffer { id: 0, more: false }, 4097)
-                .is_none()
-        );
-        let full = pool
-            .lease(FilledBuffer { id: 0, more: true }, 4096)
-            .unwrap();
+        assert!(pool.lease(FilledBuffer { id: 0, more: false }, 4097).is_none());
+        let full = pool.lease(FilledBuffer { id: 0, more: true }, 4096).unwrap();
         assert!(pool.lease(FilledBuffer { id: 0, more: false }, 1).is_none());
         assert_eq!(pool.leases(), 1);
         drop(full);

@@ -54,10 +54,7 @@ impl Span {
         match &mut self.place {
             Place::Leased(lease) => lease.advance(count),
             Place::Owned { bytes, start } => {
-                assert!(
-                    count <= bytes.len() - *start,
-                    "advance by {count} past the end"
-                );
+                assert!(count <= bytes.len() - *start, "advance by {count} past the end");
                 *start += count;
             }
         }
@@ -77,17 +74,13 @@ impl Deref for Span {
 
 impl From<Lease> for Span {
     fn from(lease: Lease) -> Self {
-        Self {
-            place: Place::Leased(lease),
-        }
+        Self { place: Place::Leased(lease) }
     }
 }
 
 impl From<Vec<u8>> for Span {
     fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            place: Place::Owned { bytes, start: 0 },
-        }
+        Self { place: Place::Owned { bytes, start: 0 } }
     }
 }
 
@@ -105,10 +98,7 @@ mod tests {
         let lease = pool.lease(FilledBuffer { id: 0, more: false }, 8).unwrap();
         let mut span = Span::from(lease);
         span.advance(5);
-        assert_eq!(
-            (span.copy_out(), pool.leases(), span.is_leased()),
-            (3, 0, false)
-        );
+        assert_eq!((span.copy_out(), pool.leases(), span.is_leased()), (3, 0, false));
         assert_eq!(&*span, &[0; 3]);
         assert_eq!(span.copy_out(), 0);
         drop(Rc::clone(&pool));

@@ -45,87 +45,59 @@ const BUFFER_SIZE: u32 = 4096;
 const CREDIT: u32 = 10;
 
 fn key(slot: u32) -> OpKey {
-    OpKey {
-        slot,
-        generation: 0,
-    }
+    OpKey { slot, generation: 0 }
 }
 
 impl Scratch {
     fn new(features: Features) -> Result<Self, RingError> {
-        let pool = BufferPool::new(4, BUFFER_SIZE).map_err(|source| RingError::BufferMemory {
-            bytes: 4 * 4096,
-            source,
-        })?;
+        let pool = BufferPool::new(4, BUFFER_SIZE)
+            .map_err(|source| RingError::BufferMemory { bytes: 4 * 4096, source })?;
         let ring = Ring::new(features, &pool)?;
         let (near, far) = UnixStream::pair().map_err(RingError::Setup)?;
         near.set_nonblocking(true).map_err(RingError::Setup)?;
         far.set_nonblocking(true).map_err(RingError::Setup)?;
-        Ok(Self {
-            ring,
-            pool,
-            near,
-            far,
-        })
+        Ok(Self { ring, pool, near, far })
     }
 
     /// Runs one turn and returns what completed within a tenth of a second.
     fn turn(&mut self) -> Vec<Completion> {
         let mut completions = Vec::new();
-        self.ring
-            .enter(Wait::AtMost(Duration::from_millis(100)), &self.pool);
+        self.ring.enter(Wait::AtMost(Duration::from_millis(100)), &self.pool);
         self.ring.reap(&mut completions, 16);
         completions
     }
 
     /// `inc`: two receives land in one buffer, and the kernel says that more may follow.
     fn fills_incrementally(&mut self) -> bool {
-        let op = Op::Recv {
-            fd: self.far.as_raw_fd(),
-            credit: BUFFER_SIZE,
-        };
+        let op = Op::Recv { fd: self.far.as_raw_fd(), credit: BUFFER_SIZE };
         let mut buffers = Vec::new();
         for slot in 0..2 {
             self.ring.submit(key(slot), &op);
             if (&self.near).write_all(b"probe").is_err() {
                 return false;
             }
-            buffers.extend(
-                self.turn()
-                    .iter()
-                    .filter_map(|completion| completion.buffer),
-            );
+            buffers.extend(self.turn().iter().filter_map(|completion| completion.buffer));
         }
         matches!(buffers.as_slice(), [a, b] if a.more && b.more && a.id == b.id)
     }
 
     /// `recv_limit`: a multishot receive ends by itself within its credit, in pieces of half of it.
     fn ends_within_its_credit(&mut self) -> bool {
-        let op = Op::Recv {
-            fd: self.far.as_raw_fd(),
-            credit: CREDIT,
-        };
+        let op = Op::Recv { fd: self.far.as_raw_fd(), credit: CREDIT };
         self.ring.submit(key(0), &op);
         let mut ends = Vec::new();
         for part in [&b"1234"[..], &[0; 500][..]] {
             if (&self.near).write_all(part).is_err() {
                 return false;
             }
-            ends.extend(
-                self.turn()
-                    .iter()
-                    .map(|completion| (completion.result, completion.more)),
-            );
+            ends.extend(self.turn().iter().map(|completion| (completion.result, completion.more)));
         }
         ends == [(4, true), (5, false)]
     }
 
     /// `ring_fd`: the ring's descriptor can be registered.
     fn registers_its_descriptor(&self) -> bool {
-        matches!(
-            enter::register(self.ring.as_raw_fd()),
-            Ok(RingName::Registered(_))
-        )
+        matches!(enter::register(self.ring.as_raw_fd()), Ok(RingName::Registered(_)))
     }
 
     /// `silent_send`: a complete send is silent, a short one and a full socket are not.
@@ -133,10 +105,7 @@ impl Scratch {
         let bytes = vec![0_u8; 1 << 20];
         let send = |len: u32| Op::Send {
             fd: self.near.as_raw_fd(),
-            span: SendSpan {
-                start: bytes.as_ptr(),
-                len,
-            },
+            span: SendSpan { start: bytes.as_ptr(), len },
             mode: SendMode::Silent,
         };
         let ops = [send(5), send(1 << 20), send(1 << 20)];
@@ -157,15 +126,9 @@ mod tests {
     fn the_probe_finds_what_this_kernel_documents() {
         let features = probe().unwrap();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-        let mut numbers = release
-            .split(['.', '-'])
-            .map_while(|n| n.parse::<u32>().ok());
+        let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
         let version = (numbers.next().unwrap(), numbers.next().unwrap());
-        assert_eq!(
-            features.incremental_buffers,
-            version >= (6, 12),
-            "{release}"
-        );
+        assert_eq!(features.incremental_buffers, version >= (6, 12), "{release}");
         assert_eq!(features.recv_limit, version >= (6, 17), "{release}");
         assert!(features.registered_ring_fd, "{release}");
         assert!(features.silent_send, "{release}");

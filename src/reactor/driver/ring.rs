@@ -39,9 +39,7 @@ struct IoUringDebug(IoUring);
 
 impl std::fmt::Debug for IoUringDebug {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IoUring")
-            .field("fd", &self.0.as_raw_fd())
-            .finish()
+        f.debug_struct("IoUring").field("fd", &self.0.as_raw_fd()).finish()
     }
 }
 
@@ -57,9 +55,7 @@ impl Ring {
             .build(SQ_ENTRIES)
             .map_err(RingError::Setup)?;
         if !ring.params().is_feature_nodrop() || !ring.params().is_feature_ext_arg() {
-            return Err(RingError::MissingFeature(
-                "IORING_FEAT_NODROP and IORING_FEAT_EXT_ARG",
-            ));
+            return Err(RingError::MissingFeature("IORING_FEAT_NODROP and IORING_FEAT_EXT_ARG"));
         }
         let fd = ring.as_raw_fd();
         let name = if features.registered_ring_fd {
@@ -69,13 +65,7 @@ impl Ring {
         };
         let buffers = BufferRing::register(&ring, pool, features.incremental_buffers)?;
         let stats = DriverStats::default();
-        Ok(Self {
-            ring: IoUringDebug(ring),
-            name,
-            buffers,
-            features,
-            stats,
-        })
+        Ok(Self { ring: IoUringDebug(ring), name, buffers, features, stats })
     }
 
     /// The ring's descriptor, for the probe.
@@ -97,9 +87,7 @@ impl Ring {
                 // The kernel ends the receive with the completion that reaches the total limit, and
                 // that one may overshoot it by a piece: piece + limit - 1 is the credit.
                 let piece = credit.div_ceil(2);
-                let entry = opcode::RecvMulti::new(types::Fd(fd), BUFFER_GROUP)
-                    .len(piece)
-                    .build();
+                let entry = opcode::RecvMulti::new(types::Fd(fd), BUFFER_GROUP).len(piece).build();
                 with_recv_limit(entry, credit - piece + 1)
             }
             Op::Recv { fd, credit } => {
@@ -154,10 +142,7 @@ impl Ring {
 }
 
 /// A ring that lost its state cannot serve anybody: say so and end the process.
-#[expect(
-    clippy::print_stderr,
-    reason = "the last words of a process that cannot go on"
-)]
+#[expect(clippy::print_stderr, reason = "the last words of a process that cannot go on")]
 fn abort_with(error: &std::io::Error) -> ! {
     eprintln!("io_uring_enter failed and the ring cannot be trusted any more: {error}");
     std::process::abort();
@@ -186,10 +171,8 @@ impl Driver for Ring {
     fn reap(&mut self, completions: &mut Vec<Completion>, max: usize) {
         for entry in self.ring.0.completion().take(max) {
             let flags = entry.flags();
-            let buffer = cqueue::buffer_select(flags).map(|id| FilledBuffer {
-                id,
-                more: cqueue::buffer_more(flags),
-            });
+            let buffer = cqueue::buffer_select(flags)
+                .map(|id| FilledBuffer { id, more: cqueue::buffer_more(flags) });
             completions.push(Completion {
                 key: OpKey::from_word(entry.user_data()),
                 result: entry.result(),
@@ -249,31 +232,19 @@ struct BufferRing {
 impl BufferRing {
     fn register(ring: &IoUring, pool: &BufferPool, incremental: bool) -> Result<Self, RingError> {
         let count = pool.count();
-        assert!(
-            count.is_power_of_two(),
-            "the kernel wants a power of two of buffers"
-        );
+        assert!(count.is_power_of_two(), "the kernel wants a power of two of buffers");
         let bytes = usize::from(count) * size_of::<types::BufRingEntry>();
         let entries = Mapping::new(bytes.max(4096))
             .map_err(|source| RingError::BufferMemory { bytes, source })?;
-        let flags = if incremental {
-            BUFFER_RING_INCREMENTAL
-        } else {
-            0
-        };
+        let flags = if incremental { BUFFER_RING_INCREMENTAL } else { 0 };
         let address = entries.start().addr() as u64;
         // SAFETY: the mapping is page-aligned, holds `count` zeroed entries, and is unmapped only
         // after the ring is closed (field order in `Ring`).
         unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(address, count, BUFFER_GROUP, flags)
+            ring.submitter().register_buf_ring_with_flags(address, count, BUFFER_GROUP, flags)
         }
         .map_err(RingError::BufferRing)?;
-        let mut buffers = Self {
-            entries,
-            mask: count - 1,
-            tail: 0,
-        };
+        let mut buffers = Self { entries, mask: count - 1, tail: 0 };
         buffers.give_back(pool);
         Ok(buffers)
     }

@@ -15,14 +15,8 @@ use crate::buf::BufferPool;
 pub(crate) enum Seen {
     Accept,
     Connect(std::net::SocketAddr),
-    Recv {
-        credit: u32,
-    },
-    Send {
-        bytes: Vec<u8>,
-        spans: usize,
-        mode: SendMode,
-    },
+    Recv { credit: u32 },
+    Send { bytes: Vec<u8>, spans: usize, mode: SendMode },
     Shutdown,
     Close,
     Poll,
@@ -62,12 +56,7 @@ pub(crate) const SCRIPTED_SQ_ENTRIES: usize = 8;
 impl Scripted {
     pub(crate) fn new() -> (Self, Script) {
         let state = Rc::new(RefCell::new(State::default()));
-        (
-            Self {
-                state: Rc::clone(&state),
-            },
-            Script { state },
-        )
+        (Self { state: Rc::clone(&state) }, Script { state })
     }
 }
 
@@ -75,19 +64,12 @@ impl Script {
     /// The operations started since the last call, without the reactor's own polls.
     pub(crate) fn seen(&self) -> Vec<(OpKey, Seen)> {
         let seen = std::mem::take(&mut self.state.borrow_mut().seen);
-        seen.into_iter()
-            .filter(|(_, op)| *op != Seen::Poll)
-            .collect()
+        seen.into_iter().filter(|(_, op)| *op != Seen::Poll).collect()
     }
 
     /// Completes an operation.
     pub(crate) fn complete(&self, key: OpKey, result: i32) {
-        self.completion(Completion {
-            key,
-            result,
-            buffer: None,
-            more: false,
-        });
+        self.completion(Completion { key, result, buffer: None, more: false });
     }
 
     /// Completes one shot of an operation.
@@ -97,12 +79,7 @@ impl Script {
 
     /// Completes operations in a queue that is too full to show them before the next enter.
     pub(crate) fn overflow(&self, key: OpKey, result: i32) {
-        let completion = Completion {
-            key,
-            result,
-            buffer: None,
-            more: false,
-        };
+        let completion = Completion { key, result, buffer: None, more: false };
         self.state.borrow_mut().overflowed.push_back(completion);
     }
 
@@ -112,18 +89,10 @@ impl Script {
         let len = u32::try_from(bytes.len()).unwrap();
         let Some(id) = state.free_buffers.front().copied() else {
             let result = -libc::ENOBUFS;
-            state.completions.push_back(Completion {
-                key,
-                result,
-                buffer: None,
-                more: false,
-            });
+            state.completions.push_back(Completion { key, result, buffer: None, more: false });
             return;
         };
-        assert!(
-            state.filled + len <= pool.buffer_size(),
-            "the test overfills a buffer"
-        );
+        assert!(state.filled + len <= pool.buffer_size(), "the test overfills a buffer");
         // SAFETY: the buffer is the script's until it is retired, and the range is inside it.
         let target = unsafe { pool.buffer_start(id).add(state.filled as usize) };
         // SAFETY: source and target do not overlap, and both are `bytes.len()` long.
@@ -135,12 +104,7 @@ impl Script {
             state.filled = 0;
         }
         let buffer = Some(FilledBuffer { id, more: stays });
-        state.completions.push_back(Completion {
-            key,
-            result: len.cast_signed(),
-            buffer,
-            more,
-        });
+        state.completions.push_back(Completion { key, result: len.cast_signed(), buffer, more });
     }
 
     /// Buffers the kernel has.
@@ -161,11 +125,9 @@ impl State {
                     Seen::Connect(address.as_socket().unwrap())
                 }
                 Op::Recv { credit, .. } => Seen::Recv { credit },
-                Op::Send { span, mode, .. } => Seen::Send {
-                    bytes: read_span(span),
-                    spans: 1,
-                    mode,
-                },
+                Op::Send { span, mode, .. } => {
+                    Seen::Send { bytes: read_span(span), spans: 1, mode }
+                }
                 Op::SendVectored { message, mode, .. } => {
                     // SAFETY: the op table keeps the header's owner until the completion.
                     let header = unsafe { &*message.0 };
@@ -174,16 +136,9 @@ impl State {
                     let iovecs = unsafe { std::slice::from_raw_parts(header.msg_iov, spans) };
                     let read = |iovec: &libc::iovec| {
                         let len = u32::try_from(iovec.iov_len).unwrap();
-                        read_span(SendSpan {
-                            start: iovec.iov_base.cast(),
-                            len,
-                        })
+                        read_span(SendSpan { start: iovec.iov_base.cast(), len })
                     };
-                    Seen::Send {
-                        bytes: iovecs.iter().flat_map(read).collect(),
-                        spans,
-                        mode,
-                    }
+                    Seen::Send { bytes: iovecs.iter().flat_map(read).collect(), spans, mode }
                 }
                 Op::Shutdown { .. } => Seen::Shutdown,
                 Op::Close { .. } => Seen::Close,

@@ -94,11 +94,7 @@ mod modelled {
     pub(crate) struct Pop<T>(Arc<Mutex<Shared<T>>>);
 
     pub(crate) fn bounded<T: Send>(messages_max: usize) -> (Push<T>, Pop<T>) {
-        let shared = Shared {
-            messages: VecDeque::new(),
-            messages_max,
-            closed: false,
-        };
+        let shared = Shared { messages: VecDeque::new(), messages_max, closed: false };
         let shared = Arc::new(Mutex::new(shared));
         (Push(Arc::clone(&shared)), Pop(shared))
     }
@@ -127,19 +123,11 @@ mod modelled {
         type Message = T;
 
         fn pop(&mut self) -> Option<T> {
-            self.0
-                .lock()
-                .expect("loom's mutex is never poisoned")
-                .messages
-                .pop_front()
+            self.0.lock().expect("loom's mutex is never poisoned").messages.pop_front()
         }
 
         fn len(&self) -> usize {
-            self.0
-                .lock()
-                .expect("loom's mutex is never poisoned")
-                .messages
-                .len()
+            self.0.lock().expect("loom's mutex is never poisoned").messages.len()
         }
     }
 

@@ -112,10 +112,7 @@ fn threads_that_send_through_an_eventfd_lose_nothing() {
         let mut count = 0;
         while count < SENDERS * MESSAGES {
             // A lost wake-up would leave the eventfd unreadable for good.
-            assert!(
-                event.poll_for_test(10_000),
-                "no signal after {count} messages"
-            );
+            assert!(event.poll_for_test(10_000), "no signal after {count} messages");
             receiver.receive(|message| {
                 let (sender, number) = (message / MESSAGES, message % MESSAGES);
                 assert_eq!(number, next[sender], "out of order");

@@ -92,11 +92,7 @@ pub(crate) fn enter(name: RingName, to_submit: u32, wait: Wait) -> io::Result<()
             size,
         )
     };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Registers the ring's own descriptor for the calling thread.
@@ -112,11 +108,7 @@ pub(crate) fn register(fd: RawFd) -> io::Result<RingName> {
         data: u64,
     }
     let descriptor = u64::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-    let mut update = Update {
-        offset: u32::MAX,
-        reserved: 0,
-        data: descriptor,
-    };
+    let mut update = Update { offset: u32::MAX, reserved: 0, data: descriptor };
     // SAFETY: the kernel reads and writes one `Update`, which outlives the call.
     let result = unsafe {
         libc::syscall(

@@ -30,9 +30,7 @@ impl EventFd {
         }
         // SAFETY: the call above has just opened `fd` and nobody else knows it.
         let owned = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self {
-            file: File::from(owned),
-        })
+        Ok(Self { file: File::from(owned) })
     }
 
     /// Makes it readable. From any thread; it never blocks.
@@ -91,11 +89,7 @@ impl AsRawFd for EventFd {
 impl EventFd {
     /// Whether it is readable, or becomes readable within `timeout_ms`, without draining it.
     pub(crate) fn poll_for_test(&self, timeout_ms: i32) -> bool {
-        let mut poll = libc::pollfd {
-            fd: self.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut poll = libc::pollfd { fd: self.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: `poll` is one valid pollfd for the whole call, and the count passed is one.
         let ready = unsafe { libc::poll(&raw mut poll, 1, timeout_ms) };
         assert!(ready >= 0, "{}", io::Error::last_os_error());
@@ -125,9 +119,7 @@ mod tests {
     fn a_full_counter_neither_blocks_nor_loses_the_readiness() {
         let event = EventFd::new().unwrap();
         // The highest count there is; one more would overflow.
-        (&event.file)
-            .write_all(&(u64::MAX - 1).to_ne_bytes())
-            .unwrap();
+        (&event.file).write_all(&(u64::MAX - 1).to_ne_bytes()).unwrap();
         event.signal();
         assert!(event.drain());
         assert!(!event.drain());

@@ -47,11 +47,7 @@ impl Mapping {
     /// # Panics
     /// Past the end of the mapping.
     pub(crate) fn at(&self, offset: usize) -> *mut u8 {
-        assert!(
-            offset <= self.len,
-            "offset {offset} is outside a mapping of {} bytes",
-            self.len
-        );
+        assert!(offset <= self.len, "offset {offset} is outside a mapping of {} bytes", self.len);
         // SAFETY: the result stays inside the mapping or one past it, by the assertion above.
         unsafe { self.start.as_ptr().add(offset) }
     }

@@ -43,12 +43,7 @@ impl Executor {
     /// The executor of the calling thread, which [`super::enter_thread`] made a worker.
     pub(crate) fn new() -> Option<Self> {
         let ready = ready::local()?;
-        Some(Self {
-            ready,
-            tasks: RefCell::default(),
-            polls: Cell::new(0),
-            panics: Cell::new(0),
-        })
+        Some(Self { ready, tasks: RefCell::default(), polls: Cell::new(0), panics: Cell::new(0) })
     }
 
     /// The worker this executor runs on.
@@ -78,15 +73,8 @@ impl Executor {
 
     /// The waker of the root future.
     pub(crate) fn root_waker(&self) -> Waker {
-        let key = Key {
-            slot: ROOT_SLOT,
-            generation: 0,
-        };
-        Target {
-            worker: self.worker(),
-            key,
-        }
-        .waker()
+        let key = Key { slot: ROOT_SLOT, generation: 0 };
+        Target { worker: self.worker(), key }.waker()
     }
 
     /// Whether the root future was woken since the last call.
@@ -98,10 +86,7 @@ impl Executor {
     pub(super) fn spawn(&self, future: BoxedFuture, membership: Rc<Membership>) -> Key {
         let mut tasks = self.tasks.borrow_mut();
         assert!(tasks.len() < TASKS_MAX, "more than {TASKS_MAX} tasks");
-        let key = tasks.insert(Task {
-            future: Some(future),
-            membership,
-        });
+        let key = tasks.insert(Task { future: Some(future), membership });
         self.ready.open(key);
         self.ready.push(key);
         key
@@ -129,20 +114,12 @@ impl Executor {
     }
 
     fn poll(&self, key: Key) -> bool {
-        let future = self
-            .tasks
-            .borrow_mut()
-            .get_mut(key)
-            .and_then(|task| task.future.take());
+        let future = self.tasks.borrow_mut().get_mut(key).and_then(|task| task.future.take());
         let Some(mut future) = future else {
             return false;
         };
         self.polls.set(self.polls.get() + 1);
-        let waker = Target {
-            worker: self.worker(),
-            key,
-        }
-        .waker();
+        let waker = Target { worker: self.worker(), key }.waker();
         let mut context = Context::from_waker(&waker);
         // AssertUnwindSafe: a panicked future is dropped, never polled again, and what it shares
         // with others is held by guards whose Drop undoes it.

@@ -127,15 +127,9 @@ static REMOTES: RwLock<Vec<Option<Arc<Remote>>>> = RwLock::new(Vec::new());
 /// [`leave_thread`].
 pub(crate) fn enter_thread() -> Result<(WorkerId, Arc<Remote>), RingError> {
     let eventfd = EventFd::new().map_err(RingError::EventFd)?;
-    let remote = Arc::new(Remote {
-        pending: Mutex::default(),
-        eventfd,
-    });
+    let remote = Arc::new(Remote { pending: Mutex::default(), eventfd });
     let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
-    let index = remotes
-        .iter()
-        .position(Option::is_none)
-        .unwrap_or(remotes.len());
+    let index = remotes.iter().position(Option::is_none).unwrap_or(remotes.len());
     let number = u16::try_from(index).map_err(|_| RingError::TooManyReactors)?;
     let worker = WorkerId::new(number).ok_or(RingError::TooManyReactors)?;
     if index == remotes.len() {

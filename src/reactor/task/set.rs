@@ -39,10 +39,7 @@ pub struct TaskSet {
 
 impl TaskSet {
     pub(crate) fn new(executor: Rc<Executor>) -> Self {
-        Self {
-            executor,
-            membership: Rc::default(),
-        }
+        Self { executor, membership: Rc::default() }
     }
 
     /// Starts a task in this set. A panic in it ends it and nothing else; it is counted.
@@ -85,9 +82,7 @@ impl TaskSet {
 
 impl fmt::Debug for TaskSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskSet")
-            .field("tasks", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("TaskSet").field("tasks", &self.len()).finish_non_exhaustive()
     }
 }
 

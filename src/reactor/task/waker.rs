@@ -43,34 +43,17 @@ impl Target {
             | u64::from(self.key.slot)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "each field is cut to its bits first"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "each field is cut to its bits first")]
     fn unpack(word: u64) -> Option<Self> {
         let worker = WorkerId::new((word >> (SLOT_BITS + GENERATION_BITS)) as u16)?;
         let generation = ((word >> SLOT_BITS) & FIELD_MASK) as u32;
-        Some(Self {
-            worker,
-            key: Key {
-                slot: (word & FIELD_MASK) as u32,
-                generation,
-            },
-        })
+        Some(Self { worker, key: Key { slot: (word & FIELD_MASK) as u32, generation } })
     }
 
     /// A waker for this task.
     pub(super) fn waker(self) -> Waker {
-        const {
-            assert!(
-                usize::BITS == 64,
-                "a waker packs 64 bits into its data pointer"
-            )
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "usize is 64 bits, asserted above"
-        )]
+        const { assert!(usize::BITS == 64, "a waker packs 64 bits into its data pointer") };
+        #[expect(clippy::cast_possible_truncation, reason = "usize is 64 bits, asserted above")]
         let data = std::ptr::without_provenance(self.pack() as usize);
         // SAFETY: the vtable's functions treat the pointer as a number only, are thread-safe, and
         // own nothing, so clone and drop need no bookkeeping.
@@ -99,29 +82,14 @@ mod tests {
     #[test]
     fn a_target_survives_the_trip_through_one_word() {
         let worker = WorkerId::new(WorkerId::COUNT_MAX - 1).unwrap();
-        let target = Target {
-            worker,
-            key: Key {
-                slot: ROOT_SLOT - 1,
-                generation: (1 << 26) - 1,
-            },
-        };
+        let target = Target { worker, key: Key { slot: ROOT_SLOT - 1, generation: (1 << 26) - 1 } };
         assert_eq!(Target::unpack(target.pack()), Some(target));
     }
 
     #[test]
     fn wakers_of_one_task_are_equal_so_that_a_clone_can_be_spared() {
         let worker = WorkerId::new(7).unwrap();
-        let of = |slot| {
-            Target {
-                worker,
-                key: Key {
-                    slot,
-                    generation: 1,
-                },
-            }
-            .waker()
-        };
+        let of = |slot| Target { worker, key: Key { slot, generation: 1 } }.waker();
         assert!(of(3).will_wake(&of(3)));
         assert!(!of(3).will_wake(&of(4)));
     }

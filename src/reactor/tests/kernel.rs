@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use crate::{Features, Outbox, Reactor, Received, Receiver, Settings, channel, probe};
+use crate::{Features, Outbox, OutboxMeter, Reactor, Received, Receiver, Settings, channel, probe};
 
 /// The features of this kernel, and of an old one.
 fn feature_sets() -> [Features; 4] {
@@ -46,6 +46,39 @@ async fn copy(receiver: Receiver, outbox: Outbox) {
     }
 }
 
+/// Counts what an outbox reports; the books must balance.
+#[derive(Default)]
+struct Books {
+    queued: Cell<usize>,
+    gone: Cell<usize>,
+}
+
+impl OutboxMeter for Books {
+    fn queued(&self, bytes: usize) {
+        self.queued.set(self.queued.get() + bytes);
+    }
+
+    fn sent(&self, bytes: usize) {
+        self.gone.set(self.gone.get() + bytes);
+    }
+
+    fn dropped(&self, bytes: usize) {
+        self.gone.set(self.gone.get() + bytes);
+    }
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            assert_eq!(self.queued, self.gone, "bytes queued against bytes sent or dropped");
+        }
+    }
+}
+
+fn meter() -> Rc<Books> {
+    Rc::default()
+}
+
 fn listener() -> (TcpListener, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -74,17 +107,12 @@ fn bytes_come_back_in_order_and_the_end_comes_after_them() {
             let mut echoed = Vec::new();
             reader.read_to_end(&mut echoed).unwrap();
             writer.join().unwrap();
-            assert!(
-                echoed == bytes,
-                "{} of {} bytes, or wrong ones",
-                echoed.len(),
-                bytes.len()
-            );
+            assert!(echoed == bytes, "{} of {} bytes, or wrong ones", echoed.len(), bytes.len());
         });
         reactor.run(async {
             let acceptor = reactor.acceptor(listener.into());
             let socket = acceptor.accept().await.unwrap();
-            let (receiver, outbox) = reactor.split(&socket, 1 << 20);
+            let (receiver, outbox) = reactor.split(&socket, 1 << 20, meter());
             copy(receiver, outbox).await;
         });
         client.join().unwrap();
@@ -103,7 +131,7 @@ fn a_reader_that_stalls_costs_a_bounded_amount_and_no_ring_memory() {
         reactor.run(async {
             let acceptor = reactor.acceptor(listener.into());
             let socket = acceptor.accept().await.unwrap();
-            let (receiver, outbox) = reactor.split(&socket, 1 << 20);
+            let (receiver, outbox) = reactor.split(&socket, 1 << 20, meter());
             let outbox = Rc::new(outbox);
             let tasks = reactor.task_set();
             let seen = Rc::clone(&outbox);
@@ -122,11 +150,7 @@ fn a_reader_that_stalls_costs_a_bounded_amount_and_no_ring_memory() {
             }
             reactor.sleep(Duration::from_millis(5)).await;
             assert!(outbox.bytes_buffered() <= crate::CONGESTED_BYTES_MAX);
-            assert_eq!(
-                reactor.stats().leases,
-                0,
-                "a stalled reader holds ring memory"
-            );
+            assert_eq!(reactor.stats().leases, 0, "a stalled reader holds ring memory");
             socket.reset_on_close().unwrap();
         });
         drain(reactor);
@@ -225,9 +249,7 @@ fn sleepers_wake_in_order_and_never_early() {
             let order = Rc::clone(&order);
             let reactor = reactor.clone();
             tasks.spawn(async move {
-                reactor
-                    .sleep_until(start + Duration::from_millis(millis))
-                    .await;
+                reactor.sleep_until(start + Duration::from_millis(millis)).await;
                 assert!(reactor.now() >= start + Duration::from_millis(millis));
                 assert_eq!(order.replace(rank + 1), rank);
             });
@@ -243,9 +265,8 @@ fn a_thousand_connections_leave_nothing_behind() {
         let (listener, address) = listener();
         let client = thread::spawn(move || {
             for _ in 0..10 {
-                let streams: Vec<TcpStream> = (0..20)
-                    .map(|_| TcpStream::connect(address).unwrap())
-                    .collect();
+                let streams: Vec<TcpStream> =
+                    (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
                 for mut stream in &streams {
                     stream.write_all(b"hello").unwrap();
                     let mut back = [0; 5];
@@ -258,7 +279,7 @@ fn a_thousand_connections_leave_nothing_behind() {
             let tasks = reactor.task_set();
             for _ in 0..200 {
                 let socket = acceptor.accept().await.unwrap();
-                let (receiver, outbox) = reactor.split(&socket, 1 << 20);
+                let (receiver, outbox) = reactor.split(&socket, 1 << 20, meter());
                 tasks.spawn(copy(receiver, outbox));
             }
             tasks.wait_empty().await;
@@ -266,21 +287,14 @@ fn a_thousand_connections_leave_nothing_behind() {
         client.join().unwrap();
         drain(reactor);
         let stats = reactor.stats();
-        assert_eq!(
-            (stats.descriptors, stats.timers, stats.lost_bytes),
-            (0, 0, 0),
-            "{stats:?}"
-        );
+        assert_eq!((stats.descriptors, stats.timers, stats.lost_bytes), (0, 0, 0), "{stats:?}");
     });
 }
 
 #[test]
 fn a_timer_in_the_past_is_ready_at_once() {
     on_each_feature_set(|reactor| {
-        let past = reactor
-            .now()
-            .checked_sub(Duration::from_secs(1))
-            .unwrap_or(reactor.now());
+        let past = reactor.now().checked_sub(Duration::from_secs(1)).unwrap_or(reactor.now());
         reactor.run(reactor.sleep_until(past));
     });
 }

@@ -11,37 +11,17 @@ use super::*;
 fn fire_all(wheel: &mut TimerWheel<u64>, now: u64) -> Vec<u64> {
     let mut fired = Vec::new();
     let advanced = wheel.advance_within(now, usize::MAX, &mut |payload| fired.push(payload));
-    assert_eq!(
-        advanced,
-        Advanced {
-            fired: fired.len(),
-            more_due: false
-        }
-    );
+    assert_eq!(advanced, Advanced { fired: fired.len(), more_due: false });
     fired
 }
 
 #[test]
 fn fires_at_its_tick_and_not_before() {
-    let deadlines = [
-        1,
-        63,
-        64,
-        65,
-        4_095,
-        4_096,
-        262_144,
-        86_400_000,
-        3_628_800_000,
-        u64::MAX,
-    ];
+    let deadlines = [1, 63, 64, 65, 4_095, 4_096, 262_144, 86_400_000, 3_628_800_000, u64::MAX];
     for deadline in deadlines {
         let mut wheel = TimerWheel::new();
         wheel.insert(deadline, deadline);
-        assert!(
-            fire_all(&mut wheel, deadline - 1).is_empty(),
-            "{deadline} fired early"
-        );
+        assert!(fire_all(&mut wheel, deadline - 1).is_empty(), "{deadline} fired early");
         assert_eq!(wheel.next_expiry(), Some(deadline));
         assert_eq!(fire_all(&mut wheel, deadline), [deadline]);
         assert_eq!(wheel.next_expiry(), None);
@@ -54,10 +34,7 @@ fn fires_in_deadline_order_across_levels_in_one_jump() {
     for deadline in [5_000, 3, 70, 300_000, 64, 4_097, 4_096] {
         wheel.insert(deadline, deadline);
     }
-    assert_eq!(
-        fire_all(&mut wheel, 299_999),
-        [3, 64, 70, 4_096, 4_097, 5_000]
-    );
+    assert_eq!(fire_all(&mut wheel, 299_999), [3, 64, 70, 4_096, 4_097, 5_000]);
     assert_eq!(fire_all(&mut wheel, 300_000), [300_000]);
 }
 
@@ -161,13 +138,7 @@ fn a_half_moved_slot_fires_in_deadline_order_although_new_timers_come_in_below()
     let mut fired = Vec::new();
     // Two of the four come down to level 0, then the budget is spent.
     let advanced = wheel.advance_within(100, 2, &mut |payload| fired.push(payload));
-    assert_eq!(
-        advanced,
-        Advanced {
-            fired: 0,
-            more_due: true
-        }
-    );
+    assert_eq!(advanced, Advanced { fired: 0, more_due: true });
     assert!(wheel.next_expiry().is_some_and(|tick| tick <= 97));
     wheel.insert(99, 990);
     assert_eq!(fire_all(&mut wheel, 100), [97, 98, 99, 990, 100]);
@@ -232,11 +203,7 @@ fn distance() -> impl Strategy<Value = u64> {
     // Each level is as likely as the next; the edges of slots are likely.
     (0..36_u32, 0..64_u64, any::<bool>()).prop_map(|(bits, low, edge)| {
         let span = 1_u64 << bits;
-        if edge {
-            (span + low).saturating_sub(32)
-        } else {
-            low * (span / 64)
-        }
+        if edge { (span + low).saturating_sub(32) } else { low * (span / 64) }
     })
 }
 
@@ -277,15 +244,9 @@ fn advance_both(wheel: &mut TimerWheel<u64>, model: &mut Model, now: u64, steps:
         model.fire(now, payload);
     });
     assert_eq!(advanced.fired, count);
-    let due = model
-        .waiting
-        .first_key_value()
-        .is_some_and(|(&(deadline, _), _)| deadline <= now);
+    let due = model.waiting.first_key_value().is_some_and(|(&(deadline, _), _)| deadline <= now);
     if due {
-        assert!(
-            advanced.more_due,
-            "something due was left without saying so"
-        );
+        assert!(advanced.more_due, "something due was left without saying so");
     }
 }
 
