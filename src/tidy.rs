@@ -63,9 +63,5 @@ fn the_house_is_tidy() {
     for problem in &problems {
         let _ = writeln!(report, "{problem}");
     }
-    assert!(
-        problems.is_empty(),
-        "{} problems:\n{report}",
-        problems.len()
-    );
+    assert!(problems.is_empty(), "{} problems:\n{report}", problems.len());
 }

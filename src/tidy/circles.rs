@@ -70,11 +70,8 @@ fn edges(krate: &Crate, tree: &Tree) -> Edges {
         .filter(|module| module.path.len() == 1)
         .map(|module| module.path[0].as_str())
         .collect();
-    let facade = tree
-        .rust
-        .get(&krate.root)
-        .map(|root| facade(root, &top_level))
-        .unwrap_or_default();
+    let facade =
+        tree.rust.get(&krate.root).map(|root| facade(root, &top_level)).unwrap_or_default();
     let mut edges = Edges::new();
     for module in krate.modules.iter().filter(|module| !module.is_test) {
         let (Some(own), Some(source)) = (module.path.first(), tree.rust.get(&module.file)) else {
@@ -116,10 +113,7 @@ fn facade(root: &Source, top_level: &BTreeSet<&str>) -> BTreeMap<String, String>
             if matches!(path.first().map(String::as_str), Some("crate" | "self")) {
                 path = &path[1..];
             }
-            if let Some(module) = path
-                .first()
-                .filter(|first| top_level.contains(first.as_str()))
-            {
+            if let Some(module) = path.first().filter(|first| top_level.contains(first.as_str())) {
                 names.insert(leaf.name, module.clone());
             }
         }
@@ -149,10 +143,7 @@ fn references(tokens: &[Token], module: &[String]) -> Vec<Reference> {
                 found.extend(resolve(&leaf.path, &here).map(|path| Reference { path, offset }));
             }
             index = end.max(index + 1);
-        } else if ["crate", "self", "super"]
-            .iter()
-            .any(|start| token.is(start))
-        {
+        } else if ["crate", "self", "super"].iter().any(|start| token.is(start)) {
             let (path, end) = plain_path(tokens, index);
             if path.len() > 1 {
                 let here = module_at(tokens, index, module);
@@ -177,9 +168,7 @@ fn plain_path(tokens: &[Token], start: usize) -> (Vec<String>, usize) {
     let mut path = vec![tokens[start].text.clone()];
     let mut index = start + 1;
     while tokens.get(index).is_some_and(|token| token.is("::"))
-        && tokens
-            .get(index + 1)
-            .is_some_and(|token| token.kind == Kind::Word)
+        && tokens.get(index + 1).is_some_and(|token| token.kind == Kind::Word)
     {
         path.push(tokens[index + 1].text.clone());
         index += 2;
@@ -251,16 +240,9 @@ fn use_tree(tokens: &[Token], start: usize) -> (Vec<Leaf>, usize) {
 
 fn leaf(path: &[String], alias: Option<String>) -> Leaf {
     let is_self = path.len() > 1 && path.last().is_some_and(|last| last == "self");
-    let path = if is_self {
-        &path[..path.len() - 1]
-    } else {
-        path
-    };
+    let path = if is_self { &path[..path.len() - 1] } else { path };
     let name = alias.or_else(|| path.last().cloned()).unwrap_or_default();
-    Leaf {
-        path: path.to_vec(),
-        name,
-    }
+    Leaf { path: path.to_vec(), name }
 }
 
 #[cfg(test)]
@@ -278,10 +260,7 @@ mod tests {
 
     fn between_a_and_b(a: &str, b: &str) -> usize {
         circles(&[
-            (
-                "src/x/lib.rs",
-                "mod a;\nmod b;\npub use b::{B, deep::C as D};",
-            ),
+            ("src/x/lib.rs", "mod a;\nmod b;\npub use b::{B, deep::C as D};"),
             ("src/x/a.rs", a),
             ("src/x/b.rs", b),
         ])
@@ -307,10 +286,7 @@ mod tests {
     #[test]
     fn a_name_from_the_facade_counts_as_its_module() {
         assert_eq!(between_a_and_b("use crate::B;", "use crate::a::A;"), 1);
-        assert_eq!(
-            between_a_and_b("fn f() -> crate::D { .. }", "use crate::a::A;"),
-            1
-        );
+        assert_eq!(between_a_and_b("fn f() -> crate::D { .. }", "use crate::a::A;"), 1);
     }
 
     #[test]

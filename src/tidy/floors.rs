@@ -20,10 +20,7 @@ pub(crate) fn check(tree: &Tree, crates: &[Crate]) -> Vec<Problem> {
         let Some(name) = crate_name(&krate.root) else {
             continue;
         };
-        let sources = krate
-            .modules
-            .iter()
-            .filter_map(|module| tree.rust.get(&module.file));
+        let sources = krate.modules.iter().filter_map(|module| tree.rust.get(&module.file));
         let local: BTreeSet<&str> = sources.flat_map(modules_named_in).collect();
         for module in &krate.modules {
             if let Some(source) = tree.rust.get(&module.file) {
@@ -51,12 +48,7 @@ fn manifest(path: &str, text: &str) -> Vec<Problem> {
             "add it to FLOORS in src/tidy/floors.rs and to src/ARCHITECTURE.md",
         )];
     };
-    for Dependency {
-        name: other,
-        line,
-        is_dev,
-    } in dependencies(text)
-    {
+    for Dependency { name: other, line, is_dev } in dependencies(text) {
         if let Some(floor) = floor_of(other).filter(|&floor| floor >= own) {
             problems.push(Problem::new(
                 path,
@@ -79,10 +71,7 @@ fn manifest(path: &str, text: &str) -> Vec<Problem> {
             problems.push(Problem::new(
                 path,
                 line,
-                format!(
-                    "`{other}` belongs to {}, not to {name}",
-                    owners.join(" and ")
-                ),
+                format!("`{other}` belongs to {}, not to {name}", owners.join(" and ")),
                 "ask that floor for a safe function, or argue in RESERVED of src/tidy/floors.rs",
             ));
         }
@@ -102,10 +91,7 @@ fn paths(name: &str, source: &Source, local: &BTreeSet<&str>) -> Vec<Problem> {
             before.is(".")
                 || before.is("::") && index > 1 && { source.tokens[index - 2].kind == Kind::Word }
         };
-        let is_path = source
-            .tokens
-            .get(index + 1)
-            .is_some_and(|next| next.is("::"));
+        let is_path = source.tokens.get(index + 1).is_some_and(|next| next.is("::"));
         if token.kind != Kind::Word || continues || !is_path || local.contains(token.text.as_str())
         {
             continue;
@@ -142,9 +128,7 @@ fn pure(name: &str, source: &Source) -> Vec<Problem> {
         let [first, separator, last] = window else {
             continue;
         };
-        let hit = IMPURE
-            .iter()
-            .any(|(a, b)| first.is(a) && separator.is("::") && last.is(b));
+        let hit = IMPURE.iter().any(|(a, b)| first.is(a) && separator.is("::") && last.is(b));
         if hit && !first.is_test {
             problems.push(Problem::new(
                 &source.path,
@@ -176,11 +160,7 @@ fn dependencies(text: &str) -> Vec<Dependency<'_>> {
             table = header.trim_end_matches(']');
             // `[dependencies.name]` is a table of its own.
             if let Some((outer, name)) = table.rsplit_once("dependencies.") {
-                found.push(Dependency {
-                    name,
-                    line: index + 1,
-                    is_dev: outer.ends_with("dev-"),
-                });
+                found.push(Dependency { name, line: index + 1, is_dev: outer.ends_with("dev-") });
             }
             continue;
         }
@@ -211,15 +191,12 @@ fn crate_name(path: &str) -> Option<&str> {
 }
 
 fn floor_of(name: &str) -> Option<u8> {
-    FLOORS
-        .iter()
-        .find(|(floor, _)| *floor == name)
-        .map(|&(_, number)| number)
+    FLOORS.iter().find(|(floor, _)| *floor == name).map(|&(_, number)| number)
 }
 
 const MAIN: &str = "nuncio";
 
-/// The house, DESIGN section 2. Equals never import each other.
+/// The house as src/ARCHITECTURE.md draws it. Equals never import each other.
 const FLOORS: [(&str, u8); 12] = [
     ("base", 0),
     ("reactor", 1),
@@ -283,11 +260,7 @@ mod tests {
             ("dependencies", "net = { path = \"../net\" }", false),
             ("dependencies", "server = \"1\"", false),
             ("dev-dependencies", "proxy.workspace = true", false),
-            (
-                "target.'cfg(loom)'.dependencies",
-                "proxy.workspace = true",
-                false,
-            ),
+            ("target.'cfg(loom)'.dependencies", "proxy.workspace = true", false),
             ("dependencies.proxy", "path = \"../proxy\"", false),
             ("dependencies", "# proxy.workspace = true", true),
             ("lints", "proxy = true", true),
@@ -315,10 +288,7 @@ mod tests {
 
     #[test]
     fn the_kernel_is_reserved_outside_of_tests() {
-        let found = manifest(
-            "src/proxy/Cargo.toml",
-            "[dependencies]\nlibc.workspace = true",
-        );
+        let found = manifest("src/proxy/Cargo.toml", "[dependencies]\nlibc.workspace = true");
         assert_eq!(found.len(), 1);
         assert!(manifest("src/reactor/Cargo.toml", "[dependencies]\nlibc = \"0.2\"").is_empty());
         assert!(manifest("Cargo.toml", "[dev-dependencies]\nrustix = \"1\"").is_empty());
@@ -334,10 +304,7 @@ mod tests {
             ("use base::Id; use reactor::Op;", 0),
             ("use std::{io, net::SocketAddr};", 0),
             ("fn f(x: X) { x.cluster::<u8>(); crate::cluster::f() }", 0),
-            (
-                "// use cluster::Host;\nconst A: &str = \"cluster::Host\";",
-                0,
-            ),
+            ("// use cluster::Host;\nconst A: &str = \"cluster::Host\";", 0),
             ("mod cluster; use cluster::Host;", 0),
             ("mod cluster {} use cluster::Host;", 0),
         ] {

@@ -43,9 +43,7 @@ impl Source {
             tokens: Vec::new(),
         };
         lexer.run();
-        let Lexer {
-            code, mut tokens, ..
-        } = lexer;
+        let Lexer { code, mut tokens, .. } = lexer;
         mark_tests(&mut tokens);
         Self {
             path: path.to_owned(),
@@ -58,11 +56,7 @@ impl Source {
 
     /// The line of an offset, counted from 1.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1
+        self.text.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1
     }
 
     /// How many lines are not inside test items.
@@ -125,12 +119,7 @@ impl Lexer<'_> {
 
     fn push(&mut self, kind: Kind, length: usize) {
         let text = self.text[self.position..self.position + length].to_owned();
-        self.tokens.push(Token {
-            text,
-            kind,
-            offset: self.position,
-            is_test: false,
-        });
+        self.tokens.push(Token { text, kind, offset: self.position, is_test: false });
         self.position += length;
     }
 
@@ -218,14 +207,8 @@ impl Lexer<'_> {
 
     fn word(&mut self) {
         let rest = &self.bytes[self.position..];
-        let length = rest
-            .iter()
-            .position(|&byte| !is_word(byte))
-            .unwrap_or(rest.len());
-        let hashes = rest[length..]
-            .iter()
-            .take_while(|&&byte| byte == b'#')
-            .count();
+        let length = rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
+        let hashes = rest[length..].iter().take_while(|&&byte| byte == b'#').count();
         let opens_string = rest.get(length + hashes) == Some(&b'"');
         match &rest[..length] {
             b"r" | b"br" | b"cr" if opens_string => self.raw_string(length + hashes, hashes),
@@ -313,10 +296,7 @@ mod tests {
     fn words(text: &str) -> Vec<String> {
         let source = Source::new("a.rs", text);
         let words = source.tokens.into_iter();
-        words
-            .filter(|token| token.kind == Kind::Word)
-            .map(|token| token.text)
-            .collect()
+        words.filter(|token| token.kind == Kind::Word).map(|token| token.text).collect()
     }
 
     #[test]
@@ -331,10 +311,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_does_not_open_a_character() {
-        assert_eq!(
-            words("fn a<'b>(c: &'b str) { 'd' }"),
-            ["fn", "a", "b", "c", "b", "str"]
-        );
+        assert_eq!(words("fn a<'b>(c: &'b str) { 'd' }"), ["fn", "a", "b", "c", "b", "str"]);
     }
 
     #[test]
@@ -344,17 +321,7 @@ mod tests {
 
     #[test]
     fn text_that_ends_in_the_middle_is_accepted() {
-        for text in [
-            "\"a",
-            "/* a",
-            "r#\"a",
-            "'",
-            "'\\",
-            "#[",
-            "#[cfg(test)]",
-            "'é",
-            "\"\\",
-        ] {
+        for text in ["\"a", "/* a", "r#\"a", "'", "'\\", "#[", "#[cfg(test)]", "'é", "\"\\"] {
             Source::new("a.rs", text);
         }
     }

@@ -59,23 +59,14 @@ pub(crate) fn crates(tree: &Tree) -> Vec<Crate> {
             roots.insert(path.clone());
         }
     }
-    roots
-        .into_iter()
-        .map(|root| modules_of(root, tree))
-        .collect()
+    roots.into_iter().map(|root| modules_of(root, tree)).collect()
 }
 
 /// Files below `src` that no crate reaches: they are never compiled, so nothing checks them.
 pub(crate) fn unreached(tree: &Tree, crates: &[Crate]) -> Vec<Problem> {
-    let reached: BTreeSet<&str> = crates
-        .iter()
-        .flat_map(|krate| &krate.modules)
-        .map(|module| module.file.as_str())
-        .collect();
-    let dead = tree
-        .rust
-        .keys()
-        .filter(|path| !reached.contains(path.as_str()));
+    let reached: BTreeSet<&str> =
+        crates.iter().flat_map(|krate| &krate.modules).map(|module| module.file.as_str()).collect();
+    let dead = tree.rust.keys().filter(|path| !reached.contains(path.as_str()));
     dead.map(|path| {
         Problem::new(
             path,
@@ -106,11 +97,7 @@ fn modules_of(root: String, tree: &Tree) -> Crate {
                 }
             }
         }
-        modules.push(Module {
-            file,
-            path,
-            is_test,
-        });
+        modules.push(Module { file, path, is_test });
     }
     Crate { root, modules }
 }
@@ -131,10 +118,7 @@ fn candidates(file: &str, owns_folder: bool, declaration: &Declaration) -> Vec<(
         folder.push_str(inline);
     }
     let name = &declaration.name;
-    vec![
-        (format!("{folder}/{name}.rs"), false),
-        (format!("{folder}/{name}/mod.rs"), true),
-    ]
+    vec![(format!("{folder}/{name}.rs"), false), (format!("{folder}/{name}/mod.rs"), true)]
 }
 
 fn declarations(source: &Source) -> Vec<Declaration> {
@@ -142,9 +126,7 @@ fn declarations(source: &Source) -> Vec<Declaration> {
     let mut found = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         let is_declaration = token.is("mod")
-            && tokens
-                .get(index + 1)
-                .is_some_and(|name| name.kind == Kind::Word)
+            && tokens.get(index + 1).is_some_and(|name| name.kind == Kind::Word)
             && tokens.get(index + 2).is_some_and(|end| end.is(";"));
         if is_declaration {
             found.push(Declaration {
@@ -203,14 +185,8 @@ mod tests {
 
     fn tree() -> Tree {
         Tree::of(&[
-            (
-                "Cargo.toml",
-                "[lib]\npath = \"src/lib.rs\"\n[dependencies]\nb = { path = \"b\" }",
-            ),
-            (
-                "src/lib.rs",
-                "mod a;\n#[path = \"odd/place.rs\"]\nmod c;\nmod i { mod j; }",
-            ),
+            ("Cargo.toml", "[lib]\npath = \"src/lib.rs\"\n[dependencies]\nb = { path = \"b\" }"),
+            ("src/lib.rs", "mod a;\n#[path = \"odd/place.rs\"]\nmod c;\nmod i { mod j; }"),
             ("src/a.rs", "mod b;\n#[cfg(test)]\nmod tests;"),
             ("src/a/b/mod.rs", "// mod dead;\nmod d;"),
             ("src/a/b/d.rs", ""),
@@ -227,28 +203,12 @@ mod tests {
         let tree = tree();
         let crates = crates(&tree);
         assert_eq!(crates.len(), 1);
-        let mut paths: Vec<_> = crates[0]
-            .modules
-            .iter()
-            .map(|module| module.path.join("::"))
-            .collect();
+        let mut paths: Vec<_> =
+            crates[0].modules.iter().map(|module| module.path.join("::")).collect();
         paths.sort();
-        let expected = [
-            "",
-            "a",
-            "a::b",
-            "a::b::d",
-            "a::tests",
-            "c",
-            "c::beside",
-            "i::j",
-        ];
+        let expected = ["", "a", "a::b", "a::b::d", "a::tests", "c", "c::beside", "i::j"];
         assert_eq!(paths, expected);
-        let tests: Vec<_> = crates[0]
-            .modules
-            .iter()
-            .filter(|module| module.is_test)
-            .collect();
+        let tests: Vec<_> = crates[0].modules.iter().filter(|module| module.is_test).collect();
         assert_eq!(tests.len(), 1);
         assert_eq!(tests[0].file, "src/a/tests.rs");
     }

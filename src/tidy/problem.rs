@@ -20,23 +20,13 @@ impl Problem {
         what: impl Into<String>,
         cure: &'static str,
     ) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-            cure,
-        }
+        Self { path: path.to_owned(), line, what: what.into(), cure }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            line,
-            what,
-            cure,
-        } = self;
+        let Self { path, line, what, cure } = self;
         write!(formatter, "{path}:{line}: {what}; {cure}")
     }
 }

@@ -31,11 +31,7 @@ fn read_directory(root: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> 
     for entry in fs::read_dir(root.join(prefix))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}/{name}")
-        };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type()?;
         if kind.is_dir() {
             if !NOT_OURS.contains(&name.as_str()) {
@@ -51,10 +47,7 @@ fn read_directory(root: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> 
 impl Tree {
     /// Sorts one file in.
     pub(crate) fn add(&mut self, path: &str, bytes: &[u8]) {
-        self.sizes.insert(
-            path.to_owned(),
-            u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        );
+        self.sizes.insert(path.to_owned(), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let Ok(text) = str::from_utf8(bytes) else {
             return;
         };
@@ -93,10 +86,7 @@ fn each_file_is_sorted_in_where_its_rules_look() {
         ("bench/Cargo.toml", "[package]"),
     ]);
     assert_eq!(tree.rust.keys().collect::<Vec<_>>(), ["src/base/lib.rs"]);
-    assert_eq!(
-        tree.manifests.keys().collect::<Vec<_>>(),
-        ["Cargo.toml", "src/base/Cargo.toml"]
-    );
+    assert_eq!(tree.manifests.keys().collect::<Vec<_>>(), ["Cargo.toml", "src/base/Cargo.toml"]);
     assert!(tree.texts.contains_key("bench/main.rs"));
     assert_eq!(tree.sizes.len(), 5);
 }

@@ -20,11 +20,7 @@ pub(crate) fn forbidden_where_it_must_be(krate: &Crate, tree: &Tree) -> Vec<Prob
     let open: BTreeSet<&str> = krate
         .modules
         .iter()
-        .filter(|module| {
-            needing
-                .iter()
-                .any(|needs| needs.path.starts_with(&module.path))
-        })
+        .filter(|module| needing.iter().any(|needs| needs.path.starts_with(&module.path)))
         .map(|module| module.file.as_str())
         .collect();
     let mut problems = Vec::new();
@@ -158,9 +154,7 @@ mod tests {
         let mut tree = Tree::of(files);
         tree.add(manifest, b"[lib]\npath = \"lib.rs\"");
         let crates = modules::crates(&tree);
-        let found = crates
-            .iter()
-            .flat_map(|krate| forbidden_where_it_must_be(krate, &tree));
+        let found = crates.iter().flat_map(|krate| forbidden_where_it_must_be(krate, &tree));
         found.map(|problem| problem.to_string()).collect()
     }
 
@@ -179,10 +173,7 @@ mod tests {
     #[test]
     fn unsafe_code_on_another_floor_is_found() {
         let text = format!("{FORBID}mod a;");
-        let files = [
-            ("src/net/lib.rs", &*text),
-            ("src/net/a.rs", "\nunsafe impl Send for A {}"),
-        ];
+        let files = [("src/net/lib.rs", &*text), ("src/net/a.rs", "\nunsafe impl Send for A {}")];
         let found = forbidden("src/net/Cargo.toml", &files);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("src/net/a.rs:2: unsafe code outside"));
@@ -200,24 +191,13 @@ mod tests {
         ];
         let found = forbidden("src/reactor/Cargo.toml", &files);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(
-            found
-                .iter()
-                .any(|problem| problem.starts_with("src/reactor/inbox.rs:1"))
-        );
-        assert!(
-            found
-                .iter()
-                .any(|problem| problem.starts_with("src/reactor/sys/errno.rs:1"))
-        );
+        assert!(found.iter().any(|problem| problem.starts_with("src/reactor/inbox.rs:1")));
+        assert!(found.iter().any(|problem| problem.starts_with("src/reactor/sys/errno.rs:1")));
     }
 
     #[test]
     fn in_the_reactor_unsafe_code_stays_in_its_files() {
-        let files = [
-            (REACTOR_ROOT, "mod wheel;"),
-            ("src/reactor/wheel.rs", "unsafe fn f() {}"),
-        ];
+        let files = [(REACTOR_ROOT, "mod wheel;"), ("src/reactor/wheel.rs", "unsafe fn f() {}")];
         let found = forbidden("src/reactor/Cargo.toml", &files);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("outside of its files"));
