@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "uptime is a fact that control shows"
-)]
+#[expect(clippy::disallowed_methods, reason = "uptime is a fact that control shows")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

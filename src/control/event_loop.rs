@@ -58,33 +58,16 @@ impl Control {
     /// # Errors
     /// When the kernel refuses the event loop or a signal handler.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options {
-            admin,
-            limits,
-            registry,
-            shard,
-            info,
-        } = options;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let Options { admin, limits, registry, shard, info } = options;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::install()?;
         let handle = Handle::new();
         let quit = Rc::new(Notify::new());
         let view = View::new(registry, &shard, info, handle.clone(), Rc::clone(&quit));
-        let admin = admin
-            .map(|listener| Admin::new(listener, limits, view))
-            .transpose()?;
+        let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
         drop(entered);
-        Ok(Self {
-            runtime,
-            tasks: LocalSet::new(),
-            signals,
-            admin,
-            quit,
-            handle,
-        })
+        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, handle })
     }
 
     /// For `server` to set the state and to end the loop.
@@ -96,14 +79,7 @@ impl Control {
     /// Runs on the calling thread until [`Handle::stop`]. `on_shutdown` is called on this thread
     /// when a shutdown is asked for, by signal or by `POST /quitquitquit`; it must not block.
     pub fn run(self, mut on_shutdown: impl FnMut(Shutdown)) {
-        let Self {
-            runtime,
-            tasks,
-            mut signals,
-            admin,
-            quit,
-            handle,
-        } = self;
+        let Self { runtime, tasks, mut signals, admin, quit, handle } = self;
         tasks.block_on(&runtime, async {
             let (closing, closed) = watch::channel(false);
             let serving = spawn_local(async move {

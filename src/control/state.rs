@@ -66,12 +66,7 @@ struct Shared {
 impl Handle {
     pub(crate) fn new() -> Self {
         let state = AtomicU8::new(State::Initializing.number());
-        Self {
-            shared: Arc::new(Shared {
-                state,
-                stop: Notify::new(),
-            }),
-        }
+        Self { shared: Arc::new(Shared { state, stop: Notify::new() }) }
     }
 
     /// Sets what the admin pages show; [`State::Initializing`] until the first call.
@@ -104,12 +99,7 @@ mod tests {
     fn every_state_survives_the_handle() {
         let handle = Handle::new();
         assert_eq!(handle.state(), State::Initializing);
-        for state in [
-            State::Live,
-            State::Draining,
-            State::PreInitializing,
-            State::Initializing,
-        ] {
+        for state in [State::Live, State::Draining, State::PreInitializing, State::Initializing] {
             handle.set_state(state);
             assert_eq!(handle.clone().state(), state);
         }

@@ -23,11 +23,7 @@ pub(crate) struct Block(Arc<[Line]>);
 
 impl Block {
     fn new(slots: usize) -> Self {
-        Self(
-            (0..slots.div_ceil(LINE_SLOTS))
-                .map(|_| Line::default())
-                .collect(),
-        )
+        Self((0..slots.div_ceil(LINE_SLOTS)).map(|_| Line::default()).collect())
     }
 
     #[inline]
@@ -50,10 +46,7 @@ impl Block {
     #[inline]
     pub(crate) fn add(&self, slot: usize, amount: u64) {
         let cell = self.cell(slot);
-        cell.store(
-            cell.load(Ordering::Relaxed).wrapping_add(amount),
-            Ordering::Relaxed,
-        );
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 }
 
@@ -68,11 +61,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(prefix: String, specs: &'static [StatSpec], shards: usize) -> Self {
-        Self {
-            prefix,
-            specs,
-            blocks: (0..shards).map(|_| OnceLock::new()).collect(),
-        }
+        Self { prefix, specs, blocks: (0..shards).map(|_| OnceLock::new()).collect() }
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -86,16 +75,12 @@ impl Entry {
     /// The block of `shard`, made by the first call. Shard indices come from
     /// [`Registry::shard`](crate::Registry::shard) of the same registry, which checked the range.
     pub(crate) fn block(&self, shard: usize) -> Block {
-        self.blocks[shard]
-            .get_or_init(|| Block::new(self.specs.len()))
-            .clone()
+        self.blocks[shard].get_or_init(|| Block::new(self.specs.len())).clone()
     }
 
     /// What `slot` reads on each shard, in shard order; zero where the block is absent.
     pub(crate) fn shares(&self, slot: usize) -> impl Iterator<Item = u64> {
-        self.blocks
-            .iter()
-            .map(move |block| block.get().map_or(0, |block| block.read(slot)))
+        self.blocks.iter().map(move |block| block.get().map_or(0, |block| block.read(slot)))
     }
 
     /// The stat over all shards, as a reader is to see it.
@@ -118,11 +103,7 @@ pub(crate) fn visible(kind: Kind, sum: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const SPECS: &[StatSpec] = &[StatSpec {
-        name: "a",
-        kind: Kind::Gauge,
-        per_worker: false,
-    }; 11];
+    const SPECS: &[StatSpec] = &[StatSpec { name: "a", kind: Kind::Gauge, per_worker: false }; 11];
 
     #[test]
     fn absent_block_reads_zero_and_is_not_made_by_reading() {
@@ -132,14 +113,7 @@ mod tests {
 
         entry.block(1).add(10, 5);
         assert_eq!(entry.total(10), 5);
-        assert_eq!(
-            entry
-                .blocks
-                .iter()
-                .filter(|block| block.get().is_some())
-                .count(),
-            1
-        );
+        assert_eq!(entry.blocks.iter().filter(|block| block.get().is_some()).count(), 1);
     }
 
     #[test]

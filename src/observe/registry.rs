@@ -97,11 +97,7 @@ impl Registry {
             ShardIndex::Control => self.shared.workers,
         };
         let taken_before = self.shared.claimed[index].swap(true, Ordering::Relaxed);
-        (!taken_before).then(|| Shard {
-            index,
-            registry: self.clone(),
-            not_send: PhantomData,
-        })
+        (!taken_before).then(|| Shard { index, registry: self.clone(), not_send: PhantomData })
     }
 
     /// The scope `prefix` with the stats of `S`: a new one, or the one that was made before for
@@ -120,11 +116,7 @@ impl Registry {
                 Arc::clone(place.insert(Arc::new(Entry::new(prefix, S::SPECS, shards))))
             }
         };
-        ScopeId {
-            entry,
-            registry: self.clone(),
-            set: PhantomData,
-        }
+        ScopeId { entry, registry: self.clone(), set: PhantomData }
     }
 
     /// The sum of one stat over all scopes of its set, each as a reader sees it.
@@ -133,9 +125,7 @@ impl Registry {
         let set = TypeId::of::<S>();
         let scopes = self.scopes();
         let entries = scopes.iter().filter(|((_, other), _)| *other == set);
-        entries.fold(0, |sum, (_, entry)| {
-            sum.saturating_add(entry.total(stat.slot()))
-        })
+        entries.fold(0, |sum, (_, entry)| sum.saturating_add(entry.total(stat.slot())))
     }
 
     /// Every stat of every scope, sorted by name as bytes, shards merged. Two scopes that spell
@@ -163,11 +153,7 @@ impl Registry {
         for (slot, spec) in entry.specs().iter().enumerate() {
             let (name, kind) = (spec.name, spec.kind);
             let value = entry.total(slot);
-            samples.push(Sample {
-                name: format!("{prefix}.{name}"),
-                kind,
-                value,
-            });
+            samples.push(Sample { name: format!("{prefix}.{name}"), kind, value });
             if spec.per_worker {
                 let shares = entry.shares(slot).take(self.shared.workers).enumerate();
                 samples.extend(shares.map(|(worker, share)| Sample {
@@ -181,18 +167,13 @@ impl Registry {
 
     /// A panic while the map was locked cannot leave it half-changed, so poison means nothing.
     fn scopes(&self) -> MutexGuard<'_, BTreeMap<(String, TypeId), Arc<Entry>>> {
-        self.shared
-            .scopes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("workers", &self.shared.workers)
-            .finish_non_exhaustive()
+        f.debug_struct("Registry").field("workers", &self.shared.workers).finish_non_exhaustive()
     }
 }
 
@@ -225,19 +206,13 @@ impl<S: Stat> ScopeId<S> {
 
 impl<S: Stat> Clone for ScopeId<S> {
     fn clone(&self) -> Self {
-        Self {
-            entry: Arc::clone(&self.entry),
-            registry: self.registry.clone(),
-            set: PhantomData,
-        }
+        Self { entry: Arc::clone(&self.entry), registry: self.registry.clone(), set: PhantomData }
     }
 }
 
 impl<S: Stat> fmt::Debug for ScopeId<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopeId")
-            .field(&self.entry.prefix())
-            .finish()
+        f.debug_tuple("ScopeId").field(&self.entry.prefix()).finish()
     }
 }
 
@@ -246,10 +221,7 @@ impl<S: Stat> fmt::Debug for ScopeId<S> {
 fn sanitized(prefix: &str) -> String {
     let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
     let prefix = prefix.strip_prefix('.').unwrap_or(prefix);
-    prefix
-        .replace("://", "_")
-        .replace(":/", "_")
-        .replace([':', '\0'], "_")
+    prefix.replace("://", "_").replace(":/", "_").replace([':', '\0'], "_")
 }
 
 #[cfg(test)]

@@ -30,14 +30,7 @@ struct Local {
 
 impl<S: Stat> Scope<S> {
     pub(crate) fn new(entry: Arc<Entry>, shard: usize) -> Self {
-        Self {
-            local: Rc::new(Local {
-                entry,
-                shard,
-                block: OnceCell::new(),
-            }),
-            set: PhantomData,
-        }
+        Self { local: Rc::new(Local { entry, shard, block: OnceCell::new() }), set: PhantomData }
     }
 
     /// Adds one to a counter.
@@ -109,21 +102,14 @@ impl<S: Stat> Scope<S> {
     #[must_use = "the gauge falls again when the guard is dropped"]
     pub fn guard_of(&self, stat: S, amount: u64) -> GaugeGuard<S> {
         self.gauge_add(stat, amount);
-        GaugeGuard {
-            scope: self.clone(),
-            stat,
-            amount,
-        }
+        GaugeGuard { scope: self.clone(), stat, amount }
     }
 
     /// This shard's share of a stat. For tests and for the writer itself; a reader uses
     /// [`ScopeId::total`](crate::ScopeId::total).
     #[must_use]
     pub fn value(&self, stat: S) -> u64 {
-        self.local
-            .block
-            .get()
-            .map_or(0, |block| block.read(stat.slot()))
+        self.local.block.get().map_or(0, |block| block.read(stat.slot()))
     }
 
     #[inline]
@@ -147,10 +133,7 @@ impl Local {
 impl<S: Stat> Clone for Scope<S> {
     #[inline]
     fn clone(&self) -> Self {
-        Self {
-            local: Rc::clone(&self.local),
-            set: PhantomData,
-        }
+        Self { local: Rc::clone(&self.local), set: PhantomData }
     }
 }
 
@@ -176,8 +159,7 @@ impl<S: Stat> GaugeGuard<S> {
     /// Changes how much this guard holds.
     #[inline]
     pub fn set(&mut self, amount: u64) {
-        self.scope
-            .gauge_add(self.stat, amount.wrapping_sub(self.amount));
+        self.scope.gauge_add(self.stat, amount.wrapping_sub(self.amount));
         self.amount = amount;
     }
 

@@ -12,27 +12,15 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=UTF-8",
-            body: body.into(),
-        }
+        Self { status, content_type: "text/plain; charset=UTF-8", body: body.into() }
     }
 
     pub(crate) fn html(body: String) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: "text/html; charset=UTF-8",
-            body,
-        }
+        Self { status: StatusCode::OK, content_type: "text/html; charset=UTF-8", body }
     }
 
     pub(crate) fn json(body: String) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type: "application/json",
-            body,
-        }
+        Self { status: StatusCode::OK, content_type: "application/json", body }
     }
 }
 
@@ -55,10 +43,7 @@ impl Query {
 
     /// The first value given for `name`.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -84,9 +69,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 fn hex_value(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -78,23 +78,14 @@ impl<'a> Metric<'a> {
             },
             _ => name.to_owned(),
         };
-        let suffix = if labels.first().is_some_and(|(label, _)| *label == CLASS) {
-            "_xx"
-        } else {
-            ""
-        };
-        Self {
-            name: name + suffix,
-            labels,
-        }
+        let suffix =
+            if labels.first().is_some_and(|(label, _)| *label == CLASS) { "_xx" } else { "" };
+        Self { name: name + suffix, labels }
     }
 
     /// `listener.` is cut off already. The admin listener is named, not labelled.
     fn of_listener(rest: &'a str, labels: &mut Vec<(&'static str, &'a str)>) -> String {
-        let dot = ADDRESS
-            .find(rest)
-            .map(|address| address.end() - 1)
-            .or_else(|| rest.find('.'));
+        let dot = ADDRESS.find(rest).map(|address| address.end() - 1).or_else(|| rest.find('.'));
         let Some((address, rest)) = dot.map(|dot| (&rest[..dot], &rest[dot + 1..])) else {
             return format!("listener.{rest}");
         };
@@ -108,9 +99,7 @@ impl<'a> Metric<'a> {
 
     /// Cuts the class off `..._rq_2xx`, down to `..._rq`.
     fn without_class(stat: &'a str, labels: &mut Vec<(&'static str, &'a str)>) -> &'a str {
-        let cut = stat
-            .strip_suffix("xx")
-            .and_then(|stat| stat.rsplit_once('_'));
+        let cut = stat.strip_suffix("xx").and_then(|stat| stat.rsplit_once('_'));
         match cut {
             Some((stem, class))
                 if stem.ends_with("_rq")
@@ -148,9 +137,7 @@ fn cut_worker<'a>(
     rest: &'a str,
     labels: &mut Vec<(&'static str, &'a str)>,
 ) -> (&'static str, &'a str) {
-    let worker = rest
-        .strip_prefix("worker_")
-        .and_then(|rest| rest.split_once('.'));
+    let worker = rest.strip_prefix("worker_").and_then(|rest| rest.split_once('.'));
     match worker {
         Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
             labels.push(("worker_id", index));
@@ -162,16 +149,11 @@ fn cut_worker<'a>(
 
 /// What is neither letter, digit nor underscore becomes an underscore.
 fn sanitized(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('\n', "\\n")
-        .replace('"', "\\\"")
+    value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"")
 }
 
 #[cfg(test)]
@@ -188,34 +170,31 @@ mod tests {
             "cluster.up.circuit_breakers.default.cx_open",
             r#"envoy_cluster_circuit_breakers_default_cx_open{envoy_cluster_name="up"}"#,
         ),
-        (
-            "cluster_manager.cluster_added",
-            "envoy_cluster_manager_cluster_added{}",
-        ),
+        ("cluster_manager.cluster_added", "envoy_cluster_manager_cluster_added{}"),
         (
             "http.admin.downstream_rq_2xx",
-            r#"envoy_http_downstream_rq_xx{envoy_response_code_class="2",envoy_http_conn_manager_prefix="admin"}"#,
+            concat!(
+                r#"envoy_http_downstream_rq_xx{envoy_response_code_class="2","#,
+                r#"envoy_http_conn_manager_prefix="admin"}"#
+            ),
         ),
-        (
-            "listener.admin.downstream_cx_total",
-            "envoy_listener_admin_downstream_cx_total{}",
-        ),
+        ("listener.admin.downstream_cx_total", "envoy_listener_admin_downstream_cx_total{}"),
         (
             "listener.127.0.0.1_19100.downstream_cx_destroy",
             r#"envoy_listener_downstream_cx_destroy{envoy_listener_address="127.0.0.1_19100"}"#,
         ),
         (
             "listener.[__1]_19103.worker_0.downstream_cx_active",
-            r#"envoy_listener_worker_downstream_cx_active{envoy_worker_id="0",envoy_listener_address="[__1]_19103"}"#,
+            concat!(
+                r#"envoy_listener_worker_downstream_cx_active{envoy_worker_id="0","#,
+                r#"envoy_listener_address="[__1]_19103"}"#
+            ),
         ),
         (
             "listener.my_prefix.no_filter_chain_match",
             r#"envoy_listener_no_filter_chain_match{envoy_listener_address="my_prefix"}"#,
         ),
-        (
-            "listener_manager.workers_started",
-            "envoy_listener_manager_workers_started{}",
-        ),
+        ("listener_manager.workers_started", "envoy_listener_manager_workers_started{}"),
         ("server.uptime", "envoy_server_uptime{}"),
         (
             "tcp.ingress_tcp.idle_timeout",
@@ -236,27 +215,15 @@ mod tests {
     #[test]
     fn names_and_labels_are_envoys() {
         for (stat, expected) in ENVOY {
-            let sample = Sample {
-                name: (*stat).to_owned(),
-                kind: Kind::Counter,
-                value: 3,
-            };
+            let sample = Sample { name: (*stat).to_owned(), kind: Kind::Counter, value: 3 };
             let text = exposition([sample].iter());
-            assert_eq!(
-                text.lines().nth(1),
-                Some(format!("{expected} 3").as_str()),
-                "{stat}"
-            );
+            assert_eq!(text.lines().nth(1), Some(format!("{expected} 3").as_str()), "{stat}");
         }
     }
 
     #[test]
     fn metrics_are_grouped_below_one_type_line_counters_first() {
-        let sample = |name: &str, kind| Sample {
-            name: name.to_owned(),
-            kind,
-            value: 1,
-        };
+        let sample = |name: &str, kind| Sample { name: name.to_owned(), kind, value: 1 };
         let samples = [
             sample("cluster.a.membership_total", Kind::Gauge),
             sample("cluster.a.upstream_cx_total", Kind::Counter),

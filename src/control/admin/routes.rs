@@ -88,10 +88,7 @@ const ROUTES: &[Route] = &[
 /// The page for `method` and `path`, where `path` has no query any more.
 pub(crate) fn answer(view: &View, method: &Method, path: &str, query: &Query) -> Page {
     let Some(route) = ROUTES.iter().find(|route| route.path == path) else {
-        return Page::text(
-            StatusCode::NOT_FOUND,
-            format!("invalid path. {}", commands()),
-        );
+        return Page::text(StatusCode::NOT_FOUND, format!("invalid path. {}", commands()));
     };
     if route.effect == Effect::Mutates && method != Method::POST {
         return Page::text(
@@ -105,11 +102,7 @@ pub(crate) fn answer(view: &View, method: &Method, path: &str, query: &Query) ->
 fn commands() -> String {
     let mut text = String::from("admin commands are:\n");
     for route in ROUTES {
-        let post = if route.effect == Effect::Mutates {
-            " (POST)"
-        } else {
-            ""
-        };
+        let post = if route.effect == Effect::Mutates { " (POST)" } else { "" };
         let _ = writeln!(text, "  {}{post}: {}", route.path, route.help);
         for (name, meaning) in route.parameters {
             let _ = writeln!(text, "      {name}: {meaning}");
@@ -124,10 +117,7 @@ fn home() -> Page {
         "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<title>Nuncio Admin</title>\n</head>\n<body>\n\
          <table>\n<thead><tr><th>Command</th><th>Description</th></tr></thead>\n<tbody>\n",
     );
-    for Route {
-        path, help, effect, ..
-    } in ROUTES.iter().filter(|route| route.path != "/")
-    {
+    for Route { path, help, effect, .. } in ROUTES.iter().filter(|route| route.path != "/") {
         let name = path.trim_start_matches('/');
         let command = match effect {
             Effect::Reads => format!("<a href='{name}'>{name}</a>"),

@@ -79,20 +79,12 @@ impl Admin {
     /// To be called inside a tokio runtime.
     pub(crate) fn new(listener: net::TcpListener, limits: Limits, view: View) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self {
-            listener: TcpListener::from_std(listener)?,
-            limits,
-            view: Rc::new(view),
-        })
+        Ok(Self { listener: TcpListener::from_std(listener)?, limits, view: Rc::new(view) })
     }
 
     /// Serves until `closing` turns true, then lets the answers under way finish.
     pub(crate) async fn serve(self, mut closing: watch::Receiver<bool>) {
-        let Self {
-            listener,
-            limits,
-            view,
-        } = self;
+        let Self { listener, limits, view } = self;
         let mut connections = JoinSet::new();
         let closing_too = closing.clone();
         loop {
@@ -155,10 +147,7 @@ impl OpenConnection {
     fn new(view: &View) -> Self {
         let listener = view.listener.clone();
         let active = listener.guard(AdminListenerStat::DownstreamCxActive);
-        Self {
-            listener,
-            _active: active,
-        }
+        Self { listener, _active: active }
     }
 }
 
@@ -183,10 +172,7 @@ async fn serve_connection(
         .header_read_timeout(limits.request_head_timeout)
         .max_headers(REQUEST_HEADERS_MAX)
         .max_buf_size(REQUEST_HEAD_BYTES_MAX)
-        .serve_connection(
-            TokioIo::new(StallLimit::new(stream, limits.write_stall_max)),
-            service,
-        );
+        .serve_connection(TokioIo::new(StallLimit::new(stream, limits.write_stall_max)), service);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -238,14 +224,9 @@ fn refusal(request: &Request<Incoming>) -> Option<Page> {
 
 /// Names, values and target, as Envoy counts them: without separators and line ends.
 fn head_bytes(request: &Request<Incoming>) -> usize {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let fields = request.headers().iter();
-    fields.fold(target, |bytes, (name, value)| {
-        bytes + name.as_str().len() + value.len()
-    })
+    fields.fold(target, |bytes, (name, value)| bytes + name.as_str().len() + value.len())
 }
 
 fn answer(view: &View, request: &Request<Incoming>) -> Page {
@@ -258,14 +239,8 @@ fn response(page: Page, last: bool) -> Response<Full<Bytes>> {
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));
-    headers.insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, max-age=0"),
-    );
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, max-age=0"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert(SERVER, HeaderValue::from_static("nuncio"));
     if last {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

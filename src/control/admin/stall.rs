@@ -22,11 +22,7 @@ pub(crate) struct StallLimit<T> {
 
 impl<T> StallLimit<T> {
     pub(crate) fn new(stream: T, stall_max: Duration) -> Self {
-        Self {
-            stream,
-            stall_max,
-            stalled: None,
-        }
+        Self { stream, stall_max, stalled: None }
     }
 
     /// Passes a finished write on, and turns one that waits too long into an error.
@@ -40,14 +36,9 @@ impl<T> StallLimit<T> {
             return written;
         }
         let stall_max = self.stall_max;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(stall_max)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall_max)));
         ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client reads nothing",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
     }
 }
 

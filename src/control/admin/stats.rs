@@ -19,10 +19,7 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ("filter", "Regular expression for filtering stats"),
     ("invert_filter", "Invert the filter regex"),
     ("format", "Format to use; One of (text, json, prometheus)"),
-    (
-        "type",
-        "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)",
-    ),
+    ("type", "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)"),
 ];
 
 /// What `/help` says about the parameters of `/stats/prometheus`.
@@ -103,21 +100,11 @@ impl Selection {
                 ));
             }
         };
-        Self {
-            format,
-            counters,
-            gauges,
-            ..Self::everything()
-        }
-        .filtered(query)
+        Self { format, counters, gauges, ..Self::everything() }.filtered(query)
     }
 
     fn for_prometheus(query: &Query) -> Result<Self, Page> {
-        Self {
-            format: Format::Prometheus,
-            ..Self::everything()
-        }
-        .filtered(query)
+        Self { format: Format::Prometheus, ..Self::everything() }.filtered(query)
     }
 
     fn everything() -> Self {
@@ -136,11 +123,7 @@ impl Selection {
             return Err(not_supported("parameter usedonly"));
         }
         let filter = query.first("filter").map(compiled).transpose()?;
-        Ok(Self {
-            filter,
-            invert_filter: query.first("invert_filter").is_some(),
-            ..self
-        })
+        Ok(Self { filter, invert_filter: query.first("invert_filter").is_some(), ..self })
     }
 
     fn takes(&self, sample: &Sample) -> bool {
@@ -166,10 +149,7 @@ fn bad_request(text: &str) -> Page {
 }
 
 fn not_supported(what: &str) -> Page {
-    Page::text(
-        StatusCode::NOT_IMPLEMENTED,
-        format!("/stats: {what} is not supported yet\n"),
-    )
+    Page::text(StatusCode::NOT_IMPLEMENTED, format!("/stats: {what} is not supported yet\n"))
 }
 
 fn as_text<'a>(samples: impl Iterator<Item = &'a Sample>) -> String {
@@ -181,9 +161,8 @@ fn as_text<'a>(samples: impl Iterator<Item = &'a Sample>) -> String {
 }
 
 fn as_json<'a>(samples: impl Iterator<Item = &'a Sample>) -> String {
-    let stats: Vec<_> = samples
-        .map(|sample| json!({ "name": sample.name, "value": sample.value }))
-        .collect();
+    let stats: Vec<_> =
+        samples.map(|sample| json!({ "name": sample.name, "value": sample.value })).collect();
     json!({ "stats": stats }).to_string()
 }
 
@@ -192,11 +171,7 @@ mod tests {
     use super::*;
 
     fn samples() -> Vec<Sample> {
-        let sample = |name: &str, kind, value| Sample {
-            name: name.to_owned(),
-            kind,
-            value,
-        };
+        let sample = |name: &str, kind, value| Sample { name: name.to_owned(), kind, value };
         vec![
             sample("cluster.a.membership_total", Kind::Gauge, 2),
             sample("cluster.a.upstream_cx_total", Kind::Counter, 7),
@@ -227,10 +202,7 @@ mod tests {
 
     #[test]
     fn type_and_filter_select() {
-        assert_eq!(
-            shown("type=Gauges").unwrap(),
-            "cluster.a.membership_total: 2\n"
-        );
+        assert_eq!(shown("type=Gauges").unwrap(), "cluster.a.membership_total: 2\n");
         assert_eq!(shown("type=Histograms").unwrap(), "");
         let filtered = shown("filter=up.*cx_total").unwrap();
         assert_eq!(filtered, "cluster.a.upstream_cx_total: 7\n");
@@ -245,12 +217,12 @@ mod tests {
     fn json_is_one_line_as_by_envoy() {
         assert_eq!(
             shown("format=json&filter=cluster").unwrap(),
-            r#"{"stats":[{"name":"cluster.a.membership_total","value":2},{"name":"cluster.a.upstream_cx_total","value":7}]}"#
+            concat!(
+                r#"{"stats":[{"name":"cluster.a.membership_total","value":2},"#,
+                r#"{"name":"cluster.a.upstream_cx_total","value":7}]}"#
+            )
         );
-        assert_eq!(
-            shown("format=json&filter=nosuch").unwrap(),
-            r#"{"stats":[]}"#
-        );
+        assert_eq!(shown("format=json&filter=nosuch").unwrap(), r#"{"stats":[]}"#);
     }
 
     #[test]
@@ -269,16 +241,8 @@ mod tests {
             ("format=xml", 400, "usage: /stats?format="),
             ("filter=(", 400, "Invalid re2 regex: "),
             ("filter=(a{1000}){1000}", 400, "Invalid re2 regex: "),
-            (
-                "usedonly",
-                501,
-                "/stats: parameter usedonly is not supported yet\n",
-            ),
-            (
-                "format=html",
-                501,
-                "/stats: format html is not supported yet\n",
-            ),
+            ("usedonly", 501, "/stats: parameter usedonly is not supported yet\n"),
+            ("format=html", 501, "/stats: format html is not supported yet\n"),
             (
                 "format=prometheus&usedonly",
                 501,

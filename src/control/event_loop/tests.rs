@@ -42,13 +42,7 @@ impl Running {
             }
         });
         let handle = handle.recv_timeout(DEADLINE).unwrap();
-        Self {
-            address,
-            handle,
-            registry,
-            shutdowns,
-            thread,
-        }
+        Self { address, handle, registry, shutdowns, thread }
     }
 
     fn connect(&self) -> TcpStream {
@@ -105,10 +99,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
         info: ServerInfo {
             version: "nuncio/0.1.0".to_owned(),
             command_line_options,
-            node: Node {
-                id: "n1".to_owned(),
-                cluster: "c1".to_owned(),
-            },
+            node: Node { id: "n1".to_owned(), cluster: "c1".to_owned() },
             concurrency: 1,
         },
     }
@@ -129,11 +120,7 @@ impl Answer {
         let (head, body) = text.split_once("\r\n\r\n").expect("a whole response head");
         let (line, head) = head.split_once("\r\n").expect("a status line");
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
-        Self {
-            status,
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        }
+        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -146,10 +133,7 @@ impl Answer {
 fn ready_follows_the_state() {
     let running = Running::start(Limits::default());
     let answer = running.get("/ready");
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (503, "INITIALIZING\n")
-    );
+    assert_eq!((answer.status, answer.body.as_str()), (503, "INITIALIZING\n"));
     for (state, status, body) in [
         (State::PreInitializing, 503, "PRE_INITIALIZING\n"),
         (State::Live, 200, "LIVE\n"),
@@ -176,21 +160,9 @@ fn headers_are_envoys() {
         ("/stats?format=bogus", "text/plain; charset=utf-8"),
     ] {
         let answer = running.get(target);
-        assert_eq!(
-            answer.header("content-type"),
-            Some(content_type),
-            "{target}"
-        );
-        assert_eq!(
-            answer.header("cache-control"),
-            Some("no-cache, max-age=0"),
-            "{target}"
-        );
-        assert_eq!(
-            answer.header("x-content-type-options"),
-            Some("nosniff"),
-            "{target}"
-        );
+        assert_eq!(answer.header("content-type"), Some(content_type), "{target}");
+        assert_eq!(answer.header("cache-control"), Some("no-cache, max-age=0"), "{target}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
         assert!(answer.header("date").is_some(), "{target}");
     }
     running.stop();
@@ -201,15 +173,9 @@ fn stats_show_what_workers_counted_and_the_process() {
     let running = Running::start(Limits::default());
     running.handle.set_state(State::Live);
     let shard = running.registry.shard(ShardIndex::Worker(0)).unwrap();
-    let cluster = running
-        .registry
-        .scope::<ClusterStat>(&cluster_prefix("up"))
-        .on(&shard);
+    let cluster = running.registry.scope::<ClusterStat>(&cluster_prefix("up")).on(&shard);
     cluster.add(ClusterStat::UpstreamCxRxBytesTotal, 1234);
-    let listener = running
-        .registry
-        .scope::<ListenerStat>("listener.l")
-        .on(&shard);
+    let listener = running.registry.scope::<ListenerStat>("listener.l").on(&shard);
     let _held = listener.guard(ListenerStat::DownstreamCxActive);
 
     let answer = running.get("/stats");
@@ -231,24 +197,23 @@ fn stats_show_what_workers_counted_and_the_process() {
         "server.state: 0",
         "server.total_connections: 1",
     ] {
-        assert!(
-            lines.contains(&line),
-            "{line} is missing in\n{}",
-            answer.body
-        );
+        assert!(lines.contains(&line), "{line} is missing in\n{}", answer.body);
     }
-    let memory = lines
-        .iter()
-        .find_map(|l| l.strip_prefix("server.memory_physical_size: "));
-    assert!(
-        memory.unwrap().parse::<u64>().unwrap() > 1 << 20,
-        "a process takes over 1 MiB"
-    );
+    let memory = lines.iter().find_map(|l| l.strip_prefix("server.memory_physical_size: "));
+    assert!(memory.unwrap().parse::<u64>().unwrap() > 1 << 20, "a process takes over 1 MiB");
 
     let answer = running.get("/stats?filter=%5Eserver%5C.l&format=json&type=Gauges");
+    assert_eq!(answer.body, r#"{"stats":[{"name":"server.live","value":1}]}"#);
+    // Unescaped, as people type it.
+    let answer = running.get("/stats?filter=^cluster\\.up\\.upstream_cx_[rt]x_bytes_total$");
     assert_eq!(
         answer.body,
-        r#"{"stats":[{"name":"server.live","value":1}]}"#
+        "cluster.up.upstream_cx_rx_bytes_total: 1234\ncluster.up.upstream_cx_tx_bytes_total: 0\n"
+    );
+    let answer = running.get("/stats/prometheus?filter=^server\\.concurrency");
+    assert_eq!(
+        answer.body,
+        "# TYPE envoy_server_concurrency gauge\nenvoy_server_concurrency{} 1\n"
     );
     assert_eq!(running.get("/stats?filter=(").status, 400);
     running.stop();
@@ -259,11 +224,7 @@ fn server_info_has_envoys_shape() {
     let running = Running::start(Limits::default());
     running.handle.set_state(State::Live);
     let answer = running.get("/server_info");
-    assert!(
-        answer
-            .body
-            .starts_with("{\n \"version\": \"nuncio/0.1.0\",\n \"state\": \"LIVE\",\n")
-    );
+    assert!(answer.body.starts_with("{\n \"version\": \"nuncio/0.1.0\",\n \"state\": \"LIVE\",\n"));
     assert!(answer.body.ends_with("\n}\n"));
     let info: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(info["command_line_options"]["config_path"], "envoy.yaml");
@@ -273,10 +234,7 @@ fn server_info_has_envoys_shape() {
     assert_eq!(info["hot_restart_version"], "disabled");
     for field in ["uptime_current_epoch", "uptime_all_epochs"] {
         let uptime = info[field].as_str().unwrap();
-        assert!(
-            uptime.strip_suffix('s').unwrap().parse::<u64>().is_ok(),
-            "{uptime}"
-        );
+        assert!(uptime.strip_suffix('s').unwrap().parse::<u64>().is_ok(), "{uptime}");
     }
     running.stop();
 }
@@ -307,20 +265,12 @@ fn quit_takes_post_only_and_asks_once() {
 
     let answer = running.request("POST", "/quitquitquit");
     assert_eq!((answer.status, answer.body.as_str()), (200, "OK\n"));
-    assert_eq!(
-        running.shutdowns.recv_timeout(DEADLINE),
-        Ok(Shutdown::Graceful)
-    );
+    assert_eq!(running.shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Graceful));
 
     // A second one changes nothing, and the pages go on until the loop is told to stop.
     assert_eq!(running.request("POST", "/quitquitquit").status, 200);
     assert_eq!(running.get("/help").status, 200);
-    let Running {
-        handle,
-        thread,
-        shutdowns,
-        ..
-    } = running;
+    let Running { handle, thread, shutdowns, .. } = running;
     handle.stop();
     thread.join().unwrap();
     assert_eq!(shutdowns.iter().count(), 0);
@@ -348,11 +298,7 @@ fn one_connection_carries_several_requests() {
     );
     assert_eq!(answer.status, 503);
     assert!(answer.body.starts_with("INITIALIZING\n"), "{}", answer.body);
-    assert!(
-        answer.body.contains("HTTP/1.1 404 Not Found\r\n"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("HTTP/1.1 404 Not Found\r\n"), "{}", answer.body);
     assert_eq!(running.admin_total(AdminListenerStat::DownstreamCxTotal), 1);
     running.stop();
 }
@@ -360,15 +306,9 @@ fn one_connection_carries_several_requests() {
 #[test]
 fn bad_requests_are_answered_and_closed() {
     let running = Running::start(Limits::default());
-    let huge_field = format!(
-        "GET /ready HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
-        "a".repeat(70_000)
-    );
+    let huge_field = format!("GET /ready HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(70_000));
     let huge_target = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(62_000));
-    let many_fields = format!(
-        "GET /ready HTTP/1.1\r\nhost: a\r\n{}\r\n",
-        "x: 1\r\n".repeat(150)
-    );
+    let many_fields = format!("GET /ready HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: 1\r\n".repeat(150));
     for (bytes, status) in [
         ("GARBAGE\r\n\r\n", "400"),
         ("\0\x16\x03\x01\r\n\r\n", "400"),
@@ -387,11 +327,7 @@ fn bad_requests_are_answered_and_closed() {
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
         let request = &bytes[..bytes.len().min(40)];
-        assert_eq!(
-            answer.split(' ').nth(1),
-            Some(status),
-            "{request:?}: {answer}"
-        );
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{request:?}: {answer}");
     }
     assert_eq!(running.get("/help").status, 200);
     running.stop();
@@ -400,27 +336,18 @@ fn bad_requests_are_answered_and_closed() {
 #[test]
 fn slow_heads_and_idle_connections_are_closed() {
     let request_head_timeout = Duration::from_millis(50);
-    let running = Running::start(Limits {
-        request_head_timeout,
-        ..Limits::default()
-    });
+    let running = Running::start(Limits { request_head_timeout, ..Limits::default() });
     for bytes in ["", "GET /rea", "GET /ready HTTP/1.1\r\nhost: a\r\n"] {
         let mut stream = running.connect();
         stream.write_all(bytes.as_bytes()).unwrap();
         let mut rest = Vec::new();
         // The end of the stream is the event; what the server says before it may differ.
-        stream
-            .read_to_end(&mut rest)
-            .unwrap_or_else(|error| panic!("{bytes:?}: {error}"));
+        stream.read_to_end(&mut rest).unwrap_or_else(|error| panic!("{bytes:?}: {error}"));
     }
     let mut kept = running.connect();
-    kept.write_all(b"GET /ready HTTP/1.1\r\nhost: a\r\n\r\n")
-        .unwrap();
+    kept.write_all(b"GET /ready HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let answer = Answer::read_to_end(&mut kept);
-    assert_eq!(
-        answer.status, 503,
-        "answered first, closed by the idle limit then"
-    );
+    assert_eq!(answer.status, 503, "answered first, closed by the idle limit then");
     running.wait_until("all connections are gone", |running| {
         running.admin_total(AdminListenerStat::DownstreamCxActive) == 0
             && running.admin_total(AdminListenerStat::DownstreamCxDestroy) == 4
@@ -430,22 +357,13 @@ fn slow_heads_and_idle_connections_are_closed() {
 
 #[test]
 fn connections_over_the_limit_are_closed_at_once() {
-    let running = Running::start(Limits {
-        connections_max: 2,
-        ..Limits::default()
-    });
+    let running = Running::start(Limits { connections_max: 2, ..Limits::default() });
     let (first, second) = (running.connect(), running.connect());
     let mut third = running.connect();
     // Accepted in order, so the end of the third comes after the first two are in.
     assert_eq!(third.read_to_end(&mut Vec::new()).unwrap(), 0);
-    assert_eq!(
-        running.admin_total(AdminListenerStat::DownstreamCxActive),
-        2
-    );
-    assert_eq!(
-        running.admin_total(AdminListenerStat::DownstreamCxOverflow),
-        1
-    );
+    assert_eq!(running.admin_total(AdminListenerStat::DownstreamCxActive), 2);
+    assert_eq!(running.admin_total(AdminListenerStat::DownstreamCxOverflow), 1);
 
     drop(first);
     running.wait_until("the first connection is gone", |running| {
@@ -459,31 +377,17 @@ fn connections_over_the_limit_are_closed_at_once() {
 #[test]
 fn client_that_reads_nothing_is_cut() {
     let write_stall_max = Duration::from_millis(50);
-    let running = Running::start(Limits {
-        write_stall_max,
-        ..Limits::default()
-    });
+    let running = Running::start(Limits { write_stall_max, ..Limits::default() });
     // About 1 MB a page and 100 pages: more than the sockets can hold.
     for index in 0..400 {
-        let _ = running
-            .registry
-            .scope::<ClusterStat>(&cluster_prefix(&format!("c{index}")));
+        let _ = running.registry.scope::<ClusterStat>(&cluster_prefix(&format!("c{index}")));
     }
     let mut stream = running.connect();
-    stream
-        .write_all(
-            "GET /stats HTTP/1.1\r\nhost: a\r\n\r\n"
-                .repeat(100)
-                .as_bytes(),
-        )
-        .unwrap();
+    stream.write_all("GET /stats HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100).as_bytes()).unwrap();
     running.wait_until("the connection was cut", |running| {
         running.admin_total(AdminListenerStat::DownstreamCxDestroy) == 1
     });
-    assert_eq!(
-        running.admin_total(AdminListenerStat::DownstreamCxActive),
-        0
-    );
+    assert_eq!(running.admin_total(AdminListenerStat::DownstreamCxActive), 0);
     assert_eq!(running.get("/help").status, 200);
     running.stop();
 }
@@ -491,24 +395,13 @@ fn client_that_reads_nothing_is_cut() {
 #[test]
 fn stop_ends_idle_connections_at_once_and_stuck_ones_in_time() {
     let finish_timeout = Duration::from_millis(50);
-    let running = Running::start(Limits {
-        finish_timeout,
-        ..Limits::default()
-    });
+    let running = Running::start(Limits { finish_timeout, ..Limits::default() });
     for index in 0..400 {
-        let _ = running
-            .registry
-            .scope::<ClusterStat>(&cluster_prefix(&format!("c{index}")));
+        let _ = running.registry.scope::<ClusterStat>(&cluster_prefix(&format!("c{index}")));
     }
     let mut idle = running.connect();
     let mut stuck = running.connect();
-    stuck
-        .write_all(
-            "GET /stats HTTP/1.1\r\nhost: a\r\n\r\n"
-                .repeat(100)
-                .as_bytes(),
-        )
-        .unwrap();
+    stuck.write_all("GET /stats HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100).as_bytes()).unwrap();
     // Without a byte of the answer the stop might come before the request.
     stuck.read_exact(&mut [0]).unwrap();
     running.stop();

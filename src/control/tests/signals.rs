@@ -1,5 +1,6 @@
 //! Signals reach the callback. A test program of its own: a signal goes to the whole process, and
 //! would reach the control loops of every other test in it.
+#![forbid(unsafe_code)]
 
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -14,13 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Sends `signal` to this process. Safe code has no `kill`, but every shell has.
 fn send(signal: &str) {
     let command = format!("kill -{signal} {}", std::process::id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &command])
-            .status()
-            .expect("a shell")
-            .success()
-    );
+    assert!(Command::new("sh").args(["-c", &command]).status().expect("a shell").success());
 }
 
 #[test]
@@ -60,9 +55,5 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
 
     handle.stop();
     thread.join().unwrap();
-    assert_eq!(
-        shutdowns.iter().count(),
-        0,
-        "SIGHUP and SIGUSR1 ask for nothing"
-    );
+    assert_eq!(shutdowns.iter().count(), 0, "SIGHUP and SIGUSR1 ask for nothing");
 }

@@ -52,18 +52,12 @@ mod tests {
 
     fn full_prefix(stat_prefix: Option<&str>, address: &str) -> String {
         let prefix = listener_prefix(stat_prefix, address.parse().unwrap());
-        Registry::new(1)
-            .scope::<ListenerStat>(&prefix)
-            .prefix()
-            .to_owned()
+        Registry::new(1).scope::<ListenerStat>(&prefix).prefix().to_owned()
     }
 
     #[test]
     fn prefixes_are_spelled_as_by_envoy() {
-        assert_eq!(
-            full_prefix(None, "127.0.0.1:19100"),
-            "listener.127.0.0.1_19100"
-        );
+        assert_eq!(full_prefix(None, "127.0.0.1:19100"), "listener.127.0.0.1_19100");
         assert_eq!(full_prefix(None, "[::1]:19103"), "listener.[__1]_19103");
         assert_eq!(full_prefix(Some("edge"), "[::1]:19103"), "listener.edge");
         assert_eq!(full_prefix(Some(""), "127.0.0.1:1"), "listener.127.0.0.1_1");

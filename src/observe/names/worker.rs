@@ -1,51 +1,52 @@
 //! `nuncio.worker.*`: how the workers and their rings do. Envoy has no such stats.
 //!
 //! The reactor keeps plain numbers; a worker publishes them here from time to time with
-//! [`Scope::publish`](crate::Scope::publish), so they may be a moment late.
+//! [`Scope::publish`](crate::Scope::publish) and [`Scope::gauge_set`](crate::Scope::gauge_set),
+//! so they may be a moment late.
 
 crate::stats! {
     /// Stats of the workers, each with every worker's own share beside the sum.
     pub enum WorkerStat {
         /// Turns of the event loop.
         LoopTurns => counter "loop_turns" per_worker,
-        /// Times a task was run.
-        TasksPolled => counter "tasks_polled" per_worker,
-        /// Tasks alive now.
-        TasksActive => gauge "tasks_active" per_worker,
-        /// Turns that ended with tasks left over, because the turn's budget was spent.
-        TaskBudgetExhausted => counter "task_budget_exhausted" per_worker,
-        /// Tasks that panicked; each closed its own connection and nothing else.
-        TaskPanics => counter "task_panics" per_worker,
-        /// Operations handed to the ring.
-        OpsSubmitted => counter "ops_submitted" per_worker,
+        /// Calls of `io_uring_enter(2)`.
+        RingEnters => counter "ring_enters" per_worker,
         /// Completions taken from the ring.
         Completions => counter "completions" per_worker,
-        /// Operations whose owner is gone and whose last completion is not in yet.
-        OpsOrphaned => gauge "ops_orphaned" per_worker,
+        /// Completions whose operation was gone: it had been dropped or cancelled.
+        LateCompletions => counter "late_completions" per_worker,
+        /// Completions that made no sense; their connections were closed.
+        BadCompletions => counter "bad_completions" per_worker,
+        /// Times a task was run.
+        TasksPolled => counter "tasks_polled" per_worker,
+        /// Turns that left ready tasks for the next one, because the turn's budget was spent.
+        TaskBudgetSpent => counter "task_budget_spent" per_worker,
+        /// Tasks that panicked; each closed its own connection and nothing else.
+        TaskPanics => counter "task_panics" per_worker,
+        /// Receives that found the buffer ring empty and had to queue (ENOBUFS).
+        ReceiveNoBuffers => counter "receive_no_buffers" per_worker,
+        /// Times the submission queue was full in mid-turn and had to be handed over early.
+        SubmissionQueueFull => counter "submission_queue_full" per_worker,
+        /// Turns that found completions held back because the completion queue was full.
+        CompletionQueueOverflow => counter "completion_queue_overflow" per_worker,
+        /// Bytes copied out of leased ring memory because they could not leave in their turn.
+        LeaseCopiedOutBytes => counter "lease_copied_out_bytes" per_worker,
+        /// Bytes that arrived for a reader that was gone.
+        LostBytes => counter "lost_bytes" per_worker,
+        /// Tasks alive now.
+        TasksActive => gauge "tasks_active" per_worker,
         /// Operations in flight now.
         OpsActive => gauge "ops_active" per_worker,
-        /// Times the submission queue was full and had to be handed over early.
-        SubmissionQueueFull => counter "submission_queue_full" per_worker,
-        /// Times the kernel reported more completions than the completion queue holds.
-        CompletionQueueOverflow => counter "completion_queue_overflow" per_worker,
-        /// Receives that found the buffer ring empty and were parked (ENOBUFS).
-        ReceiveNoBuffers => counter "receive_no_buffers" per_worker,
-        /// Receives parked now, waiting for a buffer.
-        ReceivesParked => gauge "receives_parked" per_worker,
         /// Leases on ring memory held now.
         LeasesActive => gauge "leases_active" per_worker,
-        /// Leases whose bytes were copied out because they were not sent within their turn.
-        LeasesCopiedOut => counter "leases_copied_out" per_worker,
-        /// Bytes copied out of leases.
-        LeaseBytesCopiedOut => counter "lease_bytes_copied_out" per_worker,
-        /// Connections accepted.
+        /// Timers set now.
+        TimersActive => gauge "timers_active" per_worker,
+        /// Descriptors owned now.
+        DescriptorsActive => gauge "descriptors_active" per_worker,
+        /// Connections accepted, on all listeners.
         Accepted => counter "accepted" per_worker,
-        /// Accepts that failed, by any cause.
+        /// Accepts that failed. After most of these (EMFILE, say) accepting pauses for a while.
         AcceptErrors => counter "accept_errors" per_worker,
-        /// Times accepting was suspended because descriptors ran out (EMFILE, ENFILE).
-        AcceptDescriptorsExhausted => counter "accept_descriptors_exhausted" per_worker,
-        /// Messages taken from the mailbox.
-        MailboxMessages => counter "mailbox_messages" per_worker,
     }
 }
 

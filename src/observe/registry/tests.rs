@@ -31,11 +31,7 @@ fn worker(registry: &Registry, index: usize) -> Shard {
 }
 
 fn value(registry: &Registry, name: &str) -> Option<u64> {
-    registry
-        .snapshot()
-        .into_iter()
-        .find(|sample| sample.name == name)
-        .map(|sample| sample.value)
+    registry.snapshot().into_iter().find(|sample| sample.name == name).map(|sample| sample.value)
 }
 
 #[test]
@@ -54,18 +50,9 @@ fn each_shard_is_handed_out_once() {
 fn same_prefix_and_set_is_the_same_scope() {
     let registry = Registry::new(1);
     let shard = worker(&registry, 0);
-    registry
-        .scope::<TestStat>("a")
-        .on(&shard)
-        .inc(TestStat::Total);
-    registry
-        .scope::<TestStat>("a")
-        .on(&shard)
-        .inc(TestStat::Total);
-    registry
-        .scope::<TestStat>("b")
-        .on(&shard)
-        .inc(TestStat::Total);
+    registry.scope::<TestStat>("a").on(&shard).inc(TestStat::Total);
+    registry.scope::<TestStat>("a").on(&shard).inc(TestStat::Total);
+    registry.scope::<TestStat>("b").on(&shard).inc(TestStat::Total);
     assert_eq!(registry.scope::<TestStat>("a").total(TestStat::Total), 2);
     assert_eq!(registry.scope::<TestStat>("b").total(TestStat::Total), 1);
     assert_eq!(registry.sum(TestStat::Total), 3);
@@ -83,11 +70,8 @@ fn snapshot_merges_shards_sorts_and_shows_untouched_stats_as_zero() {
     scope.on(&control).add(TestStat::Accepted, 10);
     scope.on(&second).gauge_set(TestStat::Active, 9);
 
-    let lines: Vec<(String, Kind, u64)> = registry
-        .snapshot()
-        .into_iter()
-        .map(|s| (s.name, s.kind, s.value))
-        .collect();
+    let lines: Vec<(String, Kind, u64)> =
+        registry.snapshot().into_iter().map(|s| (s.name, s.kind, s.value)).collect();
     let expected = [
         ("a.accepted", Kind::Counter, 0),
         ("a.active", Kind::Gauge, 0),
@@ -100,32 +84,17 @@ fn snapshot_merges_shards_sorts_and_shows_untouched_stats_as_zero() {
         ("z.worker_0.accepted", Kind::Counter, 3),
         ("z.worker_1.accepted", Kind::Counter, 4),
     ];
-    assert_eq!(
-        lines,
-        expected.map(|(name, kind, value)| (name.to_owned(), kind, value))
-    );
+    assert_eq!(lines, expected.map(|(name, kind, value)| (name.to_owned(), kind, value)));
 }
 
 #[test]
 fn two_scopes_that_spell_one_name_are_one_stat() {
     let registry = Registry::new(1);
     let shard = worker(&registry, 0);
-    registry
-        .scope::<TestStat>("a.b")
-        .on(&shard)
-        .add(TestStat::Total, 2);
-    registry
-        .scope::<OtherStat>("a")
-        .on(&shard)
-        .add(OtherStat::Total, 5);
+    registry.scope::<TestStat>("a.b").on(&shard).add(TestStat::Total, 2);
+    registry.scope::<OtherStat>("a").on(&shard).add(OtherStat::Total, 5);
     let samples = registry.snapshot();
-    assert_eq!(
-        samples
-            .iter()
-            .filter(|sample| sample.name == "a.b.total")
-            .count(),
-        1
-    );
+    assert_eq!(samples.iter().filter(|sample| sample.name == "a.b.total").count(), 1);
     assert_eq!(value(&registry, "a.b.total"), Some(7));
 }
 
@@ -133,10 +102,7 @@ fn two_scopes_that_spell_one_name_are_one_stat() {
 fn gauge_raised_on_one_shard_and_lowered_on_another_sums_up() {
     let registry = Registry::new(2);
     let scope = registry.scope::<TestStat>("a");
-    let (first, second) = (
-        scope.on(&worker(&registry, 0)),
-        scope.on(&worker(&registry, 1)),
-    );
+    let (first, second) = (scope.on(&worker(&registry, 0)), scope.on(&worker(&registry, 1)));
     first.gauge_add(TestStat::Active, 5);
     second.gauge_sub(TestStat::Active, 2);
     assert_eq!(scope.total(TestStat::Active), 3);
@@ -147,11 +113,7 @@ fn gauge_raised_on_one_shard_and_lowered_on_another_sums_up() {
     first.gauge_dec(TestStat::Active);
     assert_eq!(scope.total(TestStat::Active), 0, "5 + 1 - 6");
     first.gauge_inc(TestStat::Active);
-    assert_eq!(
-        scope.total(TestStat::Active),
-        1,
-        "the debt was kept, not clamped away"
-    );
+    assert_eq!(scope.total(TestStat::Active), 1, "the debt was kept, not clamped away");
 }
 
 #[test]
@@ -192,10 +154,7 @@ fn published_total_replaces_the_share() {
 #[cfg(debug_assertions)]
 fn counting_on_a_gauge_is_found_in_tests() {
     let registry = Registry::new(1);
-    registry
-        .scope::<TestStat>("a")
-        .on(&worker(&registry, 0))
-        .inc(TestStat::Active);
+    registry.scope::<TestStat>("a").on(&worker(&registry, 0)).inc(TestStat::Active);
 }
 
 #[test]
