@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use harness::arm::{Arm, Launch, Site};
@@ -95,6 +96,27 @@ impl ProxyArm {
             );
         }
         Ok(())
+    }
+}
+
+impl ProxyArm {
+    /// Its name, and what the program says about its version.
+    pub(crate) fn version(&self) -> String {
+        let flag = match self.product {
+            Product::Envoy(_) | Product::Nuncio => "--version",
+            Product::Haproxy { .. } | Product::Nginx => "-v",
+        };
+        let output = Command::new(&self.program).arg(flag).output();
+        // nginx prints its version to standard error.
+        let text = output.map_or_else(
+            |error| error.to_string(),
+            |output| {
+                let both = [output.stdout, output.stderr].concat();
+                String::from_utf8_lossy(&both).into_owned()
+            },
+        );
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+        format!("{}: {}", self.name, line.unwrap_or("no version given"))
     }
 }
 

@@ -55,15 +55,22 @@ fn main() -> ExitCode {
 
 /// Returns whether every arm got through.
 fn measure(cli: Cli) -> Result<bool> {
-    let arms = choose(&cli)?;
+    let chosen = choose(&cli)?;
+    let versions: Vec<String> = chosen.iter().map(|arm| format!("- {}", arm.version())).collect();
+    let arms: Vec<Box<dyn Arm>> =
+        chosen.into_iter().map(|arm| Box::new(arm) as Box<dyn Arm>).collect();
     let outcomes = run::run(&arms, &cli.work, &cli.options, |line| eprintln!("{line}"))?;
+    println!("{}", cli.options.describe());
+    for version in versions {
+        println!("{version}");
+    }
     for outcome in &outcomes {
         print!("{}", report::render(outcome, "nuncio", &targets::of(outcome.work)));
     }
     Ok(!report::any_failure(&outcomes))
 }
 
-fn choose(cli: &Cli) -> Result<Vec<Box<dyn Arm>>> {
+fn choose(cli: &Cli) -> Result<Vec<arms::ProxyArm>> {
     let known = arms::table(&cli.envoy, &cli.nuncio);
     let all = cli.arms.iter().any(|name| name == "all");
     let names: Vec<String> = known.iter().map(|arm| arm.name().to_owned()).collect();
@@ -87,7 +94,7 @@ fn choose(cli: &Cli) -> Result<Vec<Box<dyn Arm>>> {
         "programs are missing (or leave their arms out with --arms):\n{}",
         missing.join("\n")
     );
-    Ok(chosen.into_iter().map(|arm| Box::new(arm) as Box<dyn Arm>).collect())
+    Ok(chosen)
 }
 
 /// The root of the repository that this tool was built in.

@@ -39,6 +39,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// One line that says on what and how it is measured; a figure without it cannot be repeated.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpus
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown processor", |(_, name)| name);
+        let class = if self.realtime { "SCHED_RR" } else { "default scheduling" };
+        format!(
+            "Linux {kernel}, {model}; proxy on core {}, load on core {}, {class}; {} rounds of {} s \
+             after {} s",
+            self.proxy_core, self.load_core, self.rounds, self.seconds, self.warmup
+        )
+    }
+
     /// Pins this process to the load core, gives it the scheduling class asked for and all the
     /// descriptors it may have. Threads and processes started later inherit all three.
     ///

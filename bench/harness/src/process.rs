@@ -173,3 +173,79 @@ pub fn require_program(program: &Path, cure: &str) -> Result<()> {
     ensure!(found, "{} is not there: {cure}", program.display());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some core that this process may use.
+    fn a_core() -> usize {
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        (0..rustix::thread::CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).unwrap()
+    }
+
+    fn log(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("bench-test-{}-{name}.log", std::process::id()))
+    }
+
+    fn is_running(pid: u32) -> bool {
+        Path::new(&format!("/proc/{pid}")).exists()
+    }
+
+    /// Breaks if a proxy that ignores SIGTERM, or its workers, outlive the measurement.
+    #[test]
+    fn a_stubborn_master_is_ended_with_its_worker() {
+        let launch = Launch::new("sh", ["-c", "trap '' TERM; sleep 600 & wait; wait"]);
+        let path = log("stubborn");
+        let mut proxy = Proxy::start(&launch, a_core(), "stubborn", path.clone()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while proxy.pids().len() < 2 {
+            assert!(Instant::now() < deadline, "the worker never came");
+            proxy.find_workers().unwrap();
+        }
+        let pids = proxy.pids().to_vec();
+        drop(proxy);
+        fs::remove_file(path).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while pids.iter().any(|pid| is_running(*pid)) {
+            assert!(Instant::now() < deadline, "left over: {pids:?}");
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Breaks if a proxy that could not start is waited for in silence.
+    #[test]
+    fn last_words_are_told() {
+        let launch = Launch::new("sh", ["-c", "echo no such option >&2; exit 3"]);
+        let path = log("last-words");
+        let mut proxy = Proxy::start(&launch, a_core(), "last-words", path.clone()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let error = loop {
+            assert!(Instant::now() < deadline, "its end was not seen");
+            match proxy.check_running() {
+                Ok(()) => thread::sleep(POLL),
+                Err(error) => break error.to_string(),
+            }
+        };
+        fs::remove_file(path).unwrap();
+        assert!(error.contains("exit status: 3") && error.contains("no such option"), "{error}");
+    }
+
+    /// Breaks if a load generator that hangs hangs the whole run.
+    #[test]
+    fn a_load_that_does_not_end_is_ended() {
+        let launch = Launch::new("sleep", ["600"]);
+        let error = run_to_end(&launch, a_core(), Duration::from_millis(200)).unwrap_err();
+        assert!(error.to_string().contains("did not end"), "{error}");
+    }
+
+    /// Breaks if a missing program is reported as anything else than missing, or without a cure.
+    #[test]
+    fn a_missing_program_is_named_with_its_cure() {
+        require_program(Path::new("sh"), "").unwrap();
+        for path in ["no-such-program", "/no/such/program"] {
+            let error = require_program(Path::new(path), "install it").unwrap_err().to_string();
+            assert!(error.contains(path) && error.contains("install it"), "{error}");
+        }
+    }
+}

@@ -84,28 +84,17 @@ fn main() -> ExitCode {
 
 fn measure(measure: &Measure) -> Result<()> {
     let own = std::env::current_exe().context("find the path of this program")?;
-    let chosen = if measure.arms.is_empty() {
-        Substrate::ALL
-    } else {
-        measure.arms.as_slice()
-    };
+    let chosen = if measure.arms.is_empty() { Substrate::ALL } else { measure.arms.as_slice() };
     let arms: Vec<Box<dyn Arm>> = chosen
         .iter()
         .map(|substrate| {
-            Box::new(RelayArm {
-                own: own.clone(),
-                substrate: *substrate,
-            }) as Box<dyn Arm>
+            Box::new(RelayArm { own: own.clone(), substrate: *substrate }) as Box<dyn Arm>
         })
         .collect();
-    let outcomes = run::run(&arms, &measure.work, &measure.options, |line| {
-        eprintln!("{line}")
-    })?;
+    let outcomes = run::run(&arms, &measure.work, &measure.options, |line| eprintln!("{line}"))?;
+    println!("{}", measure.options.describe());
     for outcome in &outcomes {
-        print!(
-            "{}",
-            report::render(outcome, Substrate::Reactor.name(), &[])
-        );
+        print!("{}", report::render(outcome, Substrate::Reactor.name(), &[]));
     }
     ensure!(!report::any_failure(&outcomes), "an arm failed, see above");
     Ok(())
@@ -128,15 +117,8 @@ impl Arm for RelayArm {
 
     fn prepare(&self, site: &Site) -> Result<Launch> {
         let (listen, upstream) = (site.listen.to_string(), site.upstream.to_string());
-        let arguments = [
-            "relay",
-            "--substrate",
-            self.name(),
-            "--listen",
-            &listen,
-            "--upstream",
-            &upstream,
-        ];
+        let arguments =
+            ["relay", "--substrate", self.name(), "--listen", &listen, "--upstream", &upstream];
         Ok(Launch::new(self.own.clone(), arguments))
     }
 }

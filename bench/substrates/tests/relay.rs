@@ -9,14 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-const SUBSTRATES: [&str; 6] = [
-    "reactor",
-    "epoll",
-    "tokio",
-    "monoio",
-    "monoio-defer",
-    "tokio-uring",
-];
+const SUBSTRATES: [&str; 6] =
+    ["reactor", "epoll", "tokio", "monoio", "monoio-defer", "tokio-uring"];
 /// More than the sockets and the relay hold together, so that back pressure happens.
 const LENGTH: usize = 24 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,15 +29,8 @@ impl Relay {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .parse()
-            .unwrap();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
         Self { process, address }
     }
 
@@ -72,9 +59,8 @@ fn listener() -> (TcpListener, SocketAddr) {
 fn bytes(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_le_bytes()[6]
     };
     std::iter::repeat_with(next).take(LENGTH).collect()
@@ -112,10 +98,7 @@ fn both_directions_carry_every_byte_past_a_half_close() {
         let mut received = Vec::new();
         reader.read_to_end(&mut received).unwrap();
         sender.join().unwrap();
-        assert!(
-            server.join().unwrap(),
-            "{substrate}: bytes to the upstream differ"
-        );
+        assert!(server.join().unwrap(), "{substrate}: bytes to the upstream differ");
         assert!(received == down, "{substrate}: bytes to the client differ");
     }
 }
@@ -155,10 +138,7 @@ fn a_refused_upstream_ends_the_client_and_not_the_relay() {
         for _ in 0..3 {
             let mut end = [0];
             let read = relay.connect().read(&mut end);
-            assert!(
-                matches!(read, Ok(0)) || reset(&read),
-                "{substrate}: {read:?}"
-            );
+            assert!(matches!(read, Ok(0)) || reset(&read), "{substrate}: {read:?}");
         }
     }
 }

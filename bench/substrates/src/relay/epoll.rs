@@ -73,9 +73,7 @@ struct Relay {
 }
 
 pub(super) fn run(listener: &TcpListener, upstream: SocketAddr) -> Result<()> {
-    listener
-        .set_nonblocking(true)
-        .context("make the listener non-blocking")?;
+    listener.set_nonblocking(true).context("make the listener non-blocking")?;
     let mut relay = Relay {
         epoll: epoll::create(CreateFlags::CLOEXEC).context("create an epoll instance")?,
         upstream,
@@ -85,26 +83,14 @@ pub(super) fn run(listener: &TcpListener, upstream: SocketAddr) -> Result<()> {
         unfinished: VecDeque::new(),
         scratch: vec![0; BUFFER],
     };
-    epoll::add(
-        &relay.epoll,
-        listener,
-        EventData::new_u64(LISTENER),
-        EventFlags::IN,
-    )
-    .context("watch the listener")?;
+    epoll::add(&relay.epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)
+        .context("watch the listener")?;
     let mut events: Vec<Event> = Vec::with_capacity(BATCH);
     loop {
         events.clear();
-        let no_wait = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
         let timeout = (!relay.unfinished.is_empty()).then_some(&no_wait);
-        match epoll::wait(
-            &relay.epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            timeout,
-        ) {
+        match epoll::wait(&relay.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("wait for events"),
         }
@@ -143,11 +129,8 @@ impl Relay {
     }
 
     fn start_connect(&self) -> rustix::io::Result<OwnedFd> {
-        let family = if self.upstream.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
+        let family =
+            if self.upstream.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let server = socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&server, true)?;
@@ -168,10 +151,7 @@ impl Relay {
             epoll::add(&self.epoll, socket, token, flags)?;
         }
         let sides = [Side::new(client), Side::new(server)];
-        self.pairs[slot] = Some(Pair {
-            sides,
-            queued: false,
-        });
+        self.pairs[slot] = Some(Pair { sides, queued: false });
         Ok(())
     }
 
@@ -249,11 +229,7 @@ impl Side {
     /// Sends what is pending; true when nothing is left.
     fn flush(&mut self) -> rustix::io::Result<bool> {
         while self.writable && self.sent < self.pending.len() {
-            match send(
-                &self.socket,
-                &self.pending[self.sent..],
-                SendFlags::NOSIGNAL,
-            ) {
+            match send(&self.socket, &self.pending[self.sent..], SendFlags::NOSIGNAL) {
                 Ok(count) => self.sent += count,
                 Err(Errno::AGAIN) => self.writable = false,
                 Err(Errno::INTR) => {}

@@ -80,9 +80,7 @@ impl Substrate {
 /// When the address cannot be bound or the substrate cannot start.
 pub(crate) fn run(substrate: Substrate, address: SocketAddr, upstream: SocketAddr) -> Result<()> {
     let listener = open_listener(address).with_context(|| format!("listen on {address}"))?;
-    let bound = listener
-        .local_addr()
-        .context("read the listening address")?;
+    let bound = listener.local_addr().context("read the listening address")?;
     println!("listening on {bound}");
     std::io::stdout().flush().context("print the address")?;
     match substrate {
@@ -98,11 +96,7 @@ pub(crate) fn run(substrate: Substrate, address: SocketAddr, upstream: SocketAdd
 
 /// A blocking listener with a long queue; accepted sockets inherit TCP_NODELAY.
 fn open_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;

@@ -46,10 +46,7 @@ async fn relay(client: TcpStream, upstream: SocketAddr) -> io::Result<()> {
     server.set_nodelay(true)?;
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    ::tokio::try_join!(
-        copy(client_read, server_write),
-        copy(server_read, client_write)
-    )?;
+    ::tokio::try_join!(copy(client_read, server_write), copy(server_read, client_write))?;
     Ok(())
 }
 

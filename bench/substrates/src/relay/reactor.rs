@@ -2,18 +2,26 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 
-use ::reactor::{Outbox, Reactor, Received, Receiver, Settings, Socket, probe};
+use ::reactor::{Outbox, OutboxMeter, Reactor, Received, Receiver, Settings, Socket, probe};
 use anyhow::{Context, Result};
 
 use super::BUFFER;
 
+/// Counts nothing, as no relay here does.
+struct NoMeter;
+
+impl OutboxMeter for NoMeter {
+    fn queued(&self, _bytes: usize) {}
+    fn sent(&self, _bytes: usize) {}
+    fn dropped(&self, _bytes: usize) {}
+}
+
 pub(super) fn run(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
     let features = probe().context("look at what this kernel's io_uring can do")?;
     let reactor = Reactor::new(Settings::new(features)).context("start the reactor")?;
-    listener
-        .set_nonblocking(true)
-        .context("make the listener non-blocking")?;
+    listener.set_nonblocking(true).context("make the listener non-blocking")?;
     reactor.run(async {
         let acceptor = reactor.acceptor(listener.into());
         let connections = reactor.task_set();
@@ -30,12 +38,9 @@ pub(super) fn run(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
 
 async fn relay(reactor: &Reactor, client: Socket, upstream: SocketAddr) -> io::Result<()> {
     let server = reactor.connect(upstream).await?;
-    let (client_read, client_write) = reactor.split(&client, BUFFER);
-    let (server_read, server_write) = reactor.split(&server, BUFFER);
-    ::tokio::try_join!(
-        copy(client_read, server_write),
-        copy(server_read, client_write)
-    )?;
+    let (client_read, client_write) = reactor.split(&client, BUFFER, Rc::new(NoMeter));
+    let (server_read, server_write) = reactor.split(&server, BUFFER, Rc::new(NoMeter));
+    ::tokio::try_join!(copy(client_read, server_write), copy(server_read, client_write))?;
     Ok(())
 }
 

@@ -16,9 +16,7 @@ pub(super) fn run(listener: std::net::TcpListener, upstream: SocketAddr) -> Resu
         .enable_io()
         .build()
         .context("start the tokio runtime")?;
-    listener
-        .set_nonblocking(true)
-        .context("make the listener non-blocking")?;
+    listener.set_nonblocking(true).context("make the listener non-blocking")?;
     let tasks = LocalSet::new();
     runtime.block_on(tasks.run_until(async {
         let listener = TcpListener::from_std(listener).context("hand the listener to tokio")?;
@@ -37,10 +35,7 @@ async fn relay(mut client: TcpStream, upstream: SocketAddr) -> io::Result<()> {
     server.set_nodelay(true)?;
     let (client_read, client_write) = client.split();
     let (server_read, server_write) = server.split();
-    ::tokio::try_join!(
-        copy(client_read, server_write),
-        copy(server_read, client_write)
-    )?;
+    ::tokio::try_join!(copy(client_read, server_write), copy(server_read, client_write))?;
     Ok(())
 }
 

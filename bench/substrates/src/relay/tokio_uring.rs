@@ -41,10 +41,8 @@ async fn relay(
     let server = TcpStream::connect(upstream).await?;
     server.set_nodelay(true)?;
     let (request, response) = (pool.next(BUFFER).await, pool.next(BUFFER).await);
-    let both = ::tokio::try_join!(
-        copy(&client, &server, request),
-        copy(&server, &client, response)
-    );
+    let both =
+        ::tokio::try_join!(copy(&client, &server, request), copy(&server, &client, response));
     if both.is_err() {
         // The other direction's read is still in flight and holds its socket open: this ends it.
         let _ = client.shutdown(Shutdown::Both);
