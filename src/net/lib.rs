@@ -1,2 +1,19 @@
-//! Floor 2: listeners, streams and the pump between them.
+//! Floor 2: bytes to and from peers.
+//!
+//! Listening sockets are bound here (on the control side, before a worker starts), connections
+//! become [`Stream`]s, and [`relay`] moves bytes between two of them.
+//!
+//! **Invariant:** net knows no filter, no cluster and no stat names: what moves is told to
+//! observers that the floors above hand in.
+//! **Invariant:** reading is not resumed before the write was accepted: that is all the flow
+//! control there is.
 #![forbid(unsafe_code)]
+
+pub mod listener;
+mod pump;
+mod relay;
+mod stream;
+
+pub use pump::{PumpFailure, PumpObserver, pump};
+pub use relay::{RelayEnd, Side, relay};
+pub use stream::Stream;

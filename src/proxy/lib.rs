@@ -1,2 +1,19 @@
-//! Floor 5: the life of a connection.
+//! Floor 5: the life of a connection, from accept to close.
+//!
+//! A [`Listener`] accepts on one worker and gives each connection a task, which runs the
+//! listener's terminal network filter to its end.
+//!
+//! **Invariant:** a connection owns its streams, guards and timers; whatever ends its task, every
+//! gauge it raised falls again.
+//! **Invariant:** proxy opens no socket and reads no configuration file: it is given acceptors,
+//! clusters and a checked model.
 #![forbid(unsafe_code)]
+
+mod echo;
+mod listener;
+mod meter;
+mod tcp_proxy;
+#[cfg(test)]
+mod tests;
+
+pub use listener::{Listener, WorkerContext};

@@ -28,6 +28,9 @@ pub(crate) struct Executor {
     tasks: RefCell<Slab<Task>>,
     polls: Cell<u64>,
     panics: Cell<u64>,
+    /// A task is being polled: faults are injected there, not in the root future.
+    #[cfg(any(test, feature = "simulation"))]
+    polling: Cell<bool>,
 }
 
 impl std::fmt::Debug for Executor {
@@ -43,7 +46,14 @@ impl Executor {
     /// The executor of the calling thread, which [`super::enter_thread`] made a worker.
     pub(crate) fn new() -> Option<Self> {
         let ready = ready::local()?;
-        Some(Self { ready, tasks: RefCell::default(), polls: Cell::new(0), panics: Cell::new(0) })
+        Some(Self {
+            ready,
+            tasks: RefCell::default(),
+            polls: Cell::new(0),
+            panics: Cell::new(0),
+            #[cfg(any(test, feature = "simulation"))]
+            polling: Cell::new(false),
+        })
     }
 
     /// The worker this executor runs on.
@@ -64,6 +74,12 @@ impl Executor {
     /// Panics caught at a task's edge so far.
     pub(crate) fn panics(&self) -> u64 {
         self.panics.get()
+    }
+
+    /// Whether a task is being polled.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn is_polling(&self) -> bool {
+        self.polling.get()
     }
 
     /// Whether something wants to be polled.
@@ -123,7 +139,11 @@ impl Executor {
         let mut context = Context::from_waker(&waker);
         // AssertUnwindSafe: a panicked future is dropped, never polled again, and what it shares
         // with others is held by guards whose Drop undoes it.
+        #[cfg(any(test, feature = "simulation"))]
+        self.polling.set(true);
         let outcome = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        #[cfg(any(test, feature = "simulation"))]
+        self.polling.set(false);
         if let Ok(Poll::Pending) = outcome {
             let mut tasks = self.tasks.borrow_mut();
             if let Some(task) = tasks.get_mut(key) {

@@ -1,0 +1,73 @@
+//! Moving bytes in one direction, by passing received spans on from where they landed.
+
+use std::io;
+
+use reactor::{Outbox, Received, Receiver};
+
+/// Told what a pump does, as it does it.
+pub trait PumpObserver {
+    /// Bytes came in and were queued for the receiving side.
+    fn received(&self, bytes: usize);
+    /// The receiving side takes no more: reading is paused.
+    fn paused(&self);
+    /// Reading goes on.
+    fn resumed(&self);
+}
+
+/// Which end of a pump failed, and how.
+#[derive(Debug)]
+pub enum PumpFailure {
+    /// The side that is read from.
+    Reading(io::Error),
+    /// The side that is written to.
+    Writing(io::Error),
+}
+
+/// Copies from `receiver` to `outbox` until the end of the stream, and passes the end on after the
+/// last byte was sent. Each receive is credited with the room the outbox has, so at most the
+/// outbox's limit is ever held.
+///
+/// # Errors
+/// [`PumpFailure`] says which side failed. What was queued for the other side stays queued.
+pub async fn pump(
+    receiver: &Receiver,
+    outbox: &Outbox,
+    observer: &impl PumpObserver,
+) -> Result<(), PumpFailure> {
+    loop {
+        let room = if outbox.is_paused() {
+            let paused = Pause::begin(observer);
+            let room = outbox.room().await.map_err(PumpFailure::Writing)?;
+            drop(paused);
+            room
+        } else {
+            outbox.room().await.map_err(PumpFailure::Writing)?
+        };
+        match receiver.recv(room).await.map_err(PumpFailure::Reading)? {
+            Received::Data(span) => {
+                observer.received(span.len());
+                outbox.push(span);
+            }
+            Received::End => {
+                outbox.finish();
+                return outbox.drained().await.map_err(PumpFailure::Writing);
+            }
+        }
+    }
+}
+
+/// A pause that is told to have ended however it ends.
+struct Pause<'a, O: PumpObserver>(&'a O);
+
+impl<'a, O: PumpObserver> Pause<'a, O> {
+    fn begin(observer: &'a O) -> Self {
+        observer.paused();
+        Self(observer)
+    }
+}
+
+impl<O: PumpObserver> Drop for Pause<'_, O> {
+    fn drop(&mut self) {
+        self.0.resumed();
+    }
+}

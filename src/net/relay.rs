@@ -1,0 +1,107 @@
+//! Moving bytes both ways between two streams until both directions have ended.
+//!
+//! Each direction is a pump; the end of one is passed on as a half close, and the other goes on.
+//! One timer entry covers the idle timeout: activity only leaves its time behind, and the timer
+//! looks at it when it fires.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use reactor::Reactor;
+
+use crate::pump::{PumpFailure, PumpObserver, pump};
+use crate::stream::Stream;
+
+/// One of the two ends of a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The connection that was accepted.
+    Downstream,
+    /// The connection that was made for it.
+    Upstream,
+}
+
+/// How a relay ended.
+#[derive(Debug)]
+pub enum RelayEnd {
+    /// Both sides ended their streams and everything was passed on.
+    Finished {
+        /// Whose end came last.
+        last: Side,
+    },
+    /// A side failed: it was reset, or could not be written to.
+    Failed {
+        /// Which side.
+        side: Side,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Nothing moved for the idle timeout.
+    Idle,
+}
+
+/// Relays until an end. `downstream_observer` is told about what is read from downstream,
+/// `upstream_observer` about what is read from upstream. `idle_timeout` of `None` waits for ever.
+pub async fn relay(
+    reactor: &Reactor,
+    downstream: &Stream,
+    upstream: &Stream,
+    downstream_observer: &impl PumpObserver,
+    upstream_observer: &impl PumpObserver,
+    idle_timeout: Option<Duration>,
+) -> RelayEnd {
+    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer);
+    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer);
+    let last_activity = || downstream.last_activity().max(upstream.last_activity());
+    let idle = idle_for(reactor, idle_timeout, last_activity);
+    let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
+    let (mut up_open, mut down_open) = (true, true);
+    poll_fn(|context| {
+        if up_open && let Poll::Ready(result) = up.as_mut().poll(context) {
+            if let Err(failure) = result {
+                return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
+            }
+            up_open = false;
+            if !down_open {
+                return Poll::Ready(RelayEnd::Finished { last: Side::Downstream });
+            }
+        }
+        if down_open && let Poll::Ready(result) = down.as_mut().poll(context) {
+            if let Err(failure) = result {
+                return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
+            }
+            down_open = false;
+            if !up_open {
+                return Poll::Ready(RelayEnd::Finished { last: Side::Upstream });
+            }
+        }
+        idle.as_mut().poll(context).map(|()| RelayEnd::Idle)
+    })
+    .await
+}
+
+fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
+    match failure {
+        PumpFailure::Reading(error) => RelayEnd::Failed { side: from, error },
+        PumpFailure::Writing(error) => RelayEnd::Failed { side: to, error },
+    }
+}
+
+/// Ready once nothing has moved for `timeout`.
+async fn idle_for(
+    reactor: &Reactor,
+    timeout: Option<Duration>,
+    last_activity: impl Fn() -> Instant,
+) {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    loop {
+        let seen = last_activity();
+        reactor.sleep_until(seen + timeout).await;
+        if last_activity() == seen {
+            return;
+        }
+    }
+}

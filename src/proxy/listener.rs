@@ -1,0 +1,143 @@
+//! A listener on one worker: accepts, and gives each connection its task.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::Clusters;
+use config::model::{self, NetworkFilter};
+use observe::names::{ListenerStat, TcpProxyStat, WorkerStat, listener_prefix, tcp_proxy_prefix};
+use observe::{GaugeGuard, Registry, Scope, Shard};
+use reactor::{Acceptor, Reactor, Socket, TaskSet};
+
+use crate::echo;
+use crate::tcp_proxy::TcpProxy;
+
+/// What a worker has that its listeners need.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerContext<'a> {
+    /// The worker's engine.
+    pub reactor: &'a Reactor,
+    /// The worker's view of the clusters.
+    pub clusters: &'a Clusters,
+    /// Where stats are registered.
+    pub registry: &'a Registry,
+    /// The worker's shard of them.
+    pub shard: &'a Shard,
+    /// The worker's own stats.
+    pub worker_stats: &'a Scope<WorkerStat>,
+}
+
+/// One listener on one worker.
+#[derive(Debug)]
+pub struct Listener {
+    reactor: Reactor,
+    config: Arc<model::Listener>,
+    filter: Filter,
+    stats: Scope<ListenerStat>,
+    worker_stats: Scope<WorkerStat>,
+}
+
+#[derive(Debug)]
+enum Filter {
+    Echo,
+    TcpProxy(TcpProxy),
+}
+
+/// How long a listener waits after it could not accept.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// Builds the listener's filter and finds its stats. `bound` is the address it listens on,
+    /// which names the stats when the configuration gives no prefix.
+    pub fn new(
+        config: &Arc<model::Listener>,
+        bound: std::net::SocketAddr,
+        context: WorkerContext<'_>,
+    ) -> Rc<Self> {
+        let filter = match &config.filter_chain.filter {
+            NetworkFilter::Echo => Filter::Echo,
+            NetworkFilter::TcpProxy(tcp_proxy) => {
+                let prefix = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
+                Filter::TcpProxy(TcpProxy {
+                    cluster: context.clusters.get(&tcp_proxy.cluster),
+                    stats: context.registry.scope::<TcpProxyStat>(&prefix).on(context.shard),
+                    config: tcp_proxy.clone(),
+                })
+            }
+        };
+        let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
+        Rc::new(Self {
+            reactor: context.reactor.clone(),
+            config: Arc::clone(config),
+            filter,
+            stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
+            worker_stats: context.worker_stats.clone(),
+        })
+    }
+
+    /// Accepts until the future is dropped; each connection becomes a task of `connections`.
+    pub async fn accept_loop(self: Rc<Self>, acceptor: &Acceptor, connections: &TaskSet) {
+        loop {
+            match acceptor.accept().await {
+                Ok(socket) => self.start(socket, connections),
+                // Descriptors or memory have run out, which time may mend. The connection stays
+                // queued, so trying again at once would spin.
+                Err(_) => {
+                    self.worker_stats.inc(WorkerStat::AcceptErrors);
+                    self.reactor.sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the connections that the kernel has queued: for the moment before the listener
+    /// closes, which would reset them.
+    pub fn accept_queued(self: &Rc<Self>, acceptor: &Acceptor, connections: &TaskSet) {
+        loop {
+            match acceptor.accept_queued() {
+                Ok(Some(socket)) => self.start(socket, connections),
+                Ok(None) => return,
+                Err(_) => return self.worker_stats.inc(WorkerStat::AcceptErrors),
+            }
+        }
+    }
+
+    fn start(self: &Rc<Self>, socket: Socket, connections: &TaskSet) {
+        self.worker_stats.inc(WorkerStat::Accepted);
+        let presence = Presence::begin(&self.stats);
+        let listener = Rc::clone(self);
+        connections.spawn(async move {
+            listener.serve(socket).await;
+            drop(presence);
+        });
+    }
+
+    async fn serve(&self, socket: Socket) {
+        let limit = self.config.per_connection_buffer_limit_bytes;
+        match &self.filter {
+            Filter::Echo => echo::serve(&self.reactor, socket, limit).await,
+            Filter::TcpProxy(filter) => filter.serve(&self.reactor, socket, limit).await,
+        }
+    }
+}
+
+/// That a connection is there, in the listener's stats.
+struct Presence {
+    stats: Scope<ListenerStat>,
+    _active: GaugeGuard<ListenerStat>,
+}
+
+impl Presence {
+    fn begin(stats: &Scope<ListenerStat>) -> Self {
+        stats.inc(ListenerStat::DownstreamCxTotal);
+        let active = stats.guard(ListenerStat::DownstreamCxActive);
+        Self { stats: stats.clone(), _active: active }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.stats.inc(ListenerStat::DownstreamCxDestroy);
+    }
+}

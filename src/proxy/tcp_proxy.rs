@@ -1,0 +1,113 @@
+//! `envoy.filters.network.tcp_proxy`: one upstream connection for each downstream connection.
+//!
+//! ```text
+//! accepted --no such cluster-----------------------> closed (downstream_cx_no_route)
+//!    |  \----breaker open, no host, attempts spent-> closed
+//!    +--> connected --> relaying --both ended, reset, idle--> closed
+//! ```
+//! Nothing is read from downstream before upstream is connected (row C1): early bytes wait in the
+//! kernel.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
+
+use std::io;
+use std::rc::Rc;
+
+use cluster::{ClosedBy, Cluster, UpstreamConnection};
+use config::model;
+use net::{RelayEnd, Side, Stream, relay};
+use observe::Scope;
+use observe::names::{ClusterStat, TcpProxyStat};
+use reactor::{Reactor, Socket};
+
+use crate::meter::{self, FromDownstream, FromUpstream};
+
+/// A `tcp_proxy` filter on one worker.
+#[derive(Debug)]
+pub(crate) struct TcpProxy {
+    pub(crate) config: model::TcpProxy,
+    /// `None` if the configuration names a cluster that does not exist (row C6).
+    pub(crate) cluster: Option<Rc<Cluster>>,
+    pub(crate) stats: Scope<TcpProxyStat>,
+}
+
+impl TcpProxy {
+    /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
+    pub(crate) async fn serve(&self, reactor: &Reactor, socket: Socket, buffer_limit: u32) {
+        self.stats.inc(TcpProxyStat::DownstreamCxTotal);
+        let Some(cluster) = &self.cluster else {
+            self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
+            return;
+        };
+        let Some(upstream) = self.connect(cluster).await else { return };
+        self.relay(reactor, socket, buffer_limit, cluster, &upstream).await;
+    }
+
+    /// Tries up to `max_connect_attempts` hosts.
+    async fn connect(&self, cluster: &Cluster) -> Option<UpstreamConnection> {
+        for _ in 0..self.config.max_connect_attempts {
+            match cluster.connect().await {
+                Ok(upstream) => return Some(upstream),
+                Err(failure) if failure.may_retry() => {}
+                Err(_) => return None,
+            }
+        }
+        cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
+        None
+    }
+
+    async fn relay(
+        &self,
+        reactor: &Reactor,
+        socket: Socket,
+        buffer_limit: u32,
+        cluster: &Cluster,
+        connection: &UpstreamConnection,
+    ) {
+        let downstream =
+            Stream::new(reactor, socket, buffer_limit, meter::to_downstream(&self.stats));
+        let upstream = Stream::new(
+            reactor,
+            connection.socket().clone(),
+            cluster.config().per_connection_buffer_limit_bytes,
+            meter::to_upstream(cluster.stats()),
+        );
+        let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats() };
+        let from_upstream = FromUpstream { cluster: cluster.stats() };
+        let end = relay(
+            reactor,
+            &downstream,
+            &upstream,
+            &from_downstream,
+            &from_upstream,
+            self.config.idle_timeout,
+        )
+        .await;
+        match end {
+            RelayEnd::Finished { last: Side::Upstream } => {
+                connection.set_closed_by(ClosedBy::Remote);
+            }
+            RelayEnd::Finished { last: Side::Downstream } => {}
+            RelayEnd::Failed { side, error } => {
+                let other = match side {
+                    Side::Upstream => {
+                        connection.set_closed_by(ClosedBy::Remote);
+                        &downstream
+                    }
+                    Side::Downstream => &upstream,
+                };
+                pass_on(&error, other).await;
+            }
+            RelayEnd::Idle => self.stats.inc(TcpProxyStat::IdleTimeout),
+        }
+    }
+}
+
+/// Ends the other side as the failed one ended: a reset is passed on as a reset, once what was
+/// queued before it has left.
+async fn pass_on(error: &io::Error, other: &Stream) {
+    if other.outbox().drained().await.is_ok() && error.kind() == io::ErrorKind::ConnectionReset {
+        // A peer that is gone already needs no reset.
+        let _ = other.socket().reset_on_close();
+    }
+}

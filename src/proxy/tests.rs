@@ -1,0 +1,248 @@
+//! Listeners of both filters on a real reactor and loopback, with a panic injected at every await
+//! point that a relayed connection passes.
+
+use std::future::{Future, poll_fn};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use cluster::{Cluster, Clusters, Shared};
+use config::model;
+use observe::names::{WORKER_PREFIX, WorkerStat};
+use observe::{Kind, Registry, Shard, ShardIndex};
+use reactor::{Reactor, Settings, TaskSet};
+
+use crate::{Listener, WorkerContext};
+
+fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
+    Arc::new(model::Listener {
+        name: "l".to_owned(),
+        stat_prefix: Some("l".to_owned()),
+        address: "127.0.0.1:0".parse().unwrap(),
+        per_connection_buffer_limit_bytes: 1 << 20,
+        tcp_backlog_size: None,
+        filter_chain: model::FilterChain { name: String::new(), filter },
+    })
+}
+
+fn tcp_proxy(idle_timeout: Option<Duration>) -> model::NetworkFilter {
+    model::NetworkFilter::TcpProxy(model::TcpProxy {
+        stat_prefix: "t".to_owned(),
+        cluster: "c".to_owned(),
+        idle_timeout,
+        max_connect_attempts: 2,
+    })
+}
+
+fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
+    Arc::new(model::Cluster {
+        name: "c".to_owned(),
+        stat_name: "c".to_owned(),
+        connect_timeout: Duration::from_secs(5),
+        per_connection_buffer_limit_bytes: 1 << 20,
+        max_connections: 1024,
+        endpoints: vec![model::Endpoint { address: host, weight: 1 }],
+    })
+}
+
+/// One worker with one listener, and everything a test asks it.
+struct Bench {
+    reactor: Reactor,
+    registry: Registry,
+    shard: Shard,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let registry = Registry::new(1);
+        let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
+        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        Self { reactor, registry, shard }
+    }
+
+    /// Serves `filter` while `client` runs against it on its own thread; returns once that has
+    /// ended and every connection is gone.
+    fn serve(
+        &self,
+        filter: model::NetworkFilter,
+        host: SocketAddr,
+        client: impl FnOnce(SocketAddr) + Send + 'static,
+    ) {
+        let config = listener_config(filter);
+        let bound = net::listener::bind(&config, 1).unwrap();
+        let shared = Shared::new(cluster_config(host), &self.registry);
+        let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
+        let clusters: Clusters = [cluster].into_iter().collect();
+        let worker_stats = self.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&self.shard);
+        let context = WorkerContext {
+            reactor: &self.reactor,
+            clusters: &clusters,
+            registry: &self.registry,
+            shard: &self.shard,
+            worker_stats: &worker_stats,
+        };
+        let listener = Listener::new(&config, bound.address, context);
+        let socket = bound.sockets.into_iter().next().unwrap();
+        let (done, parts) = reactor::channel::<()>(1).unwrap();
+        let thread = thread::spawn(move || {
+            client(bound.address);
+            done.send(()).unwrap();
+        });
+        self.reactor.run(async {
+            let acceptor = self.reactor.acceptor(socket);
+            let connections: TaskSet = self.reactor.task_set();
+            let mut inbox = self.reactor.open_inbox(parts);
+            let mut accepting = pin!(listener.accept_loop(&acceptor, &connections));
+            let mut ended = pin!(async {
+                inbox.recv().await.unwrap();
+                connections.wait_empty().await;
+            });
+            poll_fn(|context| {
+                assert!(accepting.as_mut().poll(context).is_pending());
+                ended.as_mut().poll(context)
+            })
+            .await;
+        });
+        thread.join().unwrap();
+        self.settle();
+    }
+
+    /// Turns until only the standing poll for wakes is in flight.
+    fn settle(&self) {
+        self.reactor.run(async {
+            while self.reactor.stats().ops_in_flight > 1 {
+                self.reactor.sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    fn value(&self, name: &str) -> u64 {
+        let sample = self.registry.snapshot().into_iter().find(|sample| sample.name == name);
+        sample.unwrap_or_else(|| panic!("no stat {name}")).value
+    }
+
+    /// Every gauge is back at zero and nothing is held.
+    fn assert_clean(&self, when: &str) {
+        for sample in self.registry.snapshot() {
+            if matches!(sample.kind, Kind::Gauge) {
+                assert_eq!(sample.value, 0, "{} {when}", sample.name);
+            }
+        }
+        let stats = self.reactor.stats();
+        let held = (stats.tasks, stats.leases, stats.timers, stats.descriptors);
+        assert_eq!(held, (0, 0, 0, 0), "{when}: {stats:?}");
+    }
+}
+
+/// An upstream that answers each connection's bytes with as many, after the end of its input.
+fn upstream(connections: usize) -> (SocketAddr, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move || {
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            // The proxy's side of a test may be cut at any point.
+            if stream.read_to_end(&mut bytes).is_ok() {
+                let _ = stream.write_all(&bytes);
+            }
+        }
+    };
+    (address, thread::spawn(serve))
+}
+
+/// Sends, ends its stream, and returns what comes back.
+fn exchange(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back)?;
+    Ok(back)
+}
+
+#[test]
+fn a_relayed_connection_carries_both_ways_and_counts_what_it_carried() {
+    let bench = Bench::new();
+    let (host, thread) = upstream(1);
+    bench.serve(tcp_proxy(None), host, |address| {
+        assert_eq!(exchange(address, &[9; 100_000]).unwrap(), [9; 100_000]);
+    });
+    thread.join().unwrap();
+    bench.assert_clean("after one connection");
+    for name in [
+        "tcp.t.downstream_cx_rx_bytes_total",
+        "tcp.t.downstream_cx_tx_bytes_total",
+        "cluster.c.upstream_cx_rx_bytes_total",
+        "cluster.c.upstream_cx_tx_bytes_total",
+    ] {
+        assert_eq!(bench.value(name), 100_000, "{name}");
+    }
+    assert_eq!(bench.value("listener.l.downstream_cx_destroy"), 1);
+}
+
+#[test]
+fn echo_gives_every_byte_back() {
+    let bench = Bench::new();
+    bench.serve(model::NetworkFilter::Echo, "127.0.0.1:1".parse().unwrap(), |address| {
+        assert_eq!(exchange(address, b"hello").unwrap(), b"hello");
+    });
+    bench.assert_clean("after an echo");
+}
+
+#[test]
+fn refused_hosts_are_tried_as_often_as_the_configuration_says() {
+    let bench = Bench::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    bench.serve(tcp_proxy(None), closed, |address| {
+        // Closed without a byte; a reset is as good.
+        assert!(exchange(address, b"").unwrap_or_default().is_empty());
+    });
+    bench.assert_clean("after refused connects");
+    assert_eq!(bench.value("cluster.c.upstream_cx_connect_fail"), 2);
+    assert_eq!(bench.value("cluster.c.upstream_cx_connect_attempts_exceeded"), 1);
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_counted() {
+    let bench = Bench::new();
+    let (host, thread) = upstream(1);
+    bench.serve(tcp_proxy(Some(Duration::from_millis(20))), host, |address| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut back = Vec::new();
+        assert_eq!(stream.read_to_end(&mut back).unwrap(), 0);
+    });
+    thread.join().unwrap();
+    bench.assert_clean("after an idle timeout");
+    assert_eq!(bench.value("tcp.t.idle_timeout"), 1);
+}
+
+/// If a guard were missing, a panic would leave a gauge raised, a lease held or a task alive.
+#[test]
+fn a_panic_at_any_await_point_of_a_relay_leaves_every_gauge_where_it_was() {
+    let bench = Bench::new();
+    let run = |panic_at: Option<u64>| {
+        let (host, thread) = upstream(1);
+        bench.reactor.inject_panic(panic_at);
+        bench.serve(tcp_proxy(Some(Duration::from_secs(60))), host, move |address| {
+            // Whatever a cut connection gives: an error, nothing, or everything.
+            let _ = exchange(address, &[5; 300_000]);
+            // Ends an upstream that was never connected to.
+            let _ = TcpStream::connect(host);
+        });
+        drop(thread);
+        bench.reactor.inject_panic(None)
+    };
+    let points = run(None);
+    assert!(points > 10, "a relay passes {points} await points only");
+    for point in 0..points + points / 2 {
+        run(Some(point));
+        bench.assert_clean(&format!("after a panic at await point {point}"));
+    }
+    let panics = bench.reactor.stats().task_panics;
+    assert!(panics >= points / 4, "{panics} panics at {points} points");
+}
