@@ -213,12 +213,13 @@ const FLOORS: [(&str, u8); 12] = [
 ];
 
 /// Outside crates that only some floors may use: the kernel is the reactor's, tokio is control's.
+/// Listening sockets are net's to set up, before any of them carries data.
 const RESERVED: [(&str, &[&str]); 9] = [
     ("io-uring", &["reactor"]),
     ("libc", &["reactor"]),
     ("nix", &["reactor"]),
     ("rustix", &["reactor"]),
-    ("socket2", &["reactor"]),
+    ("socket2", &["reactor", "net"]),
     ("mio", &["control"]),
     ("tokio", &["control"]),
     ("hyper", &["control"]),

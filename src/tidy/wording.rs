@@ -14,7 +14,8 @@ pub(crate) fn rust(source: &Source) -> Vec<Problem> {
         return problems;
     }
     problems.extend(banned_text(&source.path, &source.text));
-    problems.extend(long_lines(&source.path, &source.text));
+    let long = long_lines(&source.path, &source.text);
+    problems.extend(long.into_iter().filter(|problem| !is_long_test_string(source, problem.line)));
     problems.extend(long_file(source));
     problems
 }
@@ -127,11 +128,30 @@ fn long_lines(path: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
+/// A message that a test expects is easier to compare in one piece.
+fn is_long_test_string(source: &Source, line: usize) -> bool {
+    let Some(text) = source.text.lines().nth(line - 1) else {
+        return false;
+    };
+    let start = source.text.lines().take(line - 1).map(|line| line.len() + 1).sum::<usize>();
+    let limit = start + text.char_indices().nth(COLUMNS_MAX).map_or(text.len(), |(at, _)| at);
+    let is_tests = is_test_file(&source.path);
+    source.tokens.iter().any(|token| {
+        token.kind == Kind::String
+            && (is_tests || token.is_test)
+            && (start..limit).contains(&token.offset)
+            && token.offset + token.text.len() + 1 >= limit
+    })
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("src/e2e/")
+}
+
 fn long_file(source: &Source) -> Option<Problem> {
     let lines = source.lines_outside_tests();
     let listed = LONG_FILES.iter().any(|(long, _)| *long == source.path);
-    let is_tests = source.path.ends_with("/tests.rs") || source.path.contains("/tests/");
-    (lines > LINES_MAX && !listed && !is_tests).then(|| {
+    (lines > LINES_MAX && !listed && !is_test_file(&source.path)).then(|| {
         Problem::new(
             &source.path,
             1,
@@ -294,6 +314,19 @@ mod tests {
         assert_eq!(long_lines("a.md", &format!("| {long}")).len(), 0);
         assert_eq!(long_lines("a.md", &format!("- https://{}", "a".repeat(100))).len(), 0);
         assert_eq!(long_lines("a.md", &"\u{e9}".repeat(100)).len(), 0);
+    }
+
+    #[test]
+    fn a_long_string_is_let_pass_in_tests_only() {
+        let string = format!("    let a = \"{}\";", "a".repeat(100));
+        let comment = format!("    // {}", "a".repeat(100));
+        for (line, allowed) in [(&string, true), (&comment, false)] {
+            assert_eq!(rust_problems(&format!("fn f() {{\n{line}\n}}")).len(), 1);
+            let test = format!("#[test]\nfn f() {{\n{line}\n}}");
+            assert_eq!(rust_problems(&test).is_empty(), allowed, "{line}");
+            let file = Source::new("src/net/pump/tests.rs", &format!("//! Tests.\n{line}"));
+            assert_eq!(rust(&file).is_empty(), allowed, "{line}");
+        }
     }
 
     #[test]
