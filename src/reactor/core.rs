@@ -93,6 +93,7 @@ pub(crate) struct Core {
     silent: RefCell<Vec<OpKey>>,
     reaped: RefCell<Vec<Completion>>,
     closed: Cell<bool>,
+    forgotten: Rc<dyn Source>,
     pub(crate) counters: Counters,
     #[cfg(any(test, feature = "simulation"))]
     pub(crate) faults: crate::fault::Faults,
@@ -121,6 +122,7 @@ impl Core {
             silent: RefCell::default(),
             reaped: RefCell::default(),
             closed: Cell::new(false),
+            forgotten: Rc::new(Forgotten),
             counters: Counters::default(),
             #[cfg(any(test, feature = "simulation"))]
             faults: crate::fault::Faults::default(),
@@ -165,7 +167,7 @@ impl Core {
 
     /// Asks for an operation to end early. Its own completion tells which came first.
     pub(crate) fn cancel(&self, target: OpKey) {
-        self.submit(Rc::new(Forgotten), &Op::Cancel { target });
+        self.submit(Rc::clone(&self.forgotten), &Op::Cancel { target });
     }
 
     /// How a send that nobody waits for is to be submitted.
@@ -175,7 +177,7 @@ impl Core {
 
     /// Closes a descriptor with which no operation is in flight.
     pub(crate) fn close(&self, fd: std::os::fd::RawFd) {
-        self.submit(Rc::new(Forgotten), &Op::Close { fd });
+        self.submit(Rc::clone(&self.forgotten), &Op::Close { fd });
     }
 
     /// Operations in flight.
@@ -255,6 +257,18 @@ impl Core {
                 return;
             };
             source.flush();
+        }
+    }
+
+    /// Lets as many starved receives go on as buffers are free, first come first served.
+    pub(crate) fn feed_starved(&self) {
+        let mut budget = self.pool.available();
+        while budget > 0 {
+            let Some(source) = self.starved.borrow_mut().pop_front() else {
+                return;
+            };
+            source.buffer_available();
+            budget -= 1;
         }
     }
 
@@ -342,18 +356,6 @@ impl Core {
             }
         }
         self.silent.replace(silent);
-    }
-
-    /// Lets as many starved receives go on as buffers are free, first come first served.
-    pub(crate) fn feed_starved(&self) {
-        let mut budget = self.pool.available();
-        while budget > 0 {
-            let Some(source) = self.starved.borrow_mut().pop_front() else {
-                return;
-            };
-            source.buffer_available();
-            budget -= 1;
-        }
     }
 
     /// Sets the time of the turn and fires the timers that are due.

@@ -234,15 +234,15 @@ impl Reactor {
 }
 
 impl Inner {
-    /// Everything of a turn but the tasks: flush, enter, copy out, reap, feed, fire.
+    /// Everything of a turn but the tasks: flush, feed, enter, copy out, reap, fire.
     fn turn(&self, may_wait: bool) {
         let abort = AbortOnPanic;
         let core = &self.core;
         core.flush();
+        core.feed_starved();
         core.enter(may_wait);
         core.copy_out();
         core.reap();
-        core.feed_starved();
         core.advance_clock(clock());
         count(&core.counters.turns, 1);
         abort.disarm();
