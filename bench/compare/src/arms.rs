@@ -160,7 +160,7 @@ impl Arm for ProxyArm {
             Product::Envoy(_) => {
                 words("--concurrency 1 --use-dynamic-base-id --log-level error -c")
             }
-            Product::Nuncio => words("--concurrency 1 -c"),
+            Product::Nuncio => words("--concurrency 1 --log-level error -c"),
             Product::Haproxy { .. } => words("-db -f"),
             Product::Nginx => {
                 let mut arguments = words("-e stderr -p");
