@@ -19,10 +19,7 @@ pub(crate) struct ListenerAddress {
 impl ListenerAddress {
     pub(crate) fn reserve() -> Self {
         let holder = bound(|socket| socket.set_reuse_port(true).unwrap());
-        Self {
-            address: address_of(&holder),
-            _holder: holder,
-        }
+        Self { address: address_of(&holder), _holder: holder }
     }
 }
 
@@ -36,10 +33,7 @@ pub(crate) struct RefusingAddress {
 impl RefusingAddress {
     pub(crate) fn reserve() -> Self {
         let holder = bound(|_| ());
-        Self {
-            address: address_of(&holder),
-            _holder: holder,
-        }
+        Self { address: address_of(&holder), _holder: holder }
     }
 }
 
@@ -64,11 +58,7 @@ impl SilentAddress {
             match client.connect_timeout(&address.into(), Duration::from_millis(250)) {
                 Ok(()) => queued.push(client),
                 Err(_) => {
-                    return Self {
-                        address,
-                        _listener: listener,
-                        _queued: queued,
-                    };
+                    return Self { address, _listener: listener, _queued: queued };
                 }
             }
         }
@@ -79,9 +69,7 @@ impl SilentAddress {
 fn bound(prepare: impl FnOnce(&Socket)) -> Socket {
     let socket = tcp_socket();
     prepare(&socket);
-    socket
-        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-        .unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     socket
 }
 

@@ -22,22 +22,13 @@ fn run(arguments: &[&str]) -> Ended {
     let mut running = Running::spawn(&environment::subject(), Scratch::new(), arguments);
     let code = running.wait_for_exit().code();
     let admin_started = running.admin_address().is_ok();
-    Ended {
-        code,
-        stdout: running.stdout(),
-        stderr: running.stderr(),
-        admin_started,
-    }
+    Ended { code, stdout: running.stdout(), stderr: running.stderr(), admin_started }
 }
 
 /// Runs with a configuration that must be refused; answers the file's name too.
 fn refuse(text: &str) -> (String, Ended) {
     let scratch = Scratch::new();
-    let file = scratch
-        .write("proxy.yaml", text)
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let file = scratch.write("proxy.yaml", text).to_str().unwrap().to_owned();
     let ended = run(&["-c", &file]);
     assert_refused(&ended);
     (file, ended)
@@ -45,14 +36,8 @@ fn refuse(text: &str) -> (String, Ended) {
 
 fn assert_refused(ended: &Ended) {
     // 101 is a panic.
-    assert!(
-        ended.code.is_some_and(|code| code != 0 && code != 101),
-        "{ended:?}"
-    );
-    assert!(
-        !ended.admin_started,
-        "the admin server was started: {ended:?}"
-    );
+    assert!(ended.code.is_some_and(|code| code != 0 && code != 101), "{ended:?}");
+    assert!(!ended.admin_started, "the admin server was started: {ended:?}");
 }
 
 /// A problem that must be reported: the part of the file at fault, the path of the field, and
@@ -67,17 +52,10 @@ struct Expected {
 /// Checks that exactly the expected problems are reported, one line each, with their places.
 fn check(text: &str, expected: &[Expected]) {
     let (file, ended) = refuse(text);
-    let reported: Vec<&str> = ended
-        .stderr
-        .lines()
-        .filter(|line| line.starts_with(&file))
-        .collect();
+    let reported: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with(&file)).collect();
     assert_eq!(reported.len(), expected.len(), "{}", ended.stderr);
     for problem in expected {
-        let line = 1 + text
-            .lines()
-            .position(|line| line.contains(problem.at))
-            .unwrap();
+        let line = 1 + text.lines().position(|line| line.contains(problem.at)).unwrap();
         let place = format!("{file}:{line}:");
         let found = reported.iter().find(|reported| {
             let Some(rest) = reported.strip_prefix(&place) else {
@@ -91,22 +69,14 @@ fn check(text: &str, expected: &[Expected]) {
             };
             column.parse::<u32>().is_ok() && problem.words.iter().all(|word| message.contains(word))
         });
-        assert!(
-            found.is_some(),
-            "no line for {problem:?} at line {line} in:\n{}",
-            ended.stderr
-        );
+        assert!(found.is_some(), "no line for {problem:?} at line {line} in:\n{}", ended.stderr);
     }
 }
 
 /// A good configuration, into which the tests below put what is wrong.
 fn good() -> String {
     let listener = ListenerAddress::reserve();
-    bootstrap(&[Route::relay(
-        "main",
-        listener.address,
-        &[([127, 0, 0, 1], 9).into()],
-    )])
+    bootstrap(&[Route::relay("main", listener.address, &[([127, 0, 0, 1], 9).into()])])
 }
 
 fn good_with(what: &str, instead: &str) -> String {
@@ -143,19 +113,13 @@ fn unknown_field() {
 
 #[test]
 fn wrong_type() {
-    check(
-        &good_with("type: STATIC", "connect_timeout: soon"),
-        &[WRONG_TYPE],
-    );
+    check(&good_with("type: STATIC", "connect_timeout: soon"), &[WRONG_TYPE]);
 }
 
 #[test]
 fn port_out_of_range() {
     let text = good();
-    let listener = text
-        .lines()
-        .find(|line| line.starts_with("    address:"))
-        .unwrap();
+    let listener = text.lines().find(|line| line.starts_with("    address:")).unwrap();
     let wrong = "    address: {socket_address: {address: 127.0.0.1, port_value: 99999}}";
     check(&text.replace(listener, wrong), &[PORT]);
 }
@@ -170,10 +134,7 @@ fn unsupported_filter() {
 fn all_problems_at_once() {
     let text = UNSUPPORTED
         .replace("port_value: 10000", "port_value: 99999")
-        .replace(
-            "clusters: []",
-            "clusters: [{name: one, connect_timeout: soon}]",
-        );
+        .replace("clusters: []", "clusters: [{name: one, connect_timeout: soon}]");
     check(&text, &[PORT, UNSUPPORTED_FILTER, WRONG_TYPE]);
 }
 
@@ -195,14 +156,8 @@ const UNSUPPORTED: &str = r#"static_resources:
 fn broken_yaml() {
     let text = "static_resources:\n  listeners: [\n  clusters: }\n";
     let (file, ended) = refuse(text);
-    let lines: Vec<_> = ended
-        .stderr
-        .lines()
-        .filter(|line| line.starts_with(&file))
-        .collect();
-    let [line] = lines[..] else {
-        panic!("one line expected: {}", ended.stderr)
-    };
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with(&file)).collect();
+    let [line] = lines[..] else { panic!("one line expected: {}", ended.stderr) };
     let place = line.strip_prefix(&format!("{file}:")).unwrap();
     assert!(place.starts_with("3:"), "{line}");
 }
@@ -213,18 +168,11 @@ fn alias_bomb() {
     let mut text = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for level in 1..20 {
         let alias = format!("*a{}", level - 1);
-        text.push_str(&format!(
-            "a{level}: &a{level} [{}]\n",
-            [alias.as_str(); 9].join(", ")
-        ));
+        text.push_str(&format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 9].join(", ")));
     }
     let (file, ended) = refuse(&text);
     let line = ended.stderr.lines().find(|line| line.starts_with(&file));
-    assert!(
-        line.is_some_and(|line| line.contains("alias")),
-        "{}",
-        ended.stderr
-    );
+    assert!(line.is_some_and(|line| line.contains("alias")), "{}", ended.stderr);
 }
 
 #[test]
@@ -233,16 +181,8 @@ fn unreadable_file() {
     let file = scratch.path("absent.yaml");
     let ended = run(&["-c", file.to_str().unwrap()]);
     assert_refused(&ended);
-    assert!(
-        ended.stderr.contains(file.to_str().unwrap()),
-        "{}",
-        ended.stderr
-    );
-    assert!(
-        ended.stderr.contains("No such file or directory"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains(file.to_str().unwrap()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("No such file or directory"), "{}", ended.stderr);
 }
 
 #[test]
@@ -256,14 +196,9 @@ fn address_in_use() {
         Route::relay("taken", address, &[endpoint]),
     ]);
     let (_, ended) = refuse(&text);
-    let lines: Vec<_> = ended
-        .stderr
-        .lines()
-        .filter(|line| line.contains(&address.to_string()))
-        .collect();
-    let [line] = lines[..] else {
-        panic!("one line expected: {}", ended.stderr)
-    };
+    let lines: Vec<_> =
+        ended.stderr.lines().filter(|line| line.contains(&address.to_string())).collect();
+    let [line] = lines[..] else { panic!("one line expected: {}", ended.stderr) };
     assert!(line.contains("in use") && line.contains("taken"), "{line}");
 }
 
@@ -272,11 +207,7 @@ fn validation_accepts_a_good_configuration_and_starts_nothing() {
     let scratch = Scratch::new();
     // Validation binds nothing, so a busy address is no problem for it.
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let route = Route::relay(
-        "main",
-        taken.local_addr().unwrap(),
-        &[([127, 0, 0, 1], 9).into()],
-    );
+    let route = Route::relay("main", taken.local_addr().unwrap(), &[([127, 0, 0, 1], 9).into()]);
     let file = scratch.write("proxy.yaml", &bootstrap(&[route]));
     let ended = run(&["--mode", "validate", "-c", file.to_str().unwrap()]);
     assert_eq!(ended.code, Some(0), "{ended:?}");

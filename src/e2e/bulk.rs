@@ -39,10 +39,7 @@ fn bulk_passes_whole_beside_stalled_receivers() {
             .iter()
             .zip(1..)
             .flat_map(|((client, upstream), seed)| {
-                [
-                    (client, upstream, seed),
-                    (upstream, client, seed + CONNECTIONS),
-                ]
+                [(client, upstream, seed), (upstream, client, seed + CONNECTIONS)]
             })
             .map(|(source, target, seed)| {
                 let sent = scope.spawn(move || payload::send(source.stream(), seed, bytes));
@@ -56,10 +53,7 @@ fn bulk_passes_whole_beside_stalled_receivers() {
     });
 
     let peak = proxy.resident_bytes_peak();
-    assert!(
-        peak < RESIDENT_BYTES_MAX,
-        "resident memory reached {peak} bytes"
-    );
+    assert!(peak < RESIDENT_BYTES_MAX, "resident memory reached {peak} bytes");
     // The stalled connection was never closed to get rid of it.
     proxy.wait_for_stat(&route.listener_stat("downstream_cx_active"), CONNECTIONS);
     drop((pairs, stalled_client, stalled_upstream));
@@ -70,8 +64,5 @@ fn bulk_passes_whole_beside_stalled_receivers() {
 fn push_until_stalled(peer: &mut Peer) {
     const OFFERED: usize = 256 * 1024 * 1024;
     let taken = peer.send_until_stalled(&payload::block(99), OFFERED, Duration::from_millis(500));
-    assert!(
-        taken < OFFERED,
-        "{taken} bytes went to a receiver that never reads"
-    );
+    assert!(taken < OFFERED, "{taken} bytes went to a receiver that never reads");
 }

@@ -17,11 +17,26 @@ pub(crate) struct Route {
 }
 
 /// Further fields, each as `name: value`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct More {
     pub(crate) listener: &'static [&'static str],
     pub(crate) tcp_proxy: &'static [&'static str],
     pub(crate) cluster: &'static [&'static str],
+    /// `load_balancing_weight` of each endpoint in turn; endpoints beyond the list have none.
+    pub(crate) weights: &'static [u32],
+}
+
+impl More {
+    pub(crate) const NONE: Self =
+        Self { listener: &[], tcp_proxy: &[], cluster: &[], weights: &[] };
+
+    pub(crate) const fn tcp_proxy(fields: &'static [&'static str]) -> Self {
+        Self { tcp_proxy: fields, ..Self::NONE }
+    }
+
+    pub(crate) const fn cluster(fields: &'static [&'static str]) -> Self {
+        Self { cluster: fields, ..Self::NONE }
+    }
 }
 
 /// Which filter ends the chain.
@@ -39,16 +54,19 @@ impl Route {
             listener,
             filter: Filter::TcpProxy,
             endpoints: Some(endpoints.to_vec()),
-            more: More::default(),
+            more: More::NONE,
         }
+    }
+
+    /// The same, for more connections at once than a circuit breaker allows by default.
+    pub(crate) fn with_a_million_connections(self) -> Self {
+        let cluster = &["circuit_breakers: {thresholds: [{max_connections: 1000000}]}"];
+        Self { more: More { cluster, ..self.more }, ..self }
     }
 
     /// The stat called `stat` in this listener's scope.
     pub(crate) fn listener_stat(&self, stat: &str) -> String {
-        format!(
-            "listener.{}.{stat}",
-            self.listener.to_string().replace(':', "_")
-        )
+        format!("listener.{}.{stat}", self.listener.to_string().replace(':', "_"))
     }
 
     /// The stat called `stat` in this `tcp_proxy`'s scope.
@@ -98,21 +116,20 @@ fn listener(route: &Route) -> String {
     )
     .unwrap();
     if route.filter == Filter::TcpProxy {
-        write!(
-            text,
-            "          stat_prefix: {name}\n          cluster: {name}\n"
-        )
-        .unwrap();
+        write!(text, "          stat_prefix: {name}\n          cluster: {name}\n").unwrap();
         text.push_str(&fields(10, route.more.tcp_proxy));
     }
     text
 }
 
 fn cluster(route: &Route, endpoints: &[SocketAddr]) -> String {
-    let endpoints: Vec<String> = endpoints
-        .iter()
-        .map(|endpoint| format!("{{endpoint: {{address: {}}}}}", socket_address(*endpoint)))
-        .collect();
+    let endpoint = |(index, endpoint): (usize, &SocketAddr)| {
+        let weight = route.more.weights.get(index);
+        let weight = weight.map(|weight| format!(", load_balancing_weight: {weight}"));
+        let (address, weight) = (socket_address(*endpoint), weight.unwrap_or_default());
+        format!("{{endpoint: {{address: {address}}}{weight}}}")
+    };
+    let endpoints: Vec<String> = endpoints.iter().enumerate().map(endpoint).collect();
     let mut text = format!("  - name: {}\n    type: STATIC\n", route.name);
     text.push_str(&fields(4, route.more.cluster));
     write!(
@@ -133,8 +150,5 @@ pub(crate) fn socket_address(address: SocketAddr) -> String {
 }
 
 fn fields(indent: usize, fields: &[&str]) -> String {
-    fields
-        .iter()
-        .map(|field| format!("{:indent$}{field}\n", ""))
-        .collect()
+    fields.iter().map(|field| format!("{:indent$}{field}\n", "")).collect()
 }

@@ -34,21 +34,11 @@ pub(crate) struct Program {
 /// The program under test.
 pub(crate) fn subject() -> Program {
     let Some(path) = variable("NUNCIO_BINARY").map(PathBuf::from) else {
-        return Program {
-            path: env!("CARGO_BIN_EXE_nuncio").into(),
-            kind: Kind::Nuncio,
-        };
+        return Program { path: env!("CARGO_BIN_EXE_nuncio").into(), kind: Kind::Nuncio };
     };
-    assert!(
-        path.is_file(),
-        "NUNCIO_BINARY names {}, which is not a file",
-        path.display()
-    );
+    assert!(path.is_file(), "NUNCIO_BINARY names {}, which is not a file", path.display());
     let is_envoy = path.file_name().is_some_and(|name| name == "envoy");
-    Program {
-        path,
-        kind: if is_envoy { Kind::Envoy } else { Kind::Nuncio },
-    }
+    Program { path, kind: if is_envoy { Kind::Envoy } else { Kind::Nuncio } }
 }
 
 /// The real Envoy, or the sentence that says why there is none.
@@ -57,22 +47,12 @@ pub(crate) fn subject() -> Program {
 /// When `NUNCIO_REQUIRE_ENVOY=1` and there is none, or when `NUNCIO_ENVOY` names no file.
 pub(crate) fn reference() -> Result<Program, String> {
     if let Some(path) = variable("NUNCIO_ENVOY").map(PathBuf::from) {
-        assert!(
-            path.is_file(),
-            "NUNCIO_ENVOY names {}, which is not a file",
-            path.display()
-        );
-        return Ok(Program {
-            path,
-            kind: Kind::Envoy,
-        });
+        assert!(path.is_file(), "NUNCIO_ENVOY names {}, which is not a file", path.display());
+        return Ok(Program { path, kind: Kind::Envoy });
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/envoy");
     if path.is_file() {
-        return Ok(Program {
-            path,
-            kind: Kind::Envoy,
-        });
+        return Ok(Program { path, kind: Kind::Envoy });
     }
     let missing = format!(
         "no Envoy: {} does not exist and NUNCIO_ENVOY is not set \
@@ -97,15 +77,11 @@ pub(crate) fn shows_observations() -> bool {
 /// A size that a run may change: `name`, or `default` when it is not set.
 pub(crate) fn size(name: &str, default: u64) -> u64 {
     variable(name).map_or(default, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text}: expected a whole number"))
+        text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a whole number"))
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place of these tests that reads it"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that reads it")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -18,13 +18,11 @@ const GROWTH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 fn idle_connections_leave_nothing_behind() {
     let connections = environment::size("NUNCIO_IDLE_CONNECTIONS", 400);
     let rounds = environment::size("NUNCIO_IDLE_ROUNDS", 5).max(3);
-    assert!(
-        descriptor_limit() > connections * 2 + 200,
-        "raise `ulimit -n` for {connections}"
-    );
+    assert!(descriptor_limit() > connections * 2 + 200, "raise `ulimit -n` for {connections}");
     let listener = ListenerAddress::reserve();
     let upstream = Upstream::listen();
-    let route = Route::relay("idle", listener.address, &[upstream.address()]);
+    let route =
+        Route::relay("idle", listener.address, &[upstream.address()]).with_a_million_connections();
     let text = bootstrap(std::slice::from_ref(&route));
     let proxy = Proxy::start(&environment::subject(), &text, &["--concurrency", "2"]);
     let descriptors_at_start = proxy.descriptors();
@@ -41,30 +39,19 @@ fn idle_connections_leave_nothing_behind() {
         drop(open);
         wait_for("all gauges back to the start", || {
             let now = gauges(&proxy.stats());
-            let moved: Vec<_> = now
-                .iter()
-                .filter(|gauge| !gauges_at_start.contains(gauge))
-                .collect();
-            if moved.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{moved:?}"))
-            }
+            let moved: Vec<_> =
+                now.iter().filter(|gauge| !gauges_at_start.contains(gauge)).collect();
+            if moved.is_empty() { Ok(()) } else { Err(format!("{moved:?}")) }
         });
-        wait_for("descriptors back to the start", || {
-            match proxy.descriptors() {
-                count if count <= descriptors_at_start => Ok(()),
-                count => Err(format!("{count} of {descriptors_at_start}")),
-            }
+        wait_for("descriptors back to the start", || match proxy.descriptors() {
+            count if count <= descriptors_at_start => Ok(()),
+            count => Err(format!("{count} of {descriptors_at_start}")),
         });
         resident.push(proxy.resident_bytes());
     }
     // The first two rounds fill pools that are kept.
     let (before, after) = (resident[1], resident[resident.len() - 1]);
-    assert!(
-        after < before + GROWTH_BYTES_MAX,
-        "resident memory by round: {resident:?}"
-    );
+    assert!(after < before + GROWTH_BYTES_MAX, "resident memory by round: {resident:?}");
 }
 
 /// The stats that count what exists now, with their values. The admin server's own connection,

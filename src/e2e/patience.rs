@@ -20,18 +20,12 @@ impl Deadline {
         Self::after(PATIENCE)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place of these tests with a clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place of these tests with a clock")]
     pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place of these tests with a clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place of these tests with a clock")]
     pub(crate) fn has_passed(self) -> bool {
         Instant::now() >= self.0
     }
@@ -52,10 +46,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String
 }
 
 /// Lets time pass: between two looks, or because elapsed time is what a scenario is about.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place of these tests that sleeps"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that sleeps")]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }

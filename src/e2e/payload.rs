@@ -40,10 +40,7 @@ pub(crate) fn send(mut stream: &TcpStream, seed: u64, bytes: u64) -> Transfer {
         hash.update(&block[..count]);
         left -= u64::try_from(count).unwrap();
     }
-    Transfer {
-        bytes,
-        sha256: hex(hash),
-    }
+    Transfer { bytes, sha256: hex(hash) }
 }
 
 /// Receives exactly `bytes`; what follows them stays unread.
@@ -60,10 +57,7 @@ pub(crate) fn receive(mut stream: &TcpStream, bytes: u64) -> Transfer {
         hash.update(&block[..count]);
         left -= u64::try_from(count).unwrap();
     }
-    Transfer {
-        bytes,
-        sha256: hex(hash),
-    }
+    Transfer { bytes, sha256: hex(hash) }
 }
 
 /// One block of the stream that `seed` starts.
@@ -98,8 +92,5 @@ impl Source {
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

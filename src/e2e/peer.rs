@@ -79,11 +79,7 @@ impl Peer {
     pub(crate) fn send_even_if_closed(&mut self, bytes: &[u8]) {
         if let Err(error) = self.stream.write_all(bytes) {
             let closed = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
-            assert!(
-                closed.contains(&error.kind()),
-                "sending {} bytes: {error}",
-                bytes.len()
-            );
+            assert!(closed.contains(&error.kind()), "sending {} bytes: {error}", bytes.len());
         }
     }
 
@@ -131,11 +127,7 @@ impl Peer {
     /// Waits for the end of a connection that must bring no more bytes.
     pub(crate) fn ending(&mut self) -> Ending {
         let (bytes, ending) = self.receive_to_end();
-        assert!(
-            bytes.is_empty(),
-            "{} bytes before the end, expected none",
-            bytes.len()
-        );
+        assert!(bytes.is_empty(), "{} bytes before the end, expected none", bytes.len());
         ending
     }
 
@@ -146,16 +138,11 @@ impl Peer {
 
     /// Closes with RST: a zero linger discards what is unsent and resets.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// A socket timeout shows as EAGAIN on Linux.
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -62,10 +62,7 @@ impl Running {
     /// Starts `program`; its output and the file with its admin address go to `scratch`.
     pub(crate) fn spawn(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
         let mut command = Command::new(&program.path);
-        command
-            .arg("--admin-address-path")
-            .arg(scratch.path(ADMIN_ADDRESS))
-            .args(arguments);
+        command.arg("--admin-address-path").arg(scratch.path(ADMIN_ADDRESS)).args(arguments);
         if program.kind == Kind::Envoy {
             // Several Envoys on one machine need separate shared memory; at its default level
             // Envoy lists all its extensions.
@@ -83,10 +80,7 @@ impl Running {
     /// Waits until the process ends by itself.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         wait_for("the process to end", || {
-            self.child
-                .try_wait()
-                .unwrap()
-                .ok_or_else(|| "it still runs".to_owned())
+            self.child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
         })
     }
 
@@ -104,9 +98,7 @@ impl Running {
     pub(crate) fn admin_address(&self) -> Result<SocketAddr, String> {
         let text = fs::read_to_string(self.scratch.path(ADMIN_ADDRESS));
         let text = text.map_err(|error| format!("no admin address: {error}"))?;
-        text.trim()
-            .parse()
-            .map_err(|_| format!("admin address '{text}'"))
+        text.trim().parse().map_err(|_| format!("admin address '{text}'"))
     }
 }
 
@@ -116,11 +108,7 @@ impl Drop for Running {
         drop(self.child.kill());
         drop(self.child.wait());
         if thread::panicking() {
-            eprintln!(
-                "standard error of process {}:\n{}",
-                self.child.id(),
-                self.stderr()
-            );
+            eprintln!("standard error of process {}:\n{}", self.child.id(), self.stderr());
         }
     }
 }
@@ -170,21 +158,16 @@ impl Proxy {
 
     /// Waits until the stat `name` is `value`.
     pub(crate) fn wait_for_stat(&self, name: &str, value: u64) {
-        wait_for(&format!("{name} to be {value}"), || {
-            match self.stats().value(name) {
-                Some(found) if found == value => Ok(()),
-                Some(found) => Err(format!("it is {found}")),
-                None => Err("there is no such stat".to_owned()),
-            }
+        wait_for(&format!("{name} to be {value}"), || match self.stats().value(name) {
+            Some(found) if found == value => Ok(()),
+            Some(found) => Err(format!("it is {found}")),
+            None => Err("there is no such stat".to_owned()),
         });
     }
 
     /// Sends a signal to this process only.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.running.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .unwrap();
+        let pid = i32::try_from(self.running.child.id()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
@@ -195,9 +178,7 @@ impl Proxy {
 
     /// Open descriptors of the process.
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.running.child.id()))
-            .unwrap()
-            .count()
+        fs::read_dir(format!("/proc/{}/fd", self.running.child.id())).unwrap().count()
     }
 
     /// Resident memory now, in bytes.
@@ -213,10 +194,7 @@ impl Proxy {
     fn memory(&self, field: &str) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kilobytes * 1024
     }
@@ -235,9 +213,7 @@ impl Answer {
     /// The value of a header, if it is there.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
-        headers
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -246,29 +222,18 @@ fn ask(admin: SocketAddr, request: &str) -> Result<Answer, String> {
     let exchange = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "{request} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
-        )?;
+        write!(stream, "{request} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
     };
     let answer = exchange().map_err(|error| error.to_string())?;
     let answer = String::from_utf8(answer).map_err(|error| error.to_string())?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or("the answer has no end of head")?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer has no end of head")?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| format!("no status in '{head}'"))?;
-    let mut answer = Answer {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    };
-    let chunked = answer
-        .header("transfer-encoding")
-        .is_some_and(|coding| coding == "chunked");
+    let mut answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+    let chunked = answer.header("transfer-encoding").is_some_and(|coding| coding == "chunked");
     if chunked {
         answer.body = unchunk(body)?;
     }
@@ -292,14 +257,7 @@ fn unchunk(mut rest: &str) -> Result<String, String> {
 /// Lets this process, and the proxies it starts, open as many descriptors as the host allows.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )
-    .unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
 
 /// Descriptors that this process may have open.

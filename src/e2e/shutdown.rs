@@ -32,22 +32,16 @@ impl Scene {
         let mut upstream = server.accept();
         client.send(b"before");
         assert_eq!(upstream.receive(6), b"before");
-        Self {
-            listener,
-            proxy,
-            client,
-            upstream,
-        }
+        Self { listener, proxy, client, upstream }
     }
 
     fn wait_until_new_connections_are_refused(&self) {
-        wait_for(
-            "new connections to be refused",
-            || match TcpStream::connect(self.listener.address) {
+        wait_for("new connections to be refused", || {
+            match TcpStream::connect(self.listener.address) {
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
                 other => Err(format!("{other:?}")),
-            },
-        );
+            }
+        });
     }
 }
 
@@ -86,10 +80,7 @@ fn a_second_signal_ends_at_once() {
     scene.wait_until_new_connections_are_refused();
     scene.proxy.signal(Signal::TERM);
     let status = scene.proxy.wait_for_exit();
-    assert!(
-        status.signal().is_none(),
-        "it did not end by itself: {status}"
-    );
+    assert!(status.signal().is_none(), "it did not end by itself: {status}");
 }
 
 /// If this fails, an idle proxy waits out its grace time for nobody.

@@ -28,13 +28,11 @@ const BYTES_BESIDE: u64 = 48 * 1024 * 1024;
 #[test]
 fn a_victim_is_served_beside_stalled_readers() {
     let stalled = environment::size("NUNCIO_STALLED_READERS", 200);
-    assert!(
-        descriptor_limit() > stalled * 2 + 200,
-        "raise `ulimit -n` for {stalled} readers"
-    );
+    assert!(descriptor_limit() > stalled * 2 + 200, "raise `ulimit -n` for {stalled} readers");
     let listener = ListenerAddress::reserve();
     let upstream = Upstream::listen_with_buffers(SMALL_BUFFER);
-    let route = Route::relay("stalled", listener.address, &[upstream.address()]);
+    let route = Route::relay("stalled", listener.address, &[upstream.address()])
+        .with_a_million_connections();
     let text = bootstrap(std::slice::from_ref(&route));
     // One worker, which the victim shares with all of them.
     let proxy = Proxy::start(&environment::subject(), &text, &["--concurrency", "1"]);
@@ -52,12 +50,11 @@ fn a_victim_is_served_beside_stalled_readers() {
         let pressure = scope.spawn(|| press(&connections, &done));
         let served = scope.spawn(|| {
             let stat = route.cluster_stat("upstream_flow_control_paused_reading_total");
-            wait_for("every second reader to pause its upstream", || match proxy
-                .stats()
-                .value(&stat)
-            {
-                Some(paused) if paused >= stalled / 2 => Ok(()),
-                other => Err(format!("{stat} is {other:?}")),
+            wait_for("every second reader to pause its upstream", || {
+                match proxy.stats().value(&stat) {
+                    Some(paused) if paused >= stalled / 2 => Ok(()),
+                    other => Err(format!("{stat} is {other:?}")),
+                }
             });
             let request = payload::block(7);
             for length in (0..500).map(|round| 1 + round * 97 % 4096) {
@@ -75,18 +72,13 @@ fn a_victim_is_served_beside_stalled_readers() {
 
     let peak = proxy.resident_bytes_peak();
     let bound = stalled * BYTES_PER_STALLED_MAX + BYTES_BESIDE;
-    assert!(
-        peak < bound,
-        "resident memory reached {peak} bytes, expected less than {bound}"
-    );
+    assert!(peak < bound, "resident memory reached {peak} bytes, expected less than {bound}");
     drop((connections, victim, server));
     proxy.wait_for_stat(&route.listener_stat("downstream_cx_active"), 0);
     proxy.wait_for_stat(&route.cluster_stat("upstream_cx_active"), 0);
-    wait_for("descriptors back to the start", || {
-        match proxy.descriptors() {
-            count if count <= descriptors_at_start => Ok(()),
-            count => Err(format!("{count} of {descriptors_at_start}")),
-        }
+    wait_for("descriptors back to the start", || match proxy.descriptors() {
+        count if count <= descriptors_at_start => Ok(()),
+        count => Err(format!("{count} of {descriptors_at_start}")),
     });
 }
 

@@ -17,9 +17,7 @@ impl Upstream {
     pub(crate) fn listen() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         // On Linux SO_RCVTIMEO bounds accept(2) too.
-        SockRef::from(&listener)
-            .set_read_timeout(Some(PATIENCE))
-            .unwrap();
+        SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
         Self { listener }
     }
 

@@ -18,9 +18,8 @@ fn both_workers_take_connections() {
     let route = Route::relay("spread", listener.address, &[upstream.address()]);
     let text = bootstrap(std::slice::from_ref(&route));
     let proxy = Proxy::start(&environment::subject(), &text, &["--concurrency", "2"]);
-    let _open: Vec<_> = (0..CONNECTIONS)
-        .map(|_| (Peer::connect(listener.address), upstream.accept()))
-        .collect();
+    let _open: Vec<_> =
+        (0..CONNECTIONS).map(|_| (Peer::connect(listener.address), upstream.accept())).collect();
 
     for stat in ["downstream_cx_total", "downstream_cx_active"] {
         let [first, second] = wait_for("each connection to be counted by its worker", || {
@@ -33,9 +32,6 @@ fn both_workers_take_connections() {
                 other => Err(format!("{stat} by worker: {other:?}")),
             }
         });
-        assert!(
-            first > 0 && second > 0,
-            "{stat}: {first} on one worker, {second} on the other"
-        );
+        assert!(first > 0 && second > 0, "{stat}: {first} on one worker, {second} on the other");
     }
 }

@@ -38,21 +38,12 @@ fn note_answer(stage: &Stage<'_>, request: &str) {
 
 fn admin_ready(stage: &mut Stage<'_>) {
     note_answer(stage, "GET /ready");
-    stage.note(
-        "GET /ready: body",
-        stage.ask("GET /ready").body.escape_default(),
-    );
+    stage.note("GET /ready: body", stage.ask("GET /ready").body.escape_default());
     // Not HEAD: Envoy answers it with a body, which RFC 9110 section 9.3.2 forbids.
     stage.note("POST /ready: status", stage.ask("POST /ready").status);
-    stage.note(
-        "GET /no/such/page: status",
-        stage.ask("GET /no/such/page").status,
-    );
+    stage.note("GET /no/such/page: status", stage.ask("GET /no/such/page").status);
     // Changing state needs POST; with GET nothing may happen.
-    stage.note(
-        "GET /quitquitquit: status",
-        stage.ask("GET /quitquitquit").status,
-    );
+    stage.note("GET /quitquitquit: status", stage.ask("GET /quitquitquit").status);
     assert_eq!(stage.ask("GET /ready").body, "LIVE\n");
 }
 
@@ -70,49 +61,29 @@ fn admin_stats(stage: &mut Stage<'_>) {
     let text = stage.ask(&format!("GET /stats?{filter}"));
     stage.note("/stats with a filter", text.body.escape_default());
     let json = stage.ask(&format!("GET /stats?format=json&{filter}"));
-    stage.note(
-        "/stats as JSON: content-type",
-        json.header("content-type").unwrap_or("absent"),
-    );
+    stage.note("/stats as JSON: content-type", json.header("content-type").unwrap_or("absent"));
     let json: serde_json::Value = serde_json::from_str(&json.body).unwrap();
     stage.note("/stats as JSON", json);
     // A listener without stat_prefix is called by its address.
-    let text = stage
-        .ask("GET /stats?filter=^listener\\..*\\.downstream_cx_total$")
-        .body;
+    let text = stage.ask("GET /stats?filter=^listener\\..*\\.downstream_cx_total$").body;
     let own = format!("{}downstream_cx_total: 1\n", stage.listener_scope());
     assert!(text.contains(&own), "'{own}' is not in:\n{text}");
-    stage.note(
-        "GET /stats?filter=[: status",
-        stage.ask("GET /stats?filter=[").status,
-    );
+    stage.note("GET /stats?filter=[: status", stage.ask("GET /stats?filter=[").status);
 }
 
 fn admin_server_info(stage: &mut Stage<'_>) {
     note_answer(stage, "GET /server_info");
     let info = stage.ask("GET /server_info").body;
     let info: serde_json::Value = serde_json::from_str(&info).unwrap();
-    for field in [
-        "/state",
-        "/command_line_options/concurrency",
-        "/command_line_options/mode",
-    ] {
+    for field in ["/state", "/command_line_options/concurrency", "/command_line_options/mode"] {
         let value = info.pointer(field).cloned().unwrap_or_default();
         stage.note(&format!("/server_info{field}"), value);
     }
     let names = |pointer: &str| -> Vec<String> {
         let object = info.pointer(pointer).and_then(serde_json::Value::as_object);
-        object
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.clone())
-            .collect()
+        object.into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
     stage.note("/server_info: fields", names("").join(", "));
     let uptime = info["uptime_current_epoch"].as_str().unwrap();
-    assert!(
-        uptime
-            .strip_suffix('s')
-            .is_some_and(|seconds| seconds.parse::<u64>().is_ok())
-    );
+    assert!(uptime.strip_suffix('s').is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
 }

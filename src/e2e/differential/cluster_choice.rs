@@ -3,7 +3,9 @@
 use super::Scenario;
 use super::stage::{Endpoint, Plan, Stage};
 use crate::configuration::More;
+use crate::patience::wait_for;
 use crate::peer::Ending;
+use crate::upstream::Upstream;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -36,7 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "C10: exactly three attempts; upstream_cx_connect_attempts_exceeded",
             plan: || {
                 let endpoints = vec![Endpoint::refusing(), Endpoint::refusing()];
-                Plan::to(endpoints).with(attempts(&["max_connect_attempts: 3"]))
+                Plan::to(endpoints).with(More::tcp_proxy(&["max_connect_attempts: 3"]))
             },
             script: max_connect_attempts,
         },
@@ -45,38 +47,30 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "C10: the second attempt chooses another host",
             plan: || {
                 let endpoints = vec![Endpoint::refusing(), Endpoint::serving()];
-                Plan::to(endpoints).with(attempts(&["max_connect_attempts: 2"]))
+                Plan::to(endpoints).with(More::tcp_proxy(&["max_connect_attempts: 2"]))
             },
             script: second_attempt_succeeds,
         },
         Scenario {
             name: "round_robin",
             shows: "three hosts in turn, in the order of the file",
-            plan: || {
-                Plan::to(vec![
-                    Endpoint::serving(),
-                    Endpoint::serving(),
-                    Endpoint::serving(),
-                ])
-            },
+            plan: || Plan::to(vec![Endpoint::serving(), Endpoint::serving(), Endpoint::serving()]),
             script: round_robin,
+        },
+        Scenario {
+            name: "weighted_round_robin",
+            shows: "load_balancing_weight: three connections to one",
+            plan: || {
+                let more = More { weights: &[3, 1], ..More::NONE };
+                Plan::to(vec![Endpoint::serving(), Endpoint::serving()]).with(more)
+            },
+            script: weighted_round_robin,
         },
     ]
 }
 
-const ONE_CONNECTION: More = More {
-    listener: &[],
-    tcp_proxy: &[],
-    cluster: &["circuit_breakers: {thresholds: [{max_connections: 1}]}"],
-};
-
-const fn attempts(tcp_proxy: &'static [&'static str]) -> More {
-    More {
-        listener: &[],
-        tcp_proxy,
-        cluster: &[],
-    }
-}
+const ONE_CONNECTION: More =
+    More::cluster(&["circuit_breakers: {thresholds: [{max_connections: 1}]}"]);
 
 fn refused(stage: &mut Stage<'_>) {
     stage.note_end("the client", &stage.connect().receive_to_end());
@@ -131,28 +125,39 @@ fn second_attempt_succeeds(stage: &mut Stage<'_>) {
 }
 
 fn round_robin(stage: &mut Stage<'_>) {
+    let order = serve_in_turn(stage, 6);
+    // Each worker starts its turn at a random host.
+    let turns: Vec<_> = order.iter().map(|index| (index + 3 - order[0]) % 3).collect();
+    assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+    stage.note("the order from the first", format!("{turns:?}"));
+}
+
+fn weighted_round_robin(stage: &mut Stage<'_>) {
+    let order = serve_in_turn(stage, 12);
+    // Seen from the light host on, because a worker starts anywhere in its turn.
+    let light = order.iter().position(|index| *index == 1).unwrap();
+    let turn = &order[light..light + 4];
+    assert_eq!(turn, [1, 0, 0, 0]);
+    let heavy = order.iter().filter(|index| **index == 0).count();
+    assert_eq!(heavy, 9);
+    stage.note("the order from the light host", format!("{turn:?}"));
+}
+
+/// Relays connections one after the other; answers which endpoint served each.
+fn serve_in_turn(stage: &Stage<'_>, connections: usize) -> Vec<usize> {
     let upstreams: Vec<_> = stage.upstreams().collect();
-    let mut order = Vec::new();
-    for _ in 0..upstreams.len() * 2 {
+    let serve = |_| {
         let mut client = stage.connect();
         client.send(b"?");
         client.finish_sending();
-        let chosen = crate::patience::wait_for("an upstream to be chosen", || {
-            let found = upstreams
-                .iter()
-                .enumerate()
-                .find_map(|(i, up)| Some((i, up.waiting()?)));
-            found.ok_or_else(|| "none was".to_owned())
+        let (index, mut upstream) = wait_for("an upstream to be chosen", || {
+            let waiting = |(index, upstream): (_, &&Upstream)| Some((index, upstream.waiting()?));
+            upstreams.iter().enumerate().find_map(waiting).ok_or_else(|| "none was".to_owned())
         });
-        let (index, mut upstream) = chosen;
         assert_eq!(upstream.receive_to_end(), (b"?".to_vec(), Ending::Fin));
         drop(upstream);
         assert_eq!(client.ending(), Ending::Fin);
-        order.push(index);
-    }
-    // Each worker starts its turn at a random host.
-    let first = order[0];
-    let turns: Vec<_> = order.iter().map(|index| (index + 3 - first) % 3).collect();
-    assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
-    stage.note("the order from the first", format!("{turns:?}"));
+        index
+    };
+    (0..connections).map(serve).collect()
 }

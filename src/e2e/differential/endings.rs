@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::stage::{Endpoint, Plan, Stage};
+use crate::configuration::More;
 use crate::payload;
 use crate::peer::Ending;
 
@@ -18,6 +19,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "A17: a connection that carries nothing ends on both sides",
             plan: Plan::relay,
             script: client_closes_at_once,
+        },
+        Scenario {
+            name: "upstream_closes_at_once",
+            shows: "A17: the same from the other side",
+            plan: Plan::relay,
+            script: upstream_closes_at_once,
+        },
+        Scenario {
+            name: "client_sends_to_closed_upstream",
+            shows: "A22: bytes for an upstream that is gone",
+            plan: Plan::relay,
+            script: client_sends_to_closed_upstream,
         },
         Scenario {
             name: "upstream_resets",
@@ -43,6 +56,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             plan: || Plan::to(vec![Endpoint::silent()]),
             script: client_resets_while_connecting,
         },
+        Scenario {
+            name: "client_finishes_while_connecting",
+            shows: "C1: FIN does not end a connection whose upstream has not answered yet",
+            plan: || {
+                Plan::to(vec![Endpoint::silent()]).with(More::cluster(&["connect_timeout: 1s"]))
+            },
+            script: client_finishes_while_connecting,
+        },
     ]
 }
 
@@ -63,6 +84,24 @@ fn client_closes_at_once(stage: &mut Stage<'_>) {
     let (client, mut upstream) = stage.relayed();
     drop(client);
     stage.note_end("the upstream", &upstream.receive_to_end());
+}
+
+fn upstream_closes_at_once(stage: &mut Stage<'_>) {
+    let (mut client, upstream) = stage.relayed();
+    drop(upstream);
+    stage.note_end("the client", &client.receive_to_end());
+}
+
+fn client_sends_to_closed_upstream(stage: &mut Stage<'_>) {
+    let (mut client, upstream) = stage.relayed();
+    drop(upstream);
+    assert_eq!(client.ending(), Ending::Fin);
+    // The proxy may still send; the upstream's kernel answers with RST, which Envoy meets when it
+    // sends again.
+    client.send(b"anyone there?");
+    stage.expect_stat("cluster.upstream_cx_tx_bytes_total", 13);
+    client.send_even_if_closed(b"hello?");
+    stage.expect_stat("listener.downstream_cx_active", 0);
 }
 
 fn upstream_resets(stage: &mut Stage<'_>) {
@@ -100,4 +139,12 @@ fn client_resets_while_connecting(stage: &mut Stage<'_>) {
     stage.expect_stat("cluster.upstream_cx_total", 1);
     client.reset();
     stage.expect_stat("listener.downstream_cx_active", 0);
+}
+
+fn client_finishes_while_connecting(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    stage.expect_stat("cluster.upstream_cx_total", 1);
+    client.finish_sending();
+    stage.note_end("the client", &client.receive_to_end());
+    stage.expect_stat("cluster.upstream_cx_connect_timeout", 1);
 }

@@ -12,21 +12,9 @@ struct Mask {
 }
 
 const MASKS: &[Mask] = &[
-    Mask {
-        scenario: "large_transfer",
-        observations: "_flow_control_",
-        reason: PACE,
-    },
-    Mask {
-        scenario: "slow_reader",
-        observations: "_flow_control_",
-        reason: PACE,
-    },
-    Mask {
-        scenario: "slow_upstream",
-        observations: "_flow_control_",
-        reason: PACE,
-    },
+    Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "slow_reader", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "slow_upstream", observations: "_flow_control_", reason: PACE },
 ];
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
@@ -39,19 +27,12 @@ pub(super) fn compare(
     seen: &Observed,
 ) -> Result<usize, String> {
     let masks = MASKS.iter().filter(|mask| mask.scenario == scenario);
-    if let Some(stale) = masks.clone().find(|mask| {
-        !expected
-            .iter()
-            .any(|(name, _)| name.contains(mask.observations))
-    }) {
-        let Mask {
-            observations,
-            reason,
-            ..
-        } = stale;
-        return Err(format!(
-            "the mask '{observations}' ({reason}) hides nothing"
-        ));
+    if let Some(stale) = masks
+        .clone()
+        .find(|mask| !expected.iter().any(|(name, _)| name.contains(mask.observations)))
+    {
+        let Mask { observations, reason, .. } = stale;
+        return Err(format!("the mask '{observations}' ({reason}) hides nothing"));
     }
     let masked = |name: &str| masks.clone().any(|mask| name.contains(mask.observations));
     let left: Vec<_> = expected.iter().filter(|(name, _)| !masked(name)).collect();
@@ -59,9 +40,7 @@ pub(super) fn compare(
     let names = |list: &[(&str, &str)]| list.iter().map(|(name, _)| name.to_string()).collect();
     let (left_names, right_names): (Vec<String>, Vec<String>) = (names(&left), names(&right));
     if left_names != right_names {
-        return Err(format!(
-            "observed on Envoy: {left_names:?}, here: {right_names:?}"
-        ));
+        return Err(format!("observed on Envoy: {left_names:?}, here: {right_names:?}"));
     }
     let differences: Vec<String> = left
         .iter()

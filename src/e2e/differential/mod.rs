@@ -57,23 +57,15 @@ fn scenarios() -> Vec<Scenario> {
 fn nuncio_agrees_with_envoy() {
     let reference = environment::reference();
     if let Err(missing) = &reference {
-        say(&format!(
-            "SKIPPED: nothing is compared with Envoy: {missing}\n"
-        ));
+        say(&format!("SKIPPED: nothing is compared with Envoy: {missing}\n"));
     }
     let scenarios = scenarios();
     let names: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
-    assert_eq!(
-        names.len(),
-        scenarios.len(),
-        "each scenario needs a name of its own"
-    );
+    assert_eq!(names.len(), scenarios.len(), "each scenario needs a name of its own");
 
     let subject = environment::subject();
     let subject = Cast::start(&subject, &scenarios);
-    let reference = reference
-        .ok()
-        .map(|program| Cast::start(&program, &scenarios));
+    let reference = reference.ok().map(|program| Cast::start(&program, &scenarios));
     let outcomes: Vec<Result<usize, String>> = thread::scope(|scope| {
         let running: Vec<_> = scenarios
             .iter()
@@ -82,10 +74,7 @@ fn nuncio_agrees_with_envoy() {
                 scope.spawn(move || run(scenario, subject, reference))
             })
             .collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|p| Err(text(&*p))))
-            .collect()
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|p| Err(text(&*p)))).collect()
     });
 
     say(&table(&scenarios, &outcomes));
@@ -93,9 +82,7 @@ fn nuncio_agrees_with_envoy() {
         .iter()
         .zip(&outcomes)
         .filter_map(|(scenario, outcome)| Some((scenario.name, outcome.as_ref().err()?)))
-        .fold(String::new(), |all, (name, why)| {
-            format!("{all}\n{name}:\n{why}\n")
-        });
+        .fold(String::new(), |all, (name, why)| format!("{all}\n{name}:\n{why}\n"));
     assert!(failures.is_empty(), "{failures}");
 }
 
@@ -107,26 +94,17 @@ struct Cast {
 
 impl Cast {
     fn start(program: &Program, scenarios: &[Scenario]) -> Self {
-        let plans: Vec<_> = scenarios
-            .iter()
-            .map(|scenario| (scenario.name, (scenario.plan)()))
-            .collect();
+        let plans: Vec<_> =
+            scenarios.iter().map(|scenario| (scenario.name, (scenario.plan)())).collect();
         let routes: Vec<_> = plans.iter().map(|(name, plan)| plan.route(name)).collect();
         // One worker: where a round robin stands is then the same for all connections.
         let arguments = ["--concurrency", "1"];
-        Self {
-            proxy: Proxy::start(program, &bootstrap(&routes), &arguments),
-            plans,
-        }
+        Self { proxy: Proxy::start(program, &bootstrap(&routes), &arguments), plans }
     }
 
     /// Plays one scenario and answers what was seen, with the stats once they rest.
     fn play(&self, scenario: &Scenario) -> Result<(Observed, Stage<'_>), String> {
-        let (_, plan) = self
-            .plans
-            .iter()
-            .find(|(name, _)| *name == scenario.name)
-            .unwrap();
+        let (_, plan) = self.plans.iter().find(|(name, _)| *name == scenario.name).unwrap();
         let mut stage = Stage::new(&self.proxy, scenario.name, plan);
         catch_unwind(AssertUnwindSafe(|| {
             (scenario.script)(&mut stage);
@@ -140,22 +118,13 @@ impl Cast {
 /// Answers how many observations were compared, or what is wrong.
 fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<usize, String> {
     let expected = match reference {
-        Some(cast) => Some(
-            cast.play(scenario)
-                .map_err(|why| format!("Envoy, the reference: {why}"))?
-                .0,
-        ),
+        Some(cast) => {
+            Some(cast.play(scenario).map_err(|why| format!("Envoy, the reference: {why}"))?.0)
+        }
         None => None,
     };
-    if let Some(expected) = expected
-        .as_ref()
-        .filter(|_| environment::shows_observations())
-    {
-        say(&format!(
-            "{}, on Envoy:\n{}",
-            scenario.name,
-            stage::list(expected)
-        ));
+    if let Some(expected) = expected.as_ref().filter(|_| environment::shows_observations()) {
+        say(&format!("{}, on Envoy:\n{}", scenario.name, stage::list(expected)));
     }
     let (seen, stage) = subject.play(scenario)?;
     let Some(expected) = expected else {
@@ -168,9 +137,7 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
         return compare(scripted.with(stage.stats()));
     };
     catch_unwind(AssertUnwindSafe(|| {
-        wait_for("the same as Envoy", || {
-            compare(scripted.clone().with(stage.stats()))
-        })
+        wait_for("the same as Envoy", || compare(scripted.clone().with(stage.stats())))
     }))
     .map_err(|panic| text(&*panic))
 }
@@ -196,7 +163,5 @@ fn say(message: &str) {
 
 fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic")
-        .to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }

@@ -41,10 +41,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             name: "slow_reader",
             shows: "A18, A21: a reader that stops stops the sender; nothing is lost after it",
             plan: || {
-                Plan::to(vec![Endpoint::Serving(Upstream::listen_with_buffers(
-                    SMALL_BUFFER,
-                ))])
-                .with(SMALL_LIMITS)
+                Plan::to(vec![Endpoint::Serving(Upstream::listen_with_buffers(SMALL_BUFFER))])
+                    .with(SMALL_LIMITS)
             },
             script: slow_reader,
         },
@@ -52,10 +50,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             name: "slow_upstream",
             shows: "A18, A21: the same from client to upstream",
             plan: || {
-                Plan::to(vec![Endpoint::Serving(Upstream::listen_with_buffers(
-                    SMALL_BUFFER,
-                ))])
-                .with(SMALL_LIMITS)
+                Plan::to(vec![Endpoint::Serving(Upstream::listen_with_buffers(SMALL_BUFFER))])
+                    .with(SMALL_LIMITS)
             },
             script: slow_upstream,
         },
@@ -67,8 +63,8 @@ const SMALL_BUFFER: usize = 64 * 1024;
 
 const SMALL_LIMITS: More = More {
     listener: &["per_connection_buffer_limit_bytes: 32768"],
-    tcp_proxy: &[],
     cluster: &["per_connection_buffer_limit_bytes: 32768"],
+    ..More::NONE
 };
 
 fn echo_filter(stage: &mut Stage<'_>) {
@@ -163,10 +159,7 @@ fn slow_upstream(stage: &mut Stage<'_>) {
 fn offer_to_stalled(sender: &mut Peer, receiver: &mut Peer) {
     let block = payload::block(3);
     let taken = sender.send_until_stalled(&block, OFFERED, STALL);
-    assert!(
-        taken < OFFERED,
-        "all {OFFERED} bytes were taken while nobody read"
-    );
+    assert!(taken < OFFERED, "all {OFFERED} bytes were taken while nobody read");
     let received = thread::scope(|scope| {
         let receiver = scope.spawn(|| receiver.receive(OFFERED));
         // Goes on in the block where the stalled send stopped.

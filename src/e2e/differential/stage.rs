@@ -65,24 +65,18 @@ impl Plan {
             listener: ListenerAddress::reserve(),
             filter: Filter::TcpProxy,
             endpoints: Some(endpoints),
-            more: More::default(),
+            more: More::NONE,
         }
     }
 
     /// `tcp_proxy` to a cluster that the configuration does not have.
     pub(super) fn to_unknown_cluster() -> Self {
-        Self {
-            endpoints: None,
-            ..Self::to(Vec::new())
-        }
+        Self { endpoints: None, ..Self::to(Vec::new()) }
     }
 
     /// The echo filter; no cluster.
     pub(super) fn echo() -> Self {
-        Self {
-            filter: Filter::Echo,
-            ..Self::to_unknown_cluster()
-        }
+        Self { filter: Filter::Echo, ..Self::to_unknown_cluster() }
     }
 
     pub(super) fn with(self, more: More) -> Self {
@@ -119,20 +113,14 @@ impl Observed {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 /// One line per observation, for a person; stats that are zero are left out.
 pub(super) fn list(observed: &Observed) -> String {
     let shown = |(name, value): &(&str, &str)| !(name.starts_with(STAT) && *value == "0");
-    observed
-        .iter()
-        .filter(shown)
-        .map(|(name, value)| format!("  {name}: {value}\n"))
-        .collect()
+    observed.iter().filter(shown).map(|(name, value)| format!("  {name}: {value}\n")).collect()
 }
 
 /// Marks the observations that are stats at the end of the scenario.
@@ -172,10 +160,7 @@ impl<'a> Stage<'a> {
 
     /// The proxy's next connection to the first serving endpoint.
     pub(super) fn accept(&self) -> Peer {
-        self.upstreams()
-            .next()
-            .expect("the plan has a serving endpoint")
-            .accept()
+        self.upstreams().next().expect("the plan has a serving endpoint").accept()
     }
 
     /// The serving endpoints, in the order of the plan.
@@ -205,10 +190,7 @@ impl<'a> Stage<'a> {
 
     /// Notes something seen, to be compared.
     pub(super) fn note(&self, name: &str, value: impl Display) {
-        self.observed
-            .borrow_mut()
-            .0
-            .push((name.to_owned(), value.to_string()));
+        self.observed.borrow_mut().0.push((name.to_owned(), value.to_string()));
     }
 
     /// Notes bytes and ending that one side saw.
@@ -227,11 +209,9 @@ impl<'a> Stage<'a> {
     /// Waits until a counter of this scenario moved, and notes that it did.
     pub(super) fn expect_stat_above_zero(&self, name: &str) {
         let full_name = self.full_name(name);
-        wait_for(&format!("{full_name} to move"), || {
-            match self.proxy.stats().value(&full_name) {
-                Some(1..) => Ok(()),
-                other => Err(format!("it is {other:?}")),
-            }
+        wait_for(&format!("{full_name} to move"), || match self.proxy.stats().value(&full_name) {
+            Some(1..) => Ok(()),
+            other => Err(format!("it is {other:?}")),
         });
         self.note(&format!("during the script, {name}"), "above zero");
     }
@@ -259,10 +239,8 @@ impl<'a> Stage<'a> {
         let mut last = Stats::default();
         wait_for("the stats to rest", || {
             let stats = self.proxy.stats();
-            let active: Vec<_> = ACTIVE
-                .iter()
-                .filter(|name| stats.value(&self.full_name(name)) > Some(0))
-                .collect();
+            let active: Vec<_> =
+                ACTIVE.iter().filter(|name| stats.value(&self.full_name(name)) > Some(0)).collect();
             if !active.is_empty() {
                 return Err(format!("still above zero: {active:?}"));
             }
@@ -282,10 +260,8 @@ impl<'a> Stage<'a> {
     }
 
     fn chosen(&self, stats: &Stats) -> Observed {
-        let mut names: Vec<String> = stats::LISTENER
-            .iter()
-            .map(|name| format!("listener.{name}"))
-            .collect();
+        let mut names: Vec<String> =
+            stats::LISTENER.iter().map(|name| format!("listener.{name}")).collect();
         if self.route.filter == Filter::TcpProxy {
             names.extend(stats::TCP_PROXY.iter().map(|name| format!("tcp.{name}")));
         }
@@ -295,9 +271,7 @@ impl<'a> Stage<'a> {
         let observation = |name: String| {
             let full_name = self.full_name(&name);
             let start = self.baseline.borrow().value(&full_name).unwrap_or(0);
-            let value = stats
-                .value(&full_name)
-                .map(|value| value.saturating_sub(start));
+            let value = stats.value(&full_name).map(|value| value.saturating_sub(start));
             let value = value.map_or_else(|| "absent".to_owned(), |value| value.to_string());
             (format!("{STAT}{name}"), value)
         };

@@ -12,47 +12,41 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "idle_timeout",
             shows: "C21: both sides are closed; idle_timeout",
-            plan: || Plan::relay().with(more(&["idle_timeout: 1s"], &[])),
+            plan: || Plan::relay().with(More::tcp_proxy(&["idle_timeout: 1s"])),
             script: idle_timeout,
         },
         Scenario {
             name: "idle_timeout_after_half_close",
             shows: "C21: a half-closed connection idles out too",
-            plan: || Plan::relay().with(more(&["idle_timeout: 1s"], &[])),
+            plan: || Plan::relay().with(More::tcp_proxy(&["idle_timeout: 1s"])),
             script: idle_timeout_after_half_close,
         },
         Scenario {
             name: "trickle_is_not_idle",
             shows: "C21: one-way traffic keeps a connection alive past its idle timeout",
-            plan: || Plan::relay().with(more(&["idle_timeout: 3s"], &[])),
+            plan: || Plan::relay().with(More::tcp_proxy(&["idle_timeout: 5s"])),
             script: trickle_is_not_idle,
         },
         Scenario {
             name: "connect_timeout",
             shows: "A6: an upstream that never answers; upstream_cx_connect_timeout",
-            plan: || Plan::to(vec![Endpoint::silent()]).with(more(&[], &["connect_timeout: 0.5s"])),
+            plan: || {
+                Plan::to(vec![Endpoint::silent()]).with(More::cluster(&["connect_timeout: 0.5s"]))
+            },
             script: connect_timeout,
         },
         Scenario {
             name: "connect_timeout_then_next_host",
             shows: "C10: a timed-out attempt counts, and the next one succeeds",
             plan: || {
-                Plan::to(vec![Endpoint::silent(), Endpoint::serving()]).with(more(
-                    &["max_connect_attempts: 2"],
-                    &["connect_timeout: 0.5s"],
-                ))
+                Plan::to(vec![Endpoint::silent(), Endpoint::serving()]).with(More {
+                    tcp_proxy: &["max_connect_attempts: 2"],
+                    ..More::cluster(&["connect_timeout: 0.5s"])
+                })
             },
             script: connect_timeout_then_next_host,
         },
     ]
-}
-
-const fn more(tcp_proxy: &'static [&'static str], cluster: &'static [&'static str]) -> More {
-    More {
-        listener: &[],
-        tcp_proxy,
-        cluster,
-    }
 }
 
 fn idle_timeout(stage: &mut Stage<'_>) {
@@ -74,8 +68,8 @@ fn idle_timeout_after_half_close(stage: &mut Stage<'_>) {
 
 fn trickle_is_not_idle(stage: &mut Stage<'_>) {
     let (mut client, mut upstream) = stage.relayed();
-    // Four seconds in all; each step is far enough from three to survive a slow machine.
-    for _ in 0..8 {
+    // Six seconds in all; each step is far enough from five to survive a slow machine.
+    for _ in 0..12 {
         pause(Duration::from_millis(500));
         upstream.send(b".");
         assert_eq!(client.receive(1), b".");
