@@ -260,10 +260,15 @@ fn haproxy_cfg(site: &Site, splice: bool) -> String {
     // Debian's default of 2000 connections would be in the way of the larger workloads; each relayed
     // connection counts once.
     let limit = site.work.connections + 1000;
-    let splice =
-        if splice { "    option splice-request\n    option splice-response\n" } else { "" };
+    // The default pipe of 64 KiB costs twice as much per byte (0.51 against 0.24 CPU-s/GB): the rival is
+    // measured at its best.
+    let (pipe, splice) = if splice {
+        ("\n    tune.pipesize 1048576", "    option splice-request\n    option splice-response\n")
+    } else {
+        ("", "")
+    };
     format!(
-        "global\n    nbthread 1\n    maxconn {limit}\n\n\
+        "global\n    nbthread 1\n    maxconn {limit}{pipe}\n\n\
          defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 1h\n    timeout server 1h\n\
          {splice}\n\
          frontend relay\n    bind {listen} backlog 4096\n    default_backend upstream\n\n\
