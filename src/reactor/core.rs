@@ -385,12 +385,6 @@ impl Core {
     pub(crate) fn driver_stats(&self) -> DriverStats {
         self.driver.borrow().stats()
     }
-
-    /// The driver, for a test that plays the kernel.
-    #[cfg(any(test, feature = "simulation"))]
-    pub(crate) fn with_driver<R>(&self, f: impl FnOnce(&mut AnyDriver) -> R) -> R {
-        f(&mut self.driver.borrow_mut())
-    }
 }
 
 /// The source of operations whose outcome changes nothing: cancels and closes.

@@ -10,7 +10,7 @@
 
 mod probe;
 pub(crate) mod ring;
-#[cfg(any(test, feature = "simulation"))]
+#[cfg(test)]
 pub(crate) mod scripted;
 
 use std::os::fd::RawFd;
@@ -128,7 +128,7 @@ pub(crate) trait Driver {
 #[derive(Debug)]
 pub(crate) enum AnyDriver {
     Ring(ring::Ring),
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(test)]
     Scripted(scripted::Scripted),
 }
 
@@ -136,7 +136,7 @@ macro_rules! dispatch {
     ($self:ident, $driver:ident => $call:expr) => {
         match $self {
             AnyDriver::Ring($driver) => $call,
-            #[cfg(any(test, feature = "simulation"))]
+            #[cfg(test)]
             AnyDriver::Scripted($driver) => $call,
         }
     };

@@ -231,6 +231,12 @@ impl Outbox {
         self.inner.state.borrow().sent
     }
 
+    /// Bytes of memory behind what is queued, used or not.
+    #[cfg(test)]
+    pub(crate) fn memory_held(&self) -> usize {
+        self.inner.state.borrow().queue.iter().map(Span::memory_held).sum()
+    }
+
     /// When the kernel last took bytes; before the first, when the outbox was made.
     pub fn last_sent(&self) -> Instant {
         self.inner.state.borrow().last_sent
@@ -246,7 +252,9 @@ impl Inner {
     }
 
     fn shut_down_if_drained(self: &Rc<Self>, state: &mut State) {
-        if state.end == End::Requested && state.queue.is_empty() {
+        // After a failure the queue is empty because it was thrown away: the peer must not take a
+        // truncated stream for a complete one.
+        if state.end == End::Requested && state.queue.is_empty() && state.failure.is_none() {
             state.end = End::ShuttingDown;
             let op = Op::Shutdown { fd: self.fd.raw(), how: libc::SHUT_WR };
             self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
@@ -272,13 +280,27 @@ impl Inner {
         }
     }
 
-    /// The socket is full: what is queued moves into memory of this outbox.
+    /// The socket is full: what is queued moves into memory of this outbox, once. What is queued
+    /// later is copied as it comes.
     fn congest(&self, state: &mut State) {
-        state.congested = true;
+        if std::mem::replace(&mut state.congested, true) {
+            return;
+        }
         let leased: usize = state.queue.iter().filter(|s| s.is_leased()).map(|s| s.len()).sum();
         count(&self.core.counters.copied_out_bytes, leased as u64);
         for mut span in std::mem::take(&mut state.queue) {
             append_copied(&mut state.queue, 0, &mut span);
+        }
+    }
+
+    /// What does not leave with this turn's send, its first `sent` spans, must not hold ring memory
+    /// until the next.
+    fn copy_out_behind(&self, state: &mut State, sent: usize) {
+        for mut span in state.queue.split_off(sent) {
+            if span.is_leased() {
+                count(&self.core.counters.copied_out_bytes, span.len() as u64);
+            }
+            append_copied(&mut state.queue, sent, &mut span);
         }
     }
 
@@ -420,6 +442,9 @@ impl Source for Inner {
             return;
         }
         let (op, spans, bytes) = self.next_send(&mut state);
+        if state.queue.len() > spans {
+            self.copy_out_behind(&mut state, spans);
+        }
         let key = self.core.submit(Rc::clone(&self) as Rc<dyn Source>, &op);
         state.sending = Sending::InFlight { key, spans, bytes };
     }

@@ -92,7 +92,7 @@ impl Reactor {
     }
 
     /// A reactor whose kernel is played by a script.
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(test)]
     pub(crate) fn scripted(
         script: crate::driver::scripted::Scripted,
         settings: Settings,
@@ -134,9 +134,7 @@ impl Reactor {
             {
                 return output;
             }
-            if core.executor().run(TASK_BUDGET) == TASK_BUDGET {
-                count(&core.counters.budget_spent, 1);
-            }
+            self.inner.run_tasks();
             self.inner.turn(true);
         }
     }
@@ -227,6 +225,13 @@ impl Reactor {
         passed
     }
 
+    /// Runs what is ready, within the budget, then one turn that does not wait.
+    #[cfg(test)]
+    pub(crate) fn step(&self) {
+        self.inner.run_tasks();
+        self.inner.turn(false);
+    }
+
     #[cfg(test)]
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.inner.core
@@ -234,6 +239,12 @@ impl Reactor {
 }
 
 impl Inner {
+    fn run_tasks(&self) {
+        if self.core.executor().run(TASK_BUDGET) == TASK_BUDGET {
+            count(&self.core.counters.budget_spent, 1);
+        }
+    }
+
     /// Everything of a turn but the tasks: flush, feed, enter, copy out, reap, fire.
     fn turn(&self, may_wait: bool) {
         let abort = AbortOnPanic;

@@ -34,15 +34,29 @@ impl Span {
         0
     }
 
-    /// Appends a copy of `more` if the span is owned and stays within `len_max` bytes. Returns
-    /// whether it did.
+    /// Appends a copy of `more` if the span is owned and stays within `len_max` bytes of memory,
+    /// those already given up included: they are still there. Returns whether it did.
     pub(crate) fn extend_owned(&mut self, more: &[u8], len_max: usize) -> bool {
         match &mut self.place {
-            Place::Owned { bytes, start } if bytes.len() - *start + more.len() <= len_max => {
+            Place::Owned { bytes, .. } if bytes.len() + more.len() <= len_max => {
+                let needed = bytes.len() + more.len();
+                if needed > bytes.capacity() {
+                    let capacity = (2 * bytes.len()).clamp(needed, len_max);
+                    bytes.reserve_exact(capacity - bytes.len());
+                }
                 bytes.extend_from_slice(more);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Bytes of heap memory behind the span.
+    #[cfg(test)]
+    pub(crate) fn memory_held(&self) -> usize {
+        match &self.place {
+            Place::Leased(_) => 0,
+            Place::Owned { bytes, .. } => bytes.capacity(),
         }
     }
 
@@ -108,8 +122,8 @@ mod tests {
     fn only_an_owned_span_grows_and_only_to_its_bound() {
         let mut span = Span::from(b"abc".to_vec());
         span.advance(2);
-        assert!(span.extend_owned(b"de", 3));
-        assert!(!span.extend_owned(b"f", 3));
+        assert!(span.extend_owned(b"de", 5));
+        assert!(!span.extend_owned(b"f", 5), "what was given up still takes memory");
         assert_eq!(&*span, b"cde");
     }
 }

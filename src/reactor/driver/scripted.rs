@@ -1,10 +1,14 @@
 //! A kernel played by a test: operations go into a log, completions come when the test says so.
 //!
 //! The script and the driver share one state, so that the test can look at what was submitted and
-//! complete it in any order, as short, late or absurd as it likes.
+//! complete it in any order, as short, late or absurd as it likes. What the kernel would find
+//! broken (a close under an operation in flight, memory that changes under a send, two receives of
+//! one descriptor) the script finds broken too, and says so at the next [`Script::seen`].
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use super::{Completion, Driver, DriverStats, FilledBuffer, Op, OpKey, SendMode, SendSpan, Wait};
@@ -23,6 +27,30 @@ pub(crate) enum Seen {
     Cancel(OpKey),
 }
 
+/// An operation that was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Started {
+    pub(crate) key: OpKey,
+    /// The descriptor it works on; a cancel has none.
+    pub(crate) fd: Option<RawFd>,
+    pub(crate) op: Seen,
+}
+
+/// How a send that does not wait is answered, in the enter that starts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// The socket takes up to this many bytes; if that is all, a silent send posts nothing.
+    Takes(usize),
+    /// A negative result with this errno.
+    Fails(i32),
+    /// As the result says, but the completion queue is full: it shows only later.
+    Overflows(i32),
+    /// The test completes it by hand. Not for a silent send.
+    ByHand,
+}
+
+type AnswerRule = Box<dyn FnMut(RawFd, &[u8]) -> Answer>;
+
 /// The driver half.
 #[derive(Debug)]
 pub(crate) struct Scripted {
@@ -35,118 +63,362 @@ pub(crate) struct Script {
     state: Rc<RefCell<State>>,
 }
 
-#[derive(Debug, Default)]
 struct State {
     /// Queued since the last enter.
-    queued: Vec<(OpKey, Op)>,
+    queued: VecDeque<(OpKey, Op)>,
+    /// Started and not yet completed for good, by key as a word.
+    in_flight: BTreeMap<u64, Running>,
     /// Started and not yet looked at.
-    seen: VecDeque<(OpKey, Seen)>,
+    seen: VecDeque<Started>,
     completions: VecDeque<Completion>,
+    completions_max: usize,
     /// Completions the kernel holds back because the queue is full.
     overflowed: VecDeque<Completion>,
-    free_buffers: VecDeque<u16>,
+    /// Whether what is held back stays so at the next enter.
+    hold_overflow: bool,
+    /// Most operations the next enter starts.
+    start_max: usize,
+    free_buffers: VecDeque<(u16, *mut u8)>,
+    buffer_size: u32,
+    /// Whether one buffer is filled by several receives, and one receive fills several buffers.
+    incremental: bool,
+    multishot: bool,
     /// Bytes already put into the buffer at the front, which is filled incrementally.
     filled: u32,
+    next_answers: VecDeque<Answer>,
+    answer_rule: Option<AnswerRule>,
+    obedient: bool,
+    broken: Vec<String>,
     stats: DriverStats,
+}
+
+struct Running {
+    started: Started,
+    op: Op,
+    credit_left: u32,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("seen", &self.seen).finish_non_exhaustive()
+    }
 }
 
 /// Entries of the scripted submission queue.
 pub(crate) const SCRIPTED_SQ_ENTRIES: usize = 8;
 
 impl Scripted {
-    pub(crate) fn new() -> (Self, Script) {
-        let state = Rc::new(RefCell::new(State::default()));
+    /// A kernel with or without incremental buffers, and with or without receives that end at
+    /// their credit.
+    pub(crate) fn new(incremental: bool, multishot: bool) -> (Self, Script) {
+        let state = Rc::new(RefCell::new(State {
+            queued: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            seen: VecDeque::new(),
+            completions: VecDeque::new(),
+            completions_max: usize::MAX,
+            overflowed: VecDeque::new(),
+            hold_overflow: false,
+            start_max: usize::MAX,
+            free_buffers: VecDeque::new(),
+            buffer_size: 0,
+            incremental,
+            multishot,
+            filled: 0,
+            next_answers: VecDeque::new(),
+            answer_rule: None,
+            obedient: false,
+            broken: Vec::new(),
+            stats: DriverStats::default(),
+        }));
         (Self { state: Rc::clone(&state) }, Script { state })
     }
 }
 
 impl Script {
     /// The operations started since the last call, without the reactor's own polls.
-    pub(crate) fn seen(&self) -> Vec<(OpKey, Seen)> {
+    pub(crate) fn seen(&self) -> Vec<Started> {
+        self.check();
         let seen = std::mem::take(&mut self.state.borrow_mut().seen);
-        seen.into_iter().filter(|(_, op)| *op != Seen::Poll).collect()
+        seen.into_iter().filter(|started| started.op != Seen::Poll).collect()
     }
 
-    /// Completes an operation.
+    /// Fails if the reactor did what the kernel would not forgive.
+    pub(crate) fn check(&self) {
+        let broken = &self.state.borrow().broken;
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+
+    /// How the next send that does not wait is answered; by default it takes everything.
+    pub(crate) fn answer_next(&self, answer: Answer) {
+        self.state.borrow_mut().next_answers.push_back(answer);
+    }
+
+    /// How sends that do not wait are answered from now on.
+    pub(crate) fn answer_with(&self, rule: impl FnMut(RawFd, &[u8]) -> Answer + 'static) {
+        self.state.borrow_mut().answer_rule = Some(Box::new(rule));
+    }
+
+    /// Completes an operation for good.
     pub(crate) fn complete(&self, key: OpKey, result: i32) {
         self.completion(Completion { key, result, buffer: None, more: false });
     }
 
-    /// Completes one shot of an operation.
+    /// Completes one shot of an operation, or one that never was.
     pub(crate) fn completion(&self, completion: Completion) {
-        self.state.borrow_mut().completions.push_back(completion);
+        self.state.borrow_mut().post(completion);
     }
 
-    /// Completes operations in a queue that is too full to show them before the next enter.
-    pub(crate) fn overflow(&self, key: OpKey, result: i32) {
-        let completion = Completion { key, result, buffer: None, more: false };
-        self.state.borrow_mut().overflowed.push_back(completion);
-    }
-
-    /// Delivers bytes to a receive from the next free buffer, or `ENOBUFS` if there is none.
-    pub(crate) fn receive(&self, pool: &BufferPool, key: OpKey, bytes: &[u8], more: bool) {
+    /// A waiting send moves up to `count` bytes, which are read now, as the kernel would.
+    pub(crate) fn take(&self, key: OpKey, count: usize) -> Vec<u8> {
         let mut state = self.state.borrow_mut();
-        let len = u32::try_from(bytes.len()).unwrap();
-        let Some(id) = state.free_buffers.front().copied() else {
-            let result = -libc::ENOBUFS;
-            state.completions.push_back(Completion { key, result, buffer: None, more: false });
-            return;
-        };
-        assert!(state.filled + len <= pool.buffer_size(), "the test overfills a buffer");
-        // SAFETY: the buffer is the script's until it is retired, and the range is inside it.
-        let target = unsafe { pool.buffer_start(id).add(state.filled as usize) };
-        // SAFETY: source and target do not overlap, and both are `bytes.len()` long.
-        unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        state.filled += len;
-        let stays = state.filled < pool.buffer_size();
-        if !stays {
-            state.free_buffers.pop_front();
-            state.filled = 0;
+        let running = state.in_flight.get(&key.to_word()).unwrap();
+        let mut bytes = sent_bytes(&running.op);
+        if let Seen::Send { bytes: at_start, .. } = &running.started.op
+            && bytes != *at_start
+        {
+            state.broken.push(format!("the memory of send {key:?} changed under it"));
         }
-        let buffer = Some(FilledBuffer { id, more: stays });
-        state.completions.push_back(Completion { key, result: len.cast_signed(), buffer, more });
+        bytes.truncate(count);
+        let result = i32::try_from(bytes.len()).unwrap();
+        state.post(Completion { key, result, buffer: None, more: false });
+        bytes
+    }
+
+    /// Delivers bytes to a receive as the kernel would: one completion of as much as its credit
+    /// and one buffer take, or `ENOBUFS`. Returns how many were taken, and whether more may come.
+    pub(crate) fn deliver(&self, key: OpKey, bytes: &[u8]) -> (usize, bool) {
+        let mut state = self.state.borrow_mut();
+        let credit = state.in_flight[&key.to_word()].credit_left;
+        if state.free_buffers.is_empty() {
+            let result = -libc::ENOBUFS;
+            state.post(Completion { key, result, buffer: None, more: false });
+            return (0, false);
+        }
+        let room = (state.buffer_size - state.filled) as usize;
+        let take = bytes.len().min(room).min(credit as usize);
+        let left = credit - u32::try_from(take).unwrap();
+        let more = state.multishot && left > 0;
+        state.fill(key, &bytes[..take], more);
+        (take, more)
+    }
+
+    /// Delivers bytes from the next free buffer, whatever the credit is.
+    pub(crate) fn receive(&self, key: OpKey, bytes: &[u8], more: bool) {
+        self.state.borrow_mut().fill(key, bytes, more);
+    }
+
+    /// Whether completions that are held back stay so.
+    pub(crate) fn hold_overflow(&self, hold: bool) {
+        self.state.borrow_mut().hold_overflow = hold;
+    }
+
+    /// Completions the queue can show at a time.
+    pub(crate) fn limit_completions(&self, max: usize) {
+        self.state.borrow_mut().completions_max = max;
+    }
+
+    /// The next enter starts only so many operations, as if the kernel were out of memory.
+    pub(crate) fn start_at_most(&self, max: usize) {
+        self.state.borrow_mut().start_max = max;
+    }
+
+    /// From now on every cancel ends its target, and everything else that ends by itself does.
+    pub(crate) fn obey(&self) {
+        let mut state = self.state.borrow_mut();
+        state.obedient = true;
+        state.hold_overflow = false;
+        let keys: Vec<OpKey> = state.in_flight.values().map(|op| op.started.key).collect();
+        for key in keys {
+            state.obey(key);
+        }
+    }
+
+    /// Operations started and not completed, without the reactor's own polls.
+    pub(crate) fn in_flight(&self) -> Vec<Started> {
+        let state = self.state.borrow();
+        let running = state.in_flight.values().map(|running| &running.started);
+        running.filter(|started| started.op != Seen::Poll).cloned().collect()
     }
 
     /// Buffers the kernel has.
     pub(crate) fn free_buffers(&self) -> usize {
         self.state.borrow().free_buffers.len()
     }
+
+    /// Turns so far.
+    pub(crate) fn enters(&self) -> u64 {
+        self.state.borrow().stats.enters
+    }
 }
 
 impl State {
     /// Starts what is queued: reads what the kernel would read now.
-    fn start(&mut self) {
-        for (key, op) in std::mem::take(&mut self.queued) {
-            let seen = match op {
-                Op::AcceptMulti { .. } => Seen::Accept,
-                Op::Connect { address, .. } => {
-                    // SAFETY: the op table keeps the address's owner until the completion.
-                    let address = unsafe { &*address.0 };
-                    Seen::Connect(address.as_socket().unwrap())
-                }
-                Op::Recv { credit, .. } => Seen::Recv { credit },
-                Op::Send { span, mode, .. } => {
-                    Seen::Send { bytes: read_span(span), spans: 1, mode }
-                }
-                Op::SendVectored { message, mode, .. } => {
-                    // SAFETY: the op table keeps the header's owner until the completion.
-                    let header = unsafe { &*message.0 };
-                    let spans = header.msg_iovlen;
-                    // SAFETY: the header points to that many iovecs of the same owner.
-                    let iovecs = unsafe { std::slice::from_raw_parts(header.msg_iov, spans) };
-                    let read = |iovec: &libc::iovec| {
-                        let len = u32::try_from(iovec.iov_len).unwrap();
-                        read_span(SendSpan { start: iovec.iov_base.cast(), len })
-                    };
-                    Seen::Send { bytes: iovecs.iter().flat_map(read).collect(), spans, mode }
-                }
-                Op::Shutdown { .. } => Seen::Shutdown,
-                Op::Close { .. } => Seen::Close,
-                Op::PollReadable { .. } => Seen::Poll,
-                Op::Cancel { target } => Seen::Cancel(target),
-            };
-            self.seen.push_back((key, seen));
+    fn start(&mut self, max: usize) {
+        for _ in 0..max {
+            let Some((key, op)) = self.queued.pop_front() else { return };
+            let (fd, seen) = look_at(&op);
+            let credit_left = if let Op::Recv { credit, .. } = op { credit } else { 0 };
+            let started = Started { key, fd, op: seen };
+            self.check_start(&started);
+            self.seen.push_back(started.clone());
+            let running = Running { started, op, credit_left };
+            if self.in_flight.insert(key.to_word(), running).is_some() {
+                self.broken.push(format!("{key:?} was submitted twice"));
+            }
+            self.answer_at_once(key, &op);
+            if self.obedient {
+                self.obey(key);
+            }
         }
+    }
+
+    fn check_start(&mut self, started: &Started) {
+        let same_fd = self.in_flight.values().filter(|op| op.started.fd == started.fd);
+        let clashes = |op: &&Running| match &started.op {
+            Seen::Close => true,
+            Seen::Recv { .. } => matches!(op.started.op, Seen::Recv { .. }),
+            Seen::Send { .. } | Seen::Shutdown => {
+                matches!(op.started.op, Seen::Send { .. } | Seen::Shutdown)
+            }
+            _ => false,
+        };
+        if started.fd.is_some()
+            && let Some(other) = same_fd.filter(|op| clashes(op)).next()
+        {
+            let other = &other.started;
+            self.broken.push(format!("{started:?} while {other:?} is in flight"));
+        }
+    }
+
+    fn answer_at_once(&mut self, key: OpKey, op: &Op) {
+        match *op {
+            Op::Send { fd, mode, .. } | Op::SendVectored { fd, mode, .. }
+                if mode != SendMode::Parked =>
+            {
+                let bytes = sent_bytes(op);
+                let answer = self.next_answers.pop_front().unwrap_or_else(|| {
+                    self.answer_rule
+                        .as_mut()
+                        .map_or(Answer::Takes(usize::MAX), |rule| rule(fd, &bytes))
+                });
+                let result = match answer {
+                    Answer::Takes(count) if count >= bytes.len() && mode == SendMode::Silent => {
+                        self.in_flight.remove(&key.to_word());
+                        return;
+                    }
+                    Answer::Takes(count) => i32::try_from(count.min(bytes.len())).unwrap(),
+                    Answer::Fails(errno) => -errno,
+                    Answer::Overflows(result) => {
+                        self.in_flight.remove(&key.to_word());
+                        let held = Completion { key, result, buffer: None, more: false };
+                        self.overflowed.push_back(held);
+                        return;
+                    }
+                    Answer::ByHand => return,
+                };
+                self.post(Completion { key, result, buffer: None, more: false });
+            }
+            Op::Close { fd } => {
+                // SAFETY: the reactor owned the descriptor and gives it up with this operation.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+                self.post(Completion { key, result: 0, buffer: None, more: false });
+            }
+            _ => {}
+        }
+    }
+
+    fn post(&mut self, completion: Completion) {
+        if !completion.more {
+            self.in_flight.remove(&completion.key.to_word());
+        }
+        if self.completions.len() < self.completions_max && self.overflowed.is_empty() {
+            self.completions.push_back(completion);
+        } else {
+            self.overflowed.push_back(completion);
+        }
+    }
+
+    fn fill(&mut self, key: OpKey, bytes: &[u8], more: bool) {
+        let len = u32::try_from(bytes.len()).unwrap();
+        let (id, start) = *self.free_buffers.front().unwrap();
+        assert!(self.filled + len <= self.buffer_size, "the test overfills a buffer");
+        // SAFETY: the buffer is the script's until it is retired, and the range is inside it.
+        let target = unsafe { start.add(self.filled as usize) };
+        // SAFETY: source and target do not overlap, and both are `bytes.len()` long.
+        unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        self.filled += len;
+        let stays = self.incremental && self.filled < self.buffer_size;
+        if !stays {
+            self.free_buffers.pop_front();
+            self.filled = 0;
+        }
+        if let Some(running) = self.in_flight.get_mut(&key.to_word()) {
+            running.credit_left = running.credit_left.saturating_sub(len);
+        }
+        let buffer = Some(FilledBuffer { id, more: stays });
+        self.post(Completion { key, result: len.cast_signed(), buffer, more });
+    }
+
+    /// Ends an operation the way an idle kernel would.
+    fn obey(&mut self, key: OpKey) {
+        let Some(running) = self.in_flight.get(&key.to_word()) else { return };
+        let result = match running.started.op {
+            Seen::Cancel(target) => {
+                let found = self.in_flight.contains_key(&target.to_word());
+                if found {
+                    let result = -libc::ECANCELED;
+                    self.post(Completion { key: target, result, buffer: None, more: false });
+                }
+                if found { 0 } else { -libc::ENOENT }
+            }
+            Seen::Shutdown => 0,
+            _ => return,
+        };
+        self.post(Completion { key, result, buffer: None, more: false });
+    }
+}
+
+fn look_at(op: &Op) -> (Option<RawFd>, Seen) {
+    match *op {
+        Op::AcceptMulti { fd } => (Some(fd), Seen::Accept),
+        Op::Connect { fd, address } => {
+            // SAFETY: the op table keeps the address's owner until the completion.
+            let address = unsafe { &*address.0 };
+            (Some(fd), Seen::Connect(address.as_socket().unwrap()))
+        }
+        Op::Recv { fd, credit } => (Some(fd), Seen::Recv { credit }),
+        Op::Send { fd, mode, .. } => {
+            (Some(fd), Seen::Send { bytes: sent_bytes(op), spans: 1, mode })
+        }
+        Op::SendVectored { fd, message, mode } => {
+            // SAFETY: the op table keeps the header's owner until the completion.
+            let spans = unsafe { &*message.0 }.msg_iovlen;
+            (Some(fd), Seen::Send { bytes: sent_bytes(op), spans, mode })
+        }
+        Op::Shutdown { fd, .. } => (Some(fd), Seen::Shutdown),
+        Op::Close { fd } => (Some(fd), Seen::Close),
+        Op::PollReadable { fd } => (Some(fd), Seen::Poll),
+        Op::Cancel { target } => (None, Seen::Cancel(target)),
+    }
+}
+
+/// What a send would send now.
+fn sent_bytes(op: &Op) -> Vec<u8> {
+    match *op {
+        Op::Send { span, .. } => read_span(span),
+        Op::SendVectored { message, .. } => {
+            // SAFETY: the op table keeps the header's owner until the completion.
+            let header = unsafe { &*message.0 };
+            // SAFETY: the header points to that many iovecs of the same owner.
+            let iovecs = unsafe { std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen) };
+            let read = |iovec: &libc::iovec| {
+                let len = u32::try_from(iovec.iov_len).unwrap();
+                read_span(SendSpan { start: iovec.iov_base.cast(), len })
+            };
+            iovecs.iter().flat_map(read).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -160,28 +432,36 @@ impl Driver for Scripted {
         let mut state = self.state.borrow_mut();
         if state.queued.len() == SCRIPTED_SQ_ENTRIES {
             state.stats.sq_full += 1;
-            state.start();
+            state.start(usize::MAX);
         }
-        state.queued.push((key, *op));
+        state.queued.push_back((key, *op));
     }
 
     fn enter(&mut self, _wait: Wait, pool: &BufferPool) {
         let mut state = self.state.borrow_mut();
         state.stats.enters += 1;
         state.stats.cq_overflow += u64::from(!state.overflowed.is_empty());
-        pool.take_returned(|id| state.free_buffers.push_back(id));
-        state.start();
+        state.buffer_size = pool.buffer_size();
+        pool.take_returned(|id| {
+            if state.free_buffers.iter().any(|(free, _)| *free == id) {
+                state.broken.push(format!("buffer {id} was given back twice"));
+            }
+            state.free_buffers.push_back((id, pool.buffer_start(id)));
+        });
+        if !state.hold_overflow {
+            let room = state.completions_max - state.completions.len();
+            let shown = room.min(state.overflowed.len());
+            let mut flushed: VecDeque<Completion> = state.overflowed.drain(..shown).collect();
+            state.completions.append(&mut flushed);
+        }
+        let start_max = std::mem::replace(&mut state.start_max, usize::MAX);
+        state.start(start_max);
     }
 
     fn reap(&mut self, completions: &mut Vec<Completion>, max: usize) {
         let mut state = self.state.borrow_mut();
         let count = state.completions.len().min(max);
         completions.extend(state.completions.drain(..count));
-        // What was held back shows once there is room, in the next turn.
-        if count == 0 {
-            let mut held = std::mem::take(&mut state.overflowed);
-            state.completions.append(&mut held);
-        }
     }
 
     fn settled(&mut self) -> bool {

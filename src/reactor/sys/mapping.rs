@@ -32,11 +32,6 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// First byte.
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()

@@ -1,3 +1,5 @@
 //! Tests of the whole reactor: on the running kernel's ring, and on a scripted kernel.
 
 mod kernel;
+mod sending;
+mod stage;
