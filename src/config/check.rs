@@ -22,15 +22,12 @@ pub(crate) fn check(
     incomplete: &Incomplete,
     problems: &mut Problems,
 ) {
-    let mut walk = Walk {
-        rules: Rules::new(),
-        places,
-        incomplete,
-        problems,
-        path: String::new(),
-    };
+    let mut walk = Walk { rules: Rules::new(), places, incomplete, problems, path: String::new() };
     walk.message(message, Ask::Both);
 }
+
+/// Decoding protobuf stops at 100 levels of messages; a Struct takes three for each of its own.
+pub(crate) const TOO_DEEP: &str = "a message nested this deep";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
@@ -60,8 +57,7 @@ impl Walk<'_> {
             if !self.problems.is_reported(path) || broken.path.is_empty() {
                 let position = self.places.find(path).value;
                 let kind = ProblemKind::Invalid;
-                self.problems
-                    .push(kind, position, path, broken.reason, None);
+                self.problems.push(kind, position, path, broken.reason, None);
             }
         }
         for (field, value) in message.fields() {
@@ -126,17 +122,20 @@ impl Walk<'_> {
             return;
         };
         let below = if ask == Ask::Both && !support::EXTENSIONS.contains(&name) {
-            let hint = format!("supported here: {}", support::EXTENSIONS.join(", "));
+            let hint = format!("supported: {}", support::EXTENSIONS.join(", "));
             self.report(ProblemKind::NotSupportedYet, name.to_owned(), Some(hint));
             Ask::Rules
         } else {
             ask
         };
-        if let Some(descriptor) = schema::message(name)
-            && let Some(bytes) = bytes.as_ref().and_then(|bytes| bytes.as_bytes())
-            && let Ok(message) = DynamicMessage::decode(descriptor, bytes.clone())
-        {
-            self.nested(&message, below);
+        let decoded = schema::message(name).and_then(|descriptor| {
+            let bytes = bytes.as_ref()?.as_bytes()?.clone();
+            DynamicMessage::decode(descriptor, bytes).ok()
+        });
+        match decoded {
+            Some(message) => self.nested(&message, below),
+            // Only depth can be the reason: the mapper has just encoded it.
+            None => self.report(ProblemKind::NotSupportedYet, TOO_DEEP.to_owned(), None),
         }
     }
 
@@ -151,7 +150,7 @@ impl Walk<'_> {
                     return Ask::Both;
                 }
                 let hint = format!("supported: {}", values.join(", "));
-                self.report(ProblemKind::NotSupportedYet, shown, Some(hint));
+                self.report(ProblemKind::NotSupportedYet, format!("the value {shown}"), Some(hint));
                 Ask::Rules
             }
             Some(Support::Ignored(reason)) => {
@@ -159,7 +158,7 @@ impl Walk<'_> {
                 Ask::Rules
             }
             None => {
-                let text = format!("this field of {}", descriptor.full_name());
+                let text = format!("'{}' of {}", field.name(), descriptor.full_name());
                 self.report(ProblemKind::NotSupportedYet, text, None);
                 Ask::Rules
             }
@@ -168,8 +167,7 @@ impl Walk<'_> {
 
     fn report(&mut self, kind: ProblemKind, message: String, hint: Option<String>) {
         let position = self.places.find(&self.path).key;
-        self.problems
-            .push(kind, position, &self.path, message, hint);
+        self.problems.push(kind, position, &self.path, message, hint);
     }
 }
 

@@ -59,13 +59,7 @@ pub(crate) struct Entry {
 
 impl Node {
     pub(crate) fn is_null(&self) -> bool {
-        matches!(
-            self.value,
-            NodeValue::Scalar {
-                scalar: Scalar::Null,
-                ..
-            }
-        )
+        matches!(self.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
     }
 
     /// What a person would call this value.
@@ -84,7 +78,7 @@ impl Node {
 }
 
 /// Values in messages are cut here: a file may hold a whole certificate where a name belongs.
-const SHOWN_CHARS_MAX: usize = 60;
+const SHOWN_CHARS_MAX: usize = 120;
 
 pub(crate) fn clipped(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
@@ -99,11 +93,7 @@ pub(crate) fn read(bytes: &[u8], format: Format, problems: &mut Problems) -> Opt
     match read_or_fail(bytes, format, problems) {
         Ok(root) => Some(root),
         Err(failure) => {
-            let Failure {
-                position,
-                message,
-                hint,
-            } = failure;
+            let Failure { position, message, hint } = failure;
             problems.push(ProblemKind::Invalid, position, "", message, hint);
             None
         }
@@ -118,11 +108,7 @@ struct Failure {
 
 impl Failure {
     fn new(position: Position, message: impl Into<String>) -> Self {
-        Self {
-            position,
-            message: message.into(),
-            hint: None,
-        }
+        Self { position, message: message.into(), hint: None }
     }
 
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -137,10 +123,7 @@ fn read_or_fail(
     problems: &mut Problems,
 ) -> Result<Rc<Node>, Failure> {
     if bytes.len() > FILE_BYTES_MAX {
-        let message = format!(
-            "file has {} bytes, the limit is {FILE_BYTES_MAX}",
-            bytes.len()
-        );
+        let message = format!("file has {} bytes, the limit is {FILE_BYTES_MAX}", bytes.len());
         return Err(Failure::new(Position::START, message));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -148,57 +131,49 @@ fn read_or_fail(
         Failure::new(position, "not UTF-8").with_hint("save the file as UTF-8")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if format == Format::Json {
-        check_json(text)?;
+    if format == Format::Json && !text.trim_start().starts_with('{') {
+        return Err(Failure::new(Position::START, "broken JSON: expected '{'")
+            .with_hint("only files named .yaml or .yml are read as YAML"));
     }
 
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder::new(format);
+    let mut root = None;
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
-            Failure::new(
-                position_of(error.marker()),
-                format!("broken YAML: {}", error.info()),
-            )
+            let grammar = match format {
+                Format::Yaml => "YAML",
+                Format::Json => "JSON",
+            };
+            let message = format!("broken {grammar}: {}", error.info());
+            Failure::new(position_of(error.marker()), message)
         })?;
-        if let Some(root) = builder.handle(event, span, problems)? {
-            return Ok(root);
+        match event {
+            // Later documents are not looked at, broken or not.
+            Event::DocumentEnd if format == Format::Yaml => break,
+            Event::DocumentStart(_) if root.is_some() => {
+                let message = "broken JSON: something follows the object";
+                return Err(Failure::new(position_of(&span.start), message));
+            }
+            event => root = builder.handle(event, span, problems)?.or(root),
         }
     }
-    Err(Failure::new(Position::START, "the file is empty").with_hint("an empty bootstrap is `{}`"))
-}
-
-/// The YAML parser accepts more than JSON, so the grammar is checked first.
-fn check_json(text: &str) -> Result<(), Failure> {
-    let Err(error) = serde_json::from_str::<serde_json::Value>(text) else {
-        return Ok(());
-    };
-    let position = Position {
-        line: u32::try_from(error.line()).unwrap_or(u32::MAX).max(1),
-        column: u32::try_from(error.column()).unwrap_or(u32::MAX).max(1),
-    };
-    let with_place = error.to_string();
-    let message = with_place.split(" at line ").next().unwrap_or(&with_place);
-    Err(Failure::new(position, format!("broken JSON: {message}"))
-        .with_hint("only files named .yaml or .yml are read as YAML"))
+    root.ok_or_else(|| {
+        Failure::new(Position::START, "the file is empty").with_hint("an empty bootstrap is `{}`")
+    })
 }
 
 fn position_of(marker: &Marker) -> Position {
     Position {
         line: u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1),
-        column: u32::try_from(marker.col())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1),
+        column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
     }
 }
 
 fn position_after(valid: &[u8]) -> Position {
     let text = String::from_utf8_lossy(valid);
     let line = text.matches('\n').count();
-    let column = text
-        .rsplit('\n')
-        .next()
-        .map_or(0, |last| last.chars().count());
+    let column = text.rsplit('\n').next().map_or(0, |last| last.chars().count());
     Position {
         line: u32::try_from(line).unwrap_or(u32::MAX).saturating_add(1),
         column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1),
@@ -216,11 +191,7 @@ struct Open {
 
 enum OpenKind {
     Sequence(Vec<Rc<Node>>),
-    Mapping {
-        entries: Vec<Entry>,
-        by_key: HashMap<String, usize>,
-        key: PendingKey,
-    },
+    Mapping { entries: Vec<Entry>, by_key: HashMap<String, usize>, key: PendingKey },
 }
 
 enum PendingKey {
@@ -247,12 +218,7 @@ struct Anchor {
 
 impl Builder {
     fn new(format: Format) -> Self {
-        Self {
-            format,
-            open: Vec::new(),
-            anchors: HashMap::new(),
-            nodes: 0,
-        }
+        Self { format, open: Vec::new(), anchors: HashMap::new(), nodes: 0 }
     }
 
     /// Takes one event; the root node when it is complete.
@@ -263,6 +229,9 @@ impl Builder {
         problems: &mut Problems,
     ) -> Result<Option<Rc<Node>>, Failure> {
         let position = position_of(&span.start);
+        if self.format == Format::Json && uses_yaml_only(&event) {
+            return Err(Failure::new(position, "broken JSON: tags, anchors and aliases are YAML"));
+        }
         match event {
             Event::Nothing
             | Event::StreamStart
@@ -284,6 +253,7 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(problems),
             Event::Scalar(text, style, anchor, tag) => {
+                self.check_json_scalar(&text, style, position)?;
                 let is_ignore = tag.as_ref().is_some_and(|tag| is_ignore_tag(tag));
                 let node = Rc::new(Node {
                     position,
@@ -293,13 +263,7 @@ impl Builder {
                 });
                 self.count(position, 1)?;
                 if anchor > 0 {
-                    self.anchors.insert(
-                        anchor,
-                        Anchor {
-                            node: Rc::clone(&node),
-                            is_ignore,
-                        },
-                    );
+                    self.anchors.insert(anchor, Anchor { node: Rc::clone(&node), is_ignore });
                 }
                 self.place(node, is_ignore, position, problems)
             }
@@ -315,62 +279,60 @@ impl Builder {
         }
     }
 
+    /// The YAML parser takes any bare word; JSON knows three, and numbers. Bare keys are accepted, as
+    /// protobuf's parser accepts them.
+    fn check_json_scalar(
+        &self,
+        text: &str,
+        style: ScalarStyle,
+        position: Position,
+    ) -> Result<(), Failure> {
+        let is_key = matches!(
+            self.open.last().map(|open| &open.kind),
+            Some(OpenKind::Mapping { key: PendingKey::None, .. })
+        );
+        let is_value = self.format == Format::Json && style == ScalarStyle::Plain && !is_key;
+        if is_value && type_json(text) == Scalar::String {
+            let message = format!("broken JSON: unexpected {}", clipped(text));
+            return Err(Failure::new(position, message).with_hint("quote it"));
+        }
+        Ok(())
+    }
+
     fn scalar(&self, text: String, style: ScalarStyle, tag: Option<&Tag>) -> NodeValue {
         let is_string = match tag {
             Some(tag) => tag.handle.is_empty() && tag.suffix == "!" || is_bare_tag(tag),
             None => style != ScalarStyle::Plain,
         };
         if is_string {
-            return NodeValue::Scalar {
-                scalar: Scalar::String,
-                text,
-            };
+            return NodeValue::Scalar { scalar: Scalar::String, text };
         }
         let (scalar, rewritten) = match self.format {
             Format::Json => (type_json(&text), None),
             Format::Yaml => type_yaml(&text, tag.is_none()),
         };
-        NodeValue::Scalar {
-            scalar,
-            text: rewritten.unwrap_or(text),
-        }
+        NodeValue::Scalar { scalar, text: rewritten.unwrap_or(text) }
     }
 
     fn open(&mut self, position: Position, anchor: usize, kind: OpenKind) -> Result<(), Failure> {
         self.count(position, 1)?;
         self.check_depth(position, 1)?;
-        self.open.push(Open {
-            position,
-            anchor,
-            nodes: 1,
-            depth: 1,
-            kind,
-        });
+        self.open.push(Open { position, anchor, nodes: 1, depth: 1, kind });
         Ok(())
     }
 
     fn close(&mut self, problems: &mut Problems) -> Result<Option<Rc<Node>>, Failure> {
         let Some(open) = self.open.pop() else {
-            return Err(Failure::new(
-                Position::START,
-                "broken YAML: an end without a start",
-            ));
+            return Err(Failure::new(Position::START, "broken YAML: an end without a start"));
         };
         let value = match open.kind {
             OpenKind::Sequence(items) => NodeValue::Sequence(items),
             OpenKind::Mapping { entries, .. } => NodeValue::Mapping(entries),
         };
-        let node = Rc::new(Node {
-            position: open.position,
-            value,
-            nodes: open.nodes,
-            depth: open.depth,
-        });
+        let node =
+            Rc::new(Node { position: open.position, value, nodes: open.nodes, depth: open.depth });
         if open.anchor > 0 {
-            let anchor = Anchor {
-                node: Rc::clone(&node),
-                is_ignore: false,
-            };
+            let anchor = Anchor { node: Rc::clone(&node), is_ignore: false };
             self.anchors.insert(open.anchor, anchor);
         }
         self.place(node, false, open.position, problems)
@@ -394,11 +356,7 @@ impl Builder {
                 items.push(node);
                 return Ok(None);
             }
-            OpenKind::Mapping {
-                entries,
-                by_key,
-                key,
-            } => (entries, by_key, key),
+            OpenKind::Mapping { entries, by_key, key } => (entries, by_key, key),
         };
         *pending = match std::mem::replace(pending, PendingKey::None) {
             PendingKey::None if is_ignore => PendingKey::Dropped,
@@ -410,12 +368,14 @@ impl Builder {
             }
             PendingKey::Dropped => PendingKey::None,
             PendingKey::Key { key, position } => {
-                let entry = Entry {
-                    key: key.clone(),
-                    position,
-                    value: node,
-                };
+                let entry = Entry { key: key.clone(), position, value: node };
                 match by_key.get(&key) {
+                    Some(_) if self.format == Format::Json => {
+                        let kind = ProblemKind::NotSupportedYet;
+                        let message = format!("duplicate key '{}'", clipped(&key));
+                        let hint = "Envoy merges the values of a JSON key; write it once";
+                        problems.push(kind, position, "", message, Some(hint.to_owned()));
+                    }
                     Some(&index) => {
                         let earlier = std::mem::replace(&mut entries[index], entry);
                         let message = format!("duplicate key '{}'", clipped(&key));
@@ -449,22 +409,26 @@ impl Builder {
         if depth.saturating_add(levels) <= DEPTH_MAX {
             return Ok(());
         }
-        Err(Failure::new(
-            position,
-            format!("nested more than {DEPTH_MAX} levels deep"),
-        ))
+        Err(Failure::new(position, format!("nested more than {DEPTH_MAX} levels deep")))
     }
 }
 
 /// Only scalars can be keys; a null key is the word "null" (so yaml-cpp, and so Envoy).
 fn key_text(node: &Node) -> Option<String> {
     match &node.value {
-        NodeValue::Scalar {
-            scalar: Scalar::Null,
-            ..
-        } => Some("null".to_owned()),
+        NodeValue::Scalar { scalar: Scalar::Null, .. } => Some("null".to_owned()),
         NodeValue::Scalar { text, .. } => Some(text.clone()),
         NodeValue::Sequence(_) | NodeValue::Mapping(_) => None,
+    }
+}
+
+fn uses_yaml_only(event: &Event<'_>) -> bool {
+    match event {
+        Event::Alias(_) => true,
+        Event::Scalar(_, _, anchor, tag)
+        | Event::SequenceStart(anchor, tag)
+        | Event::MappingStart(anchor, tag) => *anchor > 0 || tag.is_some(),
+        _ => false,
     }
 }
 

@@ -32,6 +32,9 @@ mod support;
 mod typed;
 mod well_known;
 
+#[cfg(test)]
+mod tests;
+
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use place::{Place, Places};
 pub use problem::{PROBLEMS_MAX, Position, Problem, ProblemKind, Report};
@@ -69,11 +72,7 @@ impl Source {
         } else {
             SourceKind::Json
         };
-        Self {
-            name: path.to_owned(),
-            bytes,
-            kind,
-        }
+        Self { name: path.to_owned(), bytes, kind }
     }
 
     /// YAML given on the command line with `--config-yaml`.
@@ -117,11 +116,9 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
     };
     let mut problems = Problems::new(&source.name);
     match load_document(&source.bytes, format, &mut problems) {
-        Some((bootstrap, places)) if !problems.is_fatal() => Ok(Loaded {
-            bootstrap,
-            warnings: problems.into_report(),
-            places,
-        }),
+        Some((bootstrap, places)) if !problems.is_fatal() => {
+            Ok(Loaded { bootstrap, warnings: problems.into_report(), places })
+        }
         _ => Err(problems.into_report()),
     }
 }
@@ -137,7 +134,11 @@ fn load_document(
     let places = Places::new(root);
     check::check(&message, &places, &incomplete, problems);
     // The typed subset knows every field that the support table lets through.
-    let typed = message.transcode_to().ok()?;
-    let bootstrap = lower::bootstrap(&typed, &places, problems);
+    let Ok(typed) = message.transcode_to() else {
+        let kind = ProblemKind::NotSupportedYet;
+        problems.push(kind, Position::START, "", check::TOO_DEEP, None);
+        return None;
+    };
+    let bootstrap = lower::bootstrap(&typed, &places, &incomplete, problems);
     Some((bootstrap, places))
 }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mapper::Incomplete;
 use crate::model;
 use crate::place::Places;
 use crate::problem::{ProblemKind, Problems};
@@ -23,41 +24,31 @@ use crate::typed::envoy::config::bootstrap::v3 as pb;
 pub(crate) fn bootstrap(
     message: &pb::Bootstrap,
     places: &Places,
+    incomplete: &Incomplete,
     problems: &mut Problems,
 ) -> model::Bootstrap {
-    let mut lower = Lower { places, problems };
-    let node = message
-        .node
-        .as_ref()
-        .map_or_else(model::Node::default, |node| model::Node {
-            id: node.id.clone(),
-            cluster: node.cluster.clone(),
-        });
+    let mut lower = Lower { places, incomplete, problems };
+    let node = message.node.as_ref().map_or_else(model::Node::default, |node| model::Node {
+        id: node.id.clone(),
+        cluster: node.cluster.clone(),
+    });
     // Without an address Envoy opens no admin listener.
-    let admin_address = message
-        .admin
-        .as_ref()
-        .and_then(|admin| admin.address.as_ref());
+    let admin_address = message.admin.as_ref().and_then(|admin| admin.address.as_ref());
     let admin = admin_address
         .and_then(|address| lower.address(address, "admin.address", address::Use::Bind))
         .map(|address| model::Admin { address });
     let (listeners, clusters) = match &message.static_resources {
-        Some(resources) => (
-            lower.listeners(&resources.listeners),
-            lower.clusters(&resources.clusters),
-        ),
+        Some(resources) => {
+            (lower.listeners(&resources.listeners), lower.clusters(&resources.clusters))
+        }
         None => (Vec::new(), Vec::new()),
     };
-    model::Bootstrap {
-        node,
-        admin,
-        listeners,
-        clusters,
-    }
+    model::Bootstrap { node, admin, listeners, clusters }
 }
 
 struct Lower<'a> {
     places: &'a Places,
+    incomplete: &'a Incomplete,
     problems: &'a mut Problems,
 }
 
@@ -74,12 +65,18 @@ impl Lower<'_> {
             return;
         }
         let position = self.places.find(path).value;
-        self.problems
-            .push(kind, position, path, message, hint.map(str::to_owned));
+        self.problems.push(kind, position, path, message, hint.map(str::to_owned));
     }
 
     fn invalid(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
         self.report(ProblemKind::Invalid, path, message, hint);
+    }
+
+    /// Reports that `field` of the message at `path` is absent, unless it was there and unreadable.
+    fn absent(&mut self, path: &str, field: &str, message: &str) {
+        if !self.incomplete.contains(path) {
+            self.invalid(&format!("{path}.{field}"), message, None);
+        }
     }
 
     fn not_yet(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
@@ -88,10 +85,9 @@ impl Lower<'_> {
 
     /// Envoy counts timeouts in whole milliseconds and drops the rest.
     fn milliseconds(&mut self, duration: &prost_types::Duration, path: &str) -> Duration {
-        let (Ok(seconds), Ok(nanos)) = (
-            u64::try_from(duration.seconds),
-            u32::try_from(duration.nanos),
-        ) else {
+        let (Ok(seconds), Ok(nanos)) =
+            (u64::try_from(duration.seconds), u32::try_from(duration.nanos))
+        else {
             self.invalid(path, "Expected positive duration", None);
             return Duration::ZERO;
         };
@@ -107,13 +103,23 @@ impl Lower<'_> {
         &mut self,
         messages: &[crate::typed::envoy::config::listener::v3::Listener],
     ) -> Vec<Arc<model::Listener>> {
-        let mut listeners: Vec<Arc<model::Listener>> = Vec::with_capacity(messages.len());
+        let mut listeners = Vec::with_capacity(messages.len());
+        let mut by_name: HashMap<&str, String> = HashMap::new();
         let mut by_address = HashMap::new();
         for (index, message) in messages.iter().enumerate() {
             let path = format!("static_resources.listeners[{index}]");
             let Some(listener) = self.listener(message, &path) else {
                 continue;
             };
+            if !message.name.is_empty() {
+                if let Some(first) = by_name.get(message.name.as_str()) {
+                    let text = format!("a second listener named '{}'", message.name);
+                    let hint = format!("only {first} runs, as in Envoy");
+                    self.report(ProblemKind::Ignored, &format!("{path}.name"), text, Some(&hint));
+                    continue;
+                }
+                by_name.insert(&message.name, path.clone());
+            }
             // The kernel gives each socket on port 0 a port of its own.
             if listener.address.port() != 0
                 && let Some(first) = by_address.insert(listener.address, path.clone())
@@ -145,4 +151,4 @@ impl Lower<'_> {
 }
 
 /// Longest timeout Envoy takes, from the 64-bit nanoseconds of its clock.
-const DURATION_SECONDS_MAX: u64 = 9_223_372_036;
+const DURATION_SECONDS_MAX: u64 = 9_223_372_035;

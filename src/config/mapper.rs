@@ -17,7 +17,7 @@ use prost_reflect::{
 use crate::document::{Entry, Node, NodeValue, clipped};
 use crate::problem::{Position, ProblemKind, Problems};
 use crate::scalar::Scalar;
-use crate::{schema, well_known};
+use crate::{schema, support, well_known};
 
 /// Reads `root` as a message of type `descriptor`.
 pub(crate) fn map(
@@ -25,14 +25,9 @@ pub(crate) fn map(
     descriptor: &MessageDescriptor,
     problems: &mut Problems,
 ) -> (DynamicMessage, Incomplete) {
-    let mut mapper = Mapper {
-        problems,
-        path: String::new(),
-        incomplete: BTreeSet::new(),
-    };
-    let message = mapper
-        .message(root, descriptor)
-        .unwrap_or_else(|| DynamicMessage::new(descriptor.clone()));
+    let mut mapper = Mapper { problems, path: String::new(), incomplete: BTreeSet::new() };
+    let message =
+        mapper.message(root, descriptor).unwrap_or_else(|| DynamicMessage::new(descriptor.clone()));
     let incomplete = Incomplete(mapper.incomplete);
     (message, incomplete)
 }
@@ -92,14 +87,10 @@ impl Mapper<'_> {
     fn text_form(&mut self, node: &Node, descriptor: &MessageDescriptor) -> Option<DynamicMessage> {
         let name = descriptor.full_name();
         let text = match &node.value {
-            NodeValue::Scalar {
-                scalar: Scalar::String,
-                text,
-            } => text,
-            NodeValue::Scalar {
-                scalar: Scalar::Integer(number),
-                ..
-            } if name == "google.protobuf.Duration" => {
+            NodeValue::Scalar { scalar: Scalar::String, text } => text,
+            NodeValue::Scalar { scalar: Scalar::Integer(number), .. }
+                if name == "google.protobuf.Duration" =>
+            {
                 let hint = format!("a bare number has no unit: write {number}s");
                 return self.wrong(node, "expected a duration", Some(hint));
             }
@@ -108,10 +99,7 @@ impl Mapper<'_> {
         let mut message = DynamicMessage::new(descriptor.clone());
         let parts = match name {
             "google.protobuf.FieldMask" => {
-                let paths = well_known::field_mask(text)
-                    .into_iter()
-                    .map(Value::String)
-                    .collect();
+                let paths = well_known::field_mask(text).into_iter().map(Value::String).collect();
                 message.set_field_by_number(1, Value::List(paths));
                 return Some(message);
             }
@@ -120,10 +108,7 @@ impl Mapper<'_> {
                 (format!("invalid duration: {reason}"), hint)
             }),
             _ => well_known::timestamp(text).ok_or_else(|| {
-                (
-                    "invalid timestamp".to_owned(),
-                    "write it as \"2026-01-31T12:00:00Z\"",
-                )
+                ("invalid timestamp".to_owned(), "write it as \"2026-01-31T12:00:00Z\"")
             }),
         };
         match parts {
@@ -145,16 +130,10 @@ impl Mapper<'_> {
             if entries.is_empty() {
                 return Some(any);
             }
-            let hint = Some(format!(
-                "add \"@type\": {}<message>",
-                schema::TYPE_URL_PREFIX
-            ));
+            let hint = Some(format!("add \"@type\": {}<message>", schema::TYPE_URL_PREFIX));
             return self.wrong(node, "'@type' is missing", hint);
         };
-        let NodeValue::Scalar {
-            scalar: Scalar::String,
-            text: type_url,
-        } = &entry.value.value
+        let NodeValue::Scalar { scalar: Scalar::String, text: type_url } = &entry.value.value
         else {
             return self.wrong(&entry.value, "'@type' must be a string", None);
         };
@@ -197,8 +176,7 @@ impl Mapper<'_> {
         hint: Option<String>,
     ) -> Option<T> {
         let outer = self.path.len();
-        self.path
-            .push_str(if outer == 0 { "@type" } else { ".@type" });
+        self.path.push_str(if outer == 0 { "@type" } else { ".@type" });
         self.push(node.position, message, hint);
         self.path.truncate(outer);
         None
@@ -239,10 +217,7 @@ impl Mapper<'_> {
     }
 
     fn unknown_field(&mut self, entry: &Entry, descriptor: &MessageDescriptor) {
-        let names: Vec<String> = descriptor
-            .fields()
-            .map(|field| field.name().to_owned())
-            .collect();
+        let names: Vec<String> = descriptor.fields().map(|field| field.name().to_owned()).collect();
         let hint = match schema::nearest(&entry.key, names.iter().map(String::as_str)) {
             Some(name) => Some(format!("did you mean '{name}'?")),
             None if entry.key == "<<" => {
@@ -275,8 +250,7 @@ impl Mapper<'_> {
             self.map_field(node, &kind)
         } else if field.is_list() {
             let mut items = Vec::new();
-            self.items(node, &kind, &mut items)
-                .then_some(Value::List(items))
+            self.items(node, &kind, &mut items).then_some(Value::List(items))
         } else {
             self.singular(node, &kind)
         };
@@ -329,10 +303,8 @@ impl Mapper<'_> {
         let NodeValue::Mapping(entries) = &node.value else {
             return self.wrong(node, "expected a mapping", None);
         };
-        let (key_kind, value_kind) = (
-            entry_type.map_entry_key_field().kind(),
-            entry_type.map_entry_value_field().kind(),
-        );
+        let (key_kind, value_kind) =
+            (entry_type.map_entry_key_field().kind(), entry_type.map_entry_value_field().kind());
         let mut map = HashMap::with_capacity(entries.len());
         let mut is_read = true;
         for entry in entries {
@@ -389,18 +361,18 @@ impl Mapper<'_> {
             },
             Kind::Double => double(*scalar, text).map(Value::F64),
             Kind::Float => double(*scalar, text).and_then(float).map(Value::F32),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => integer(*scalar, text)
-                .and_then(|n| i32::try_from(n).ok())
-                .map(Value::I32),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => integer(*scalar, text)
-                .and_then(|n| i64::try_from(n).ok())
-                .map(Value::I64),
-            Kind::Uint32 | Kind::Fixed32 => integer(*scalar, text)
-                .and_then(|n| u32::try_from(n).ok())
-                .map(Value::U32),
-            Kind::Uint64 | Kind::Fixed64 => integer(*scalar, text)
-                .and_then(|n| u64::try_from(n).ok())
-                .map(Value::U64),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+                integer(*scalar, text).and_then(|n| i32::try_from(n).ok()).map(Value::I32)
+            }
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+                integer(*scalar, text).and_then(|n| i64::try_from(n).ok()).map(Value::I64)
+            }
+            Kind::Uint32 | Kind::Fixed32 => {
+                integer(*scalar, text).and_then(|n| u32::try_from(n).ok()).map(Value::U32)
+            }
+            Kind::Uint64 | Kind::Fixed64 => {
+                integer(*scalar, text).and_then(|n| u64::try_from(n).ok()).map(Value::U64)
+            }
             Kind::Message(_) | Kind::Enum(_) => None,
         };
         if value.is_some() {
@@ -417,10 +389,7 @@ impl Mapper<'_> {
 
     fn enumeration(&mut self, node: &Node, descriptor: &EnumDescriptor) -> Option<Value> {
         let number = match &node.value {
-            NodeValue::Scalar {
-                scalar: Scalar::String,
-                text,
-            } => descriptor
+            NodeValue::Scalar { scalar: Scalar::String, text } => descriptor
                 .values()
                 .find(|value| value.name().eq_ignore_ascii_case(text))
                 .map(|value| value.number())
@@ -433,26 +402,16 @@ impl Mapper<'_> {
         if let Some(number) = number {
             return Some(Value::EnumNumber(number));
         }
-        let names: Vec<String> = descriptor
-            .values()
-            .map(|value| value.name().to_owned())
-            .collect();
+        let names: Vec<String> = descriptor.values().map(|value| value.name().to_owned()).collect();
         let written = match &node.value {
-            NodeValue::Scalar {
-                scalar: Scalar::String,
-                text,
-            } => text.to_ascii_uppercase(),
+            NodeValue::Scalar { scalar: Scalar::String, text } => text.to_ascii_uppercase(),
             _ => String::new(),
         };
         let hint = match schema::nearest(&written, names.iter().map(String::as_str)) {
             Some(name) => format!("did you mean {name}?"),
             None => format!("one of {}", names.join(", ")),
         };
-        self.wrong(
-            node,
-            format!("no value of {}", descriptor.full_name()),
-            Some(hint),
-        )
+        self.wrong(node, format!("no value of {}", descriptor.full_name()), Some(hint))
     }
 
     /// Reports that `node` does not fit, saying what it is.
@@ -469,15 +428,12 @@ impl Mapper<'_> {
 
     fn push(&mut self, position: Position, message: impl Into<String>, hint: Option<String>) {
         let kind = ProblemKind::Invalid;
-        self.problems
-            .push(kind, position, &self.path, message, hint);
+        self.problems.push(kind, position, &self.path, message, hint);
     }
 }
 
 fn find_field(descriptor: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
-    descriptor
-        .get_field_by_name(key)
-        .or_else(|| descriptor.get_field_by_json_name(key))
+    descriptor.get_field_by_name(key).or_else(|| descriptor.get_field_by_json_name(key))
 }
 
 /// Why `field` cannot be set as well as what is set already.
@@ -494,36 +450,23 @@ fn conflict(
         other.number() != field.number()
             && (message.has_field(other) || seen.contains_key(&other.number()))
     })?;
-    Some(format!(
-        "'{}' and '{}' are alternatives, only one may be set",
-        other.name(),
-        field.name()
-    ))
+    Some(format!("'{}' and '{}' are alternatives, only one may be set", other.name(), field.name()))
 }
 
 fn type_hint(name: &str) -> Option<String> {
-    let names: Vec<String> = schema::pool()
-        .all_messages()
-        .map(|message| message.full_name().to_owned())
-        .collect();
-    let nearest = schema::nearest(name, names.iter().map(String::as_str))?;
-    Some(format!(
-        "did you mean {}{nearest}?",
-        schema::TYPE_URL_PREFIX
-    ))
+    let names: Vec<String> =
+        schema::pool().all_messages().map(|message| message.full_name().to_owned()).collect();
+    Some(match schema::nearest(name, names.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean {}{nearest}?", schema::TYPE_URL_PREFIX),
+        None => format!("supported: {}", support::EXTENSIONS.join(", ")),
+    })
 }
 
 fn integer(scalar: Scalar, text: &str) -> Option<i128> {
     match scalar {
         Scalar::Integer(value) => Some(value),
         Scalar::String => well_known::integer(text),
-        Scalar::Double(value) => {
-            // 2^53: beyond it a double has no exact integer, and protobuf refuses it too.
-            let is_exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
-            is_exact
-                .then(|| format!("{value:.0}").parse().ok())
-                .flatten()
-        }
+        Scalar::Double(value) => well_known::whole(value),
         Scalar::Null | Scalar::Bool(_) => None,
     }
 }
@@ -531,26 +474,16 @@ fn integer(scalar: Scalar, text: &str) -> Option<i128> {
 fn double(scalar: Scalar, text: &str) -> Option<f64> {
     match scalar {
         Scalar::Double(value) => Some(value),
-        // The digits, rather than a cast that might round twice.
-        Scalar::Integer(_) => scalar_digits(scalar).parse().ok(),
+        // The digits, rather than a cast: only a parser rounds right.
+        Scalar::Integer(value) => value.to_string().parse().ok(),
         Scalar::String => well_known::double(text),
         Scalar::Null | Scalar::Bool(_) => None,
     }
 }
 
-fn scalar_digits(scalar: Scalar) -> String {
-    match scalar {
-        Scalar::Integer(value) => value.to_string(),
-        _ => String::new(),
-    }
-}
-
 /// None when a finite number does not fit.
 fn float(value: f64) -> Option<f32> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounding is meant, overflow is checked"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is meant, overflow is checked")]
     let narrow = value as f32;
     (narrow.is_finite() || !value.is_finite()).then_some(narrow)
 }
@@ -675,9 +608,7 @@ fn struct_message(entries: &[Entry], descriptor: &MessageDescriptor) -> DynamicM
 fn list_message(items: &[std::rc::Rc<Node>], descriptor: &MessageDescriptor) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     if let Some(Kind::Message(value)) = descriptor.get_field(1).map(|field| field.kind()) {
-        let values = items
-            .iter()
-            .map(|item| Value::Message(value_message(item, &value)));
+        let values = items.iter().map(|item| Value::Message(value_message(item, &value)));
         message.set_field_by_number(1, Value::List(values.collect()));
     }
     message

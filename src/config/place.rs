@@ -35,17 +35,11 @@ impl Places {
     #[must_use]
     pub fn find(&self, field_path: &str) -> Place {
         let mut node = &self.root;
-        let mut place = Place {
-            key: node.position,
-            value: node.position,
-        };
+        let mut place = Place { key: node.position, value: node.position };
         for step in steps(field_path) {
             match child(node, &step) {
                 Some((key, next)) => {
-                    place = Place {
-                        key,
-                        value: next.position,
-                    };
+                    place = Place { key, value: next.position };
                     node = next;
                 }
                 None => break,

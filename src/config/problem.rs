@@ -104,9 +104,7 @@ impl Report {
     /// True when the configuration must not run.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.kind != ProblemKind::Ignored)
+        self.problems.iter().any(|problem| problem.kind != ProblemKind::Ignored)
     }
 
     /// The report for a file that could not be read at all.
@@ -178,11 +176,7 @@ pub(crate) struct Problems {
 
 impl Problems {
     pub(crate) fn new(file: &str) -> Self {
-        Self {
-            file: Arc::from(file),
-            list: Vec::new(),
-            fatal_paths: BTreeSet::new(),
-        }
+        Self { file: Arc::from(file), list: Vec::new(), fatal_paths: BTreeSet::new() }
     }
 
     pub(crate) fn push(
@@ -209,9 +203,7 @@ impl Problems {
 
     /// True when something was found that forbids running.
     pub(crate) fn is_fatal(&self) -> bool {
-        self.list
-            .iter()
-            .any(|problem| problem.kind != ProblemKind::Ignored)
+        self.list.iter().any(|problem| problem.kind != ProblemKind::Ignored)
     }
 
     /// True when `field_path` or something in it has a fatal problem already: what a later pass finds
@@ -220,12 +212,7 @@ impl Problems {
         self.fatal_paths
             .range::<str, _>((Bound::Included(field_path), Bound::Unbounded))
             .take_while(|path| path.starts_with(field_path))
-            .any(|path| {
-                matches!(
-                    path.as_bytes().get(field_path.len()),
-                    None | Some(b'.' | b'[')
-                )
-            })
+            .any(|path| matches!(path.as_bytes().get(field_path.len()), None | Some(b'.' | b'[')))
     }
 
     pub(crate) fn into_report(self) -> Report {

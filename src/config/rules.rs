@@ -56,10 +56,8 @@ impl Rules {
         let mut broken = Vec::new();
         for oneof in &rules.required_oneofs {
             if !oneof.fields().any(|field| message.has_field(&field)) {
-                let names: Vec<String> = oneof
-                    .fields()
-                    .map(|field| field.name().to_owned())
-                    .collect();
+                let names: Vec<String> =
+                    oneof.fields().map(|field| field.name().to_owned()).collect();
                 broken.push(Broken {
                     path: String::new(),
                     reason: format!("one of {} is required", names.join(", ")),
@@ -78,8 +76,7 @@ impl Rules {
             return Rc::clone(rules);
         }
         let rules = Rc::new(self.read(descriptor));
-        self.by_message
-            .insert(descriptor.full_name().to_owned(), Rc::clone(&rules));
+        self.by_message.insert(descriptor.full_name().to_owned(), Rc::clone(&rules));
         rules
     }
 
@@ -129,11 +126,7 @@ fn check_field(
     }
     let value = message.get_field(field);
     let mut push = |path: String, reason: String| {
-        broken.push(Broken {
-            path,
-            reason,
-            is_absence: !is_set,
-        });
+        broken.push(Broken { path, reason, is_absence: !is_set });
     };
     match (&rules.r#type, value.as_ref()) {
         (Some(Type::Repeated(rules)), Value::List(items)) => {
@@ -164,24 +157,18 @@ fn check_field(
             let Kind::Message(entry) = field.kind() else {
                 return;
             };
-            let (key_kind, value_kind) = (
-                entry.map_entry_key_field().kind(),
-                entry.map_entry_value_field().kind(),
-            );
+            let (key_kind, value_kind) =
+                (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
             for (key, value) in pairs {
                 let key = Value::from(key.clone());
                 let shown = match &key {
                     Value::String(text) => text.clone(),
                     other => format!("{other:?}"),
                 };
-                let of_key = rules
-                    .keys
-                    .as_ref()
-                    .and_then(|rules| check_value(rules, &key, &key_kind));
-                let of_value = rules
-                    .values
-                    .as_ref()
-                    .and_then(|rules| check_value(rules, value, &value_kind));
+                let of_key =
+                    rules.keys.as_ref().and_then(|rules| check_value(rules, &key, &key_kind));
+                let of_value =
+                    rules.values.as_ref().and_then(|rules| check_value(rules, value, &value_kind));
                 for reason in of_key.into_iter().chain(of_value) {
                     push(format!(".{name}[\"{shown}\"]"), reason);
                 }
@@ -197,10 +184,7 @@ fn check_field(
 }
 
 fn is_required(rules: &pgv::FieldRules) -> bool {
-    rules
-        .message
-        .as_ref()
-        .is_some_and(pgv::MessageRules::required)
+    rules.message.as_ref().is_some_and(pgv::MessageRules::required)
         || match &rules.r#type {
             Some(Type::Duration(rules)) => rules.required(),
             Some(Type::Timestamp(rules)) => rules.required(),
@@ -211,10 +195,7 @@ fn is_required(rules: &pgv::FieldRules) -> bool {
 
 fn has_duplicate(items: &[Value]) -> bool {
     // Rules ask this of short lists only (names, enum values).
-    items
-        .iter()
-        .enumerate()
-        .any(|(index, item)| items[..index].contains(item))
+    items.iter().enumerate().any(|(index, item)| items[..index].contains(item))
 }
 
 fn check_count(count: usize, min: Option<u64>, max: Option<u64>, noun: &str) -> Option<String> {
@@ -339,19 +320,11 @@ fn check_membership<T: PartialEq + std::fmt::Display>(
     r#in: &[T],
     not_in: &[T],
 ) -> Option<String> {
-    let list = |values: &[T]| {
-        values
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |values: &[T]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if !r#in.is_empty() && !r#in.contains(value) {
         return Some(format!("value {value} must be one of {}", list(r#in)));
     }
-    not_in
-        .contains(value)
-        .then(|| format!("value must not be one of {}", list(not_in)))
+    not_in.contains(value).then(|| format!("value must not be one of {}", list(not_in)))
 }
 
 fn check_string(rules: &pgv::StringRules, value: &str) -> Option<String> {
@@ -362,33 +335,23 @@ fn check_string(rules: &pgv::StringRules, value: &str) -> Option<String> {
         return Some(format!("value must be \"{wanted}\""));
     }
     let chars = value.chars().count();
-    check_count(
-        chars,
-        rules.len.or(rules.min_len),
-        rules.len.or(rules.max_len),
-        "character",
-    )
-    .or_else(|| {
-        let exact = rules.len_bytes;
-        check_count(
-            value.len(),
-            exact.or(rules.min_bytes),
-            exact.or(rules.max_bytes),
-            "byte",
-        )
-    })
-    .or_else(|| {
-        let affix = |rule: &Option<String>, fits: fn(&str, &str) -> bool, text: &str| {
-            let affix = rule.as_ref().filter(|affix| !fits(value, affix))?;
-            Some(format!("value must {text} \"{affix}\""))
-        };
-        affix(&rules.prefix, |v, a| v.starts_with(a), "start with")
-            .or_else(|| affix(&rules.suffix, |v, a| v.ends_with(a), "end with"))
-            .or_else(|| affix(&rules.contains, |v, a| v.contains(a), "contain"))
-            .or_else(|| affix(&rules.not_contains, |v, a| !v.contains(a), "not contain"))
-    })
-    .or_else(|| check_membership(&value.to_owned(), &rules.r#in, &rules.not_in))
-    .or_else(|| check_header(rules, value))
+    check_count(chars, rules.len.or(rules.min_len), rules.len.or(rules.max_len), "character")
+        .or_else(|| {
+            let exact = rules.len_bytes;
+            check_count(value.len(), exact.or(rules.min_bytes), exact.or(rules.max_bytes), "byte")
+        })
+        .or_else(|| {
+            let affix = |rule: &Option<String>, fits: fn(&str, &str) -> bool, text: &str| {
+                let affix = rule.as_ref().filter(|affix| !fits(value, affix))?;
+                Some(format!("value must {text} \"{affix}\""))
+            };
+            affix(&rules.prefix, |v, a| v.starts_with(a), "start with")
+                .or_else(|| affix(&rules.suffix, |v, a| v.ends_with(a), "end with"))
+                .or_else(|| affix(&rules.contains, |v, a| v.contains(a), "contain"))
+                .or_else(|| affix(&rules.not_contains, |v, a| !v.contains(a), "not contain"))
+        })
+        .or_else(|| check_membership(&value.to_owned(), &rules.r#in, &rules.not_in))
+        .or_else(|| check_header(rules, value))
 }
 
 /// The forms of header names and values, the only well-known string forms in Envoy's API.

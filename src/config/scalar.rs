@@ -35,18 +35,26 @@ pub(crate) fn type_yaml(text: &str, is_plain_untagged: bool) -> (Scalar, Option<
     }
 }
 
-/// Types a scalar of a JSON file that stands without quotes; the text is valid JSON already.
+/// Types a scalar of a JSON file that stands without quotes; `String` means it is no JSON.
 pub(crate) fn type_json(text: &str) -> Scalar {
     match text {
         "null" => Scalar::Null,
         "true" => Scalar::Bool(true),
         "false" => Scalar::Bool(false),
-        number => match (number.parse::<i128>(), number.parse::<f64>()) {
+        number if is_json_number(number) => match (number.parse::<i128>(), number.parse::<f64>()) {
             (Ok(integer), _) => Scalar::Integer(integer),
             (Err(_), Ok(double)) => Scalar::Double(double),
             (Err(_), Err(_)) => Scalar::String,
         },
+        _ => Scalar::String,
     }
+}
+
+/// Rust reads words such as `inf` as numbers; JSON does not.
+fn is_json_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || ".eE+-".contains(c))
 }
 
 /// Lower case, upper case or a capital first letter: no other mixture is a boolean.
@@ -137,11 +145,11 @@ mod tests {
 
     #[test]
     fn json_numbers_keep_their_digits() {
-        assert_eq!(
-            type_json("18446744073709551615"),
-            Scalar::Integer(18_446_744_073_709_551_615)
-        );
+        assert_eq!(type_json("18446744073709551615"), Scalar::Integer(18_446_744_073_709_551_615));
         assert_eq!(type_json("1e3"), Scalar::Double(1000.0));
         assert_eq!(type_json("null"), Scalar::Null);
+        for word in ["yes", "inf", "NaN", "0x10", "~", "", "-", "1d"] {
+            assert_eq!(type_json(word), Scalar::String, "{word:?}");
+        }
     }
 }

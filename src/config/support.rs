@@ -43,10 +43,7 @@ const TABLE: &[(&str, Fields)] = &[
             ("admin", Supported),
             ("node", Supported),
             ("static_resources", Supported),
-            (
-                "stats_flush_interval",
-                Ignored("no stats sink is configured, so nothing is flushed"),
-            ),
+            ("stats_flush_interval", Ignored("no stats sink is configured, so nothing is flushed")),
         ],
     ),
     (
@@ -56,23 +53,11 @@ const TABLE: &[(&str, Fields)] = &[
     (
         "envoy.config.bootstrap.v3.Admin",
         &[
-            (
-                "access_log",
-                Ignored("requests to the admin pages are not logged"),
-            ),
-            (
-                "access_log_path",
-                Ignored("requests to the admin pages are not logged"),
-            ),
+            ("access_log", Ignored("requests to the admin pages are not logged")),
+            ("access_log_path", Ignored("requests to the admin pages are not logged")),
             ("address", Supported),
-            (
-                "ignore_global_conn_limit",
-                Ignored("there is no global connection limit"),
-            ),
-            (
-                "profile_path",
-                Ignored("the admin pages have no CPU profiler"),
-            ),
+            ("ignore_global_conn_limit", Ignored("there is no global connection limit")),
+            ("profile_path", Ignored("the admin pages have no CPU profiler")),
         ],
     ),
     (
@@ -81,16 +66,10 @@ const TABLE: &[(&str, Fields)] = &[
             ("cluster", Supported),
             ("id", Supported),
             ("locality", Ignored(NO_LOCALITY)),
-            (
-                "metadata",
-                Ignored("no management server is configured to read it"),
-            ),
+            ("metadata", Ignored("no management server is configured to read it")),
         ],
     ),
-    (
-        "envoy.config.core.v3.Address",
-        &[("socket_address", Supported)],
-    ),
+    ("envoy.config.core.v3.Address", &[("socket_address", Supported)]),
     (
         "envoy.config.core.v3.SocketAddress",
         &[
@@ -126,10 +105,7 @@ const TABLE: &[(&str, Fields)] = &[
         ],
     ),
     ("envoy.config.listener.v3.FilterChainMatch", &[]),
-    (
-        "envoy.config.listener.v3.Filter",
-        &[("name", Supported), ("typed_config", Supported)],
-    ),
+    ("envoy.config.listener.v3.Filter", &[("name", Supported), ("typed_config", Supported)]),
     ("envoy.extensions.filters.network.echo.v3.Echo", &[]),
     (
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
@@ -146,10 +122,7 @@ const TABLE: &[(&str, Fields)] = &[
             ("alt_stat_name", Supported),
             ("circuit_breakers", Supported),
             ("connect_timeout", Supported),
-            (
-                "dns_lookup_family",
-                Ignored("a STATIC cluster looks up no names"),
-            ),
+            ("dns_lookup_family", Ignored("a STATIC cluster looks up no names")),
             ("lb_policy", Only(&["ROUND_ROBIN"])),
             ("load_assignment", Supported),
             ("metadata", Ignored(NO_READER)),
@@ -158,10 +131,7 @@ const TABLE: &[(&str, Fields)] = &[
             ("type", Only(&["STATIC"])),
         ],
     ),
-    (
-        "envoy.config.cluster.v3.CircuitBreakers",
-        &[("thresholds", Supported)],
-    ),
+    ("envoy.config.cluster.v3.CircuitBreakers", &[("thresholds", Supported)]),
     (
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
@@ -197,10 +167,7 @@ const TABLE: &[(&str, Fields)] = &[
         "envoy.config.endpoint.v3.Endpoint",
         &[
             ("address", Supported),
-            (
-                "hostname",
-                Ignored("no health check and no HTTP filter is configured to use it"),
-            ),
+            ("hostname", Ignored("no health check and no HTTP filter is configured to use it")),
         ],
     ),
 ];
@@ -216,18 +183,12 @@ mod tests {
         for (name, fields) in TABLE {
             let message = schema::message(name).unwrap_or_else(|| panic!("no message {name}"));
             for (field, _) in *fields {
-                assert!(
-                    message.get_field_by_name(field).is_some(),
-                    "no field {name}.{field}"
-                );
+                assert!(message.get_field_by_name(field).is_some(), "no field {name}.{field}");
             }
         }
         for name in EXTENSIONS {
             assert!(schema::message(name).is_some(), "no message {name}");
-            assert!(
-                TABLE.iter().any(|(listed, _)| listed == name),
-                "{name} has no fields listed"
-            );
+            assert!(TABLE.iter().any(|(listed, _)| listed == name), "{name} has no fields listed");
         }
     }
 }

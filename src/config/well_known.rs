@@ -8,16 +8,12 @@ const DURATION_SECONDS_MAX: u64 = 3_652_500 * 86_400;
 
 /// Seconds and nanoseconds of a `Duration`.
 pub(crate) fn duration(text: &str) -> Result<(i64, i32), &'static str> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '-')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(text.len());
     let (whole, rest) = text.split_at(end);
     if whole.is_empty() {
         return Err("a duration starts with a number of seconds");
     }
-    let seconds: i64 = whole
-        .parse()
-        .map_err(|_| "the seconds of the duration are no number")?;
+    let seconds: i64 = whole.parse().map_err(|_| "the seconds of the duration are no number")?;
     if seconds.unsigned_abs() > DURATION_SECONDS_MAX {
         return Err("the duration is out of range");
     }
@@ -25,14 +21,7 @@ pub(crate) fn duration(text: &str) -> Result<(i64, i32), &'static str> {
     if rest != "s" {
         return Err("a duration ends with the unit 's'");
     }
-    Ok((
-        seconds,
-        if whole.starts_with('-') {
-            -nanos
-        } else {
-            nanos
-        },
-    ))
+    Ok((seconds, if whole.starts_with('-') { -nanos } else { nanos }))
 }
 
 /// Seconds since 1970 and nanoseconds of a `Timestamp` in RFC 3339 form.
@@ -85,17 +74,12 @@ fn nanos(text: &str) -> Option<(i32, &str)> {
     let Some(fraction) = text.strip_prefix('.') else {
         return Some((0, text));
     };
-    let end = fraction
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(fraction.len());
+    let end = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
     let (digits, rest) = fraction.split_at(end);
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    format!("{digits:0<9}")
-        .parse()
-        .ok()
-        .map(|nanos| (nanos, rest))
+    format!("{digits:0<9}").parse().ok().map(|nanos| (nanos, rest))
 }
 
 /// Paths of a `FieldMask`, turned from camelCase to the names in the schema.
@@ -104,31 +88,39 @@ pub(crate) fn field_mask(text: &str) -> Vec<String> {
         return Vec::new();
     }
     let snake_case = |path: &str| {
-        path.chars()
-            .fold(String::with_capacity(path.len() + 4), |mut snake, c| {
-                if c.is_ascii_uppercase() {
-                    snake.push('_');
-                }
-                snake.push(c.to_ascii_lowercase());
-                snake
-            })
+        path.chars().fold(String::with_capacity(path.len() + 4), |mut snake, c| {
+            if c.is_ascii_uppercase() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+            snake
+        })
     };
     text.split(',').map(snake_case).collect()
 }
 
-/// An integer given as a string: decimal digits with an optional sign.
+/// An integer given as a string: decimal, hexadecimal with `0x`, or a number with an exponent or a
+/// fraction of zeros (`1e3`, `80.0`), as Envoy 1.40 takes them.
 pub(crate) fn integer(text: &str) -> Option<i128> {
-    text.parse().ok()
+    if let Ok(integer) = text.parse() {
+        return Some(integer);
+    }
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return i128::from(u64::from_str_radix(digits, 16).ok()?).into();
+    }
+    text.parse().ok().and_then(whole)
+}
+
+/// The integer that a floating-point number is, if it is one.
+pub(crate) fn whole(number: f64) -> Option<i128> {
+    // 2^53: beyond it a double no longer names one integer.
+    let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+    is_whole.then(|| format!("{number:.0}").parse().ok()).flatten()
 }
 
 /// A floating-point number given as a string.
 pub(crate) fn double(text: &str) -> Option<f64> {
-    match text {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => text.trim().parse().ok(),
-    }
+    text.trim().parse().ok().or_else(|| integer(text.trim())?.to_string().parse().ok())
 }
 
 /// A boolean given as a string.
@@ -177,18 +169,7 @@ mod tests {
         assert_eq!(duration("-0.5s"), Ok((0, -500_000_000)));
         assert_eq!(duration("3600s"), Ok((3600, 0)));
         assert!(duration("-1.000000001s").is_ok());
-        for bad in [
-            "3",
-            "5 seconds",
-            "1m",
-            "s",
-            "",
-            ".5s",
-            "1.s",
-            "1.1234567891s",
-            "--1s",
-            "1ss",
-        ] {
+        for bad in ["3", "5 seconds", "1m", "s", "", ".5s", "1.s", "1.1234567891s", "--1s", "1ss"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
         assert!(duration("315576000000s").is_ok());
@@ -199,14 +180,8 @@ mod tests {
     #[test]
     fn timestamps_follow_the_calendar_and_the_zone() {
         assert_eq!(timestamp("1970-01-01T00:00:00Z"), Some((0, 0)));
-        assert_eq!(
-            timestamp("2000-02-29T12:00:00.5Z"),
-            Some((951_825_600, 500_000_000))
-        );
-        assert_eq!(
-            timestamp("2026-11-22T10:00:00+02:00"),
-            Some((1_795_334_400, 0))
-        );
+        assert_eq!(timestamp("2000-02-29T12:00:00.5Z"), Some((951_825_600, 500_000_000)));
+        assert_eq!(timestamp("2026-11-22T10:00:00+02:00"), Some((1_795_334_400, 0)));
         assert_eq!(timestamp("1969-12-31T23:59:59Z"), Some((-1, 0)));
         for bad in [
             "",
@@ -227,6 +202,22 @@ mod tests {
         assert_eq!(base64(""), Some(Vec::new()));
         assert_eq!(base64("a"), None);
         assert_eq!(base64("a b="), None);
+    }
+
+    /// Each was tried with Envoy 1.40 on a `UInt32Value`.
+    #[test]
+    fn integers_in_strings_take_every_form_envoy_takes() {
+        let good = [("80", 80), ("+80", 80), ("00080", 80), ("-0", 0), ("1e3", 1000), ("80.0", 80)];
+        for (text, expected) in good {
+            assert_eq!(integer(text), Some(expected), "{text:?}");
+        }
+        assert_eq!(integer("0x4E20"), Some(20_000));
+        for bad in [" 80", "80 ", "1.5", "0x", "0x-1", "inf", "nan", "1e400", "0b1", "1_0", ""] {
+            assert_eq!(integer(bad), None, "{bad:?}");
+        }
+        assert_eq!(double("0x10"), Some(16.0));
+        assert_eq!(double(" 80"), Some(80.0));
+        assert_eq!(double(".inf"), None);
     }
 
     #[test]

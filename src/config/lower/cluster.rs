@@ -35,6 +35,8 @@ impl Lower<'_> {
             per_connection_buffer_limit_bytes: limit,
             max_connections: self.max_connections(message, &format!("{path}.circuit_breakers")),
             endpoints: match &message.load_assignment {
+                // Another type, reported before, may well take host names.
+                Some(_) if self.problems.is_reported(&format!("{path}.type")) => Vec::new(),
                 Some(assignment) => self.endpoints(assignment, &format!("{path}.load_assignment")),
                 None => Vec::new(),
             },
@@ -62,9 +64,7 @@ impl Lower<'_> {
                 RoutingPriority::Default => of_default = Some(thresholds),
             }
         }
-        of_default
-            .and_then(|thresholds| thresholds.max_connections)
-            .unwrap_or(MAX_CONNECTIONS)
+        of_default.and_then(|thresholds| thresholds.max_connections).unwrap_or(MAX_CONNECTIONS)
     }
 
     fn endpoints(
@@ -75,21 +75,12 @@ impl Lower<'_> {
         let mut endpoints = Vec::new();
         for (locality_index, locality) in message.endpoints.iter().enumerate() {
             let path = format!("{path}.endpoints[{locality_index}]");
-            let mut weights = 0u64;
             for (index, lb_endpoint) in locality.lb_endpoints.iter().enumerate() {
                 let path = format!("{path}.lb_endpoints[{index}]");
                 let weight = lb_endpoint.load_balancing_weight.unwrap_or(1);
-                weights = weights.saturating_add(u64::from(weight));
                 if let Some(address) = self.endpoint_address(lb_endpoint, &path) {
                     endpoints.push(model::Endpoint { address, weight });
                 }
-            }
-            if weights > u64::from(u32::MAX) {
-                let text = format!(
-                    "The sum of weights of all endpoints in the same locality exceeds {}",
-                    u32::MAX
-                );
-                self.invalid(&path, text, None);
             }
         }
         endpoints
@@ -101,14 +92,14 @@ impl Lower<'_> {
         path: &str,
     ) -> Option<std::net::SocketAddr> {
         let Some(HostIdentifier::Endpoint(host)) = &message.host_identifier else {
-            self.invalid(&format!("{path}.endpoint"), "Address must be set", None);
+            self.absent(path, "endpoint", "Address must be set");
             return None;
         };
-        let path = format!("{path}.endpoint.address");
+        let path = format!("{path}.endpoint");
         let Some(address) = &host.address else {
-            self.invalid(&path, "Address must be set", None);
+            self.absent(&path, "address", "Address must be set");
             return None;
         };
-        self.address(address, &path, address::Use::StaticEndpoint)
+        self.address(address, &format!("{path}.address"), address::Use::StaticEndpoint)
     }
 }

@@ -25,11 +25,7 @@ impl Lower<'_> {
         let address = match &message.address {
             Some(address) => self.address(address, &format!("{path}.address"), address::Use::Bind),
             None => {
-                self.invalid(
-                    &format!("{path}.address"),
-                    "a listener needs an address",
-                    None,
-                );
+                self.absent(path, "address", "address is necessary");
                 None
             }
         };
@@ -60,16 +56,9 @@ impl Lower<'_> {
         message: &pb::Listener,
         path: &str,
     ) -> Option<model::FilterChain> {
-        match (
-            message.filter_chains.as_slice(),
-            &message.default_filter_chain,
-        ) {
+        match (message.filter_chains.as_slice(), &message.default_filter_chain) {
             ([], None) => {
-                self.invalid(
-                    &format!("{path}.filter_chains"),
-                    "no filter chains specified",
-                    None,
-                );
+                self.absent(path, "filter_chains", "no filter chains specified");
                 None
             }
             ([chain], None) => self.filter_chain(chain, &format!("{path}.filter_chains[0]")),
@@ -98,19 +87,11 @@ impl Lower<'_> {
         }
         if filters.is_empty() {
             let hint = "Envoy accepts such a chain and closes every connection";
-            self.not_yet(
-                &format!("{path}.filters"),
-                "a filter chain without filters",
-                Some(hint),
-            );
+            self.not_yet(&format!("{path}.filters"), "a filter chain without filters", Some(hint));
         }
         // Both filters known so far are terminal.
         let last = filters.pop()??;
-        for (index, filter) in filters
-            .iter()
-            .enumerate()
-            .filter(|(_, filter)| filter.is_some())
-        {
+        for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| filter.is_some()) {
             let text = format!(
                 "terminal filter named {} of type {} must be the last filter in a network filter chain",
                 message.filters[index].name,
@@ -118,21 +99,19 @@ impl Lower<'_> {
             );
             self.invalid(&format!("{path}.filters[{index}]"), text, None);
         }
-        filters.is_empty().then_some(model::FilterChain {
-            name: message.name.clone(),
-            filter: last,
-        })
+        filters
+            .is_empty()
+            .then_some(model::FilterChain { name: message.name.clone(), filter: last })
     }
 
     /// A network filter; None when it was reported, here or by the support table.
     fn filter(&mut self, message: &pb::Filter, path: &str) -> Option<model::NetworkFilter> {
-        let path = format!("{path}.typed_config");
         let Some(ConfigType::TypedConfig(any)) = &message.config_type else {
-            let text = format!("filter '{}' has no typed_config", message.name);
-            let hint = "Envoy finds a filter by the '@type' of its typed_config, not by its name";
-            self.invalid(&path, text, Some(hint));
+            let text = "missing; Envoy finds a filter by the '@type' in it, not by its name";
+            self.absent(path, "typed_config", text);
             return None;
         };
+        let path = format!("{path}.typed_config");
         match any.type_url.rsplit_once('/').map(|(_, name)| name) {
             Some("envoy.extensions.filters.network.echo.v3.Echo") => {
                 Some(model::NetworkFilter::Echo)
