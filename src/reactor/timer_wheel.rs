@@ -127,12 +127,6 @@ impl<T> TimerWheel<T> {
         self.len
     }
 
-    /// Whether no timer is waiting.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Adds a timer that fires in the first [`TimerWheel::advance`] to `deadline` or later.
     ///
     /// A deadline that has passed fires in the next one, after those that are due already.
