@@ -647,9 +647,9 @@ fn bombs_are_refused_before_they_go_off() {
             "{{name: x, typed_config: {{'@type': x/envoy.config.core.v3.Metadata, filter_metadata: {deep_struct}}}}}"
         )),
         &[
-            "envoy.yaml:7:18: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: \
+            "envoy.yaml:7:19: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: \
              not supported yet: envoy.config.core.v3.Metadata",
-            "envoy.yaml:7:18: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: \
+            "envoy.yaml:7:19: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: \
              not supported yet: a message nested this deep",
         ],
     );
