@@ -60,6 +60,9 @@ const MESSAGES: &[&str] = &[
 /// Well-known types that prost maps by itself.
 const WELL_KNOWN: &str = "google.protobuf.";
 
+/// Free-form metadata: nothing reads it typed, and decoding it would limit how deep it may be.
+const FREE_FORM: &str = "google.protobuf.Struct";
+
 fn main() {
     let mut args = env::args().skip(1);
     let (Some(input), Some(output)) = (args.next(), args.next()) else {
@@ -81,29 +84,19 @@ fn generate(set: FileDescriptorSet) -> String {
             requests.push((package, file));
             continue;
         }
-        file.message_type
-            .retain_mut(|m| prune(m, &package, &wanted, &mut found));
+        file.message_type.retain_mut(|m| prune(m, &package, &wanted, &mut found));
         file.service.clear();
         file.extension.clear();
         requests.push((package, file));
     }
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|name| !found.contains(**name))
-        .collect();
+    let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(**name)).collect();
     assert!(missing.is_empty(), "not in the descriptor set: {missing:?}");
 
     // An enum of one package may be used by a message of another.
-    let used: BTreeSet<String> = requests
-        .iter()
-        .flat_map(|(_, file)| used_types(&file.message_type))
-        .collect();
-    for (package, file) in requests
-        .iter_mut()
-        .filter(|(package, _)| package != "google.protobuf")
-    {
-        file.enum_type
-            .retain(|e| used.contains(&format!("{package}.{}", e.name())));
+    let used: BTreeSet<String> =
+        requests.iter().flat_map(|(_, file)| used_types(&file.message_type)).collect();
+    for (package, file) in requests.iter_mut().filter(|(package, _)| package != "google.protobuf") {
+        file.enum_type.retain(|e| used.contains(&format!("{package}.{}", e.name())));
         for message in &mut file.message_type {
             retain_enums(message, package, &used);
         }
@@ -144,9 +137,7 @@ fn prune<'a>(
         return false;
     };
     found.insert(listed);
-    message
-        .nested_type
-        .retain_mut(|m| prune(m, &name, wanted, found));
+    message.nested_type.retain_mut(|m| prune(m, &name, wanted, found));
     message.extension.clear();
     message.options = None;
     message.field.retain(|field| {
@@ -154,7 +145,7 @@ fn prune<'a>(
             return true;
         }
         let target = field.type_name().trim_start_matches('.');
-        wanted.contains(target) || target.starts_with(WELL_KNOWN)
+        wanted.contains(target) || (target.starts_with(WELL_KNOWN) && target != FREE_FORM)
     });
     // A oneof without fields is not allowed: drop it and renumber the others.
     let mut kept = Vec::new();

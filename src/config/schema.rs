@@ -50,6 +50,8 @@ mod tests {
     fn the_checked_in_descriptor_set_holds_the_bootstrap() {
         let bootstrap = message(BOOTSTRAP).unwrap();
         assert!(bootstrap.get_field_by_name("static_resources").is_some());
+        // Named in files only, imported by none of Envoy's.
+        assert!(message("xds.type.v3.TypedStruct").is_some());
     }
 
     #[test]

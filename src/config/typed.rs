@@ -434,8 +434,6 @@ pub mod envoy {
                     pub id: ::prost::alloc::string::String,
                     #[prost(string, tag = "2")]
                     pub cluster: ::prost::alloc::string::String,
-                    #[prost(message, optional, tag = "3")]
-                    pub metadata: ::core::option::Option<::prost_types::Struct>,
                     #[prost(string, tag = "6")]
                     pub user_agent_name: ::prost::alloc::string::String,
                     #[prost(string, repeated, tag = "10")]
