@@ -12,11 +12,7 @@ impl WorkerId {
 
     /// The worker with this number, or `None` at or above [`WorkerId::COUNT_MAX`].
     pub const fn new(number: u16) -> Option<Self> {
-        if number < Self::COUNT_MAX {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number < Self::COUNT_MAX { Some(Self(number)) } else { None }
     }
 
     /// The worker's number.

@@ -1,6 +1,7 @@
 //! Floor 0: the words every floor shares.
 //!
-//! **Invariant:** base imports nothing of ours, does no I/O, reads no clock and draws no randomness.
+//! **Invariant:** base imports nothing of ours, does no I/O, reads no clock and draws no
+//! randomness.
 #![forbid(unsafe_code)]
 
 mod ids;

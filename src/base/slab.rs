@@ -20,15 +20,9 @@ impl Key {
     }
 
     /// The key that [`Key::to_word`] packed.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "each half of the word is 32 bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is 32 bits")]
     pub const fn from_word(word: u64) -> Self {
-        Self {
-            slot: word as u32,
-            generation: (word >> 32) as u32,
-        }
+        Self { slot: word as u32, generation: (word >> 32) as u32 }
     }
 }
 
@@ -48,22 +42,14 @@ pub struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            first_vacant: None,
-            len: 0,
-        }
+        Self { slots: Vec::new(), first_vacant: None, len: 0 }
     }
 }
 
 impl<T> Slab<T> {
     /// An empty slab with room for `capacity` entries before it grows.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            slots: Vec::with_capacity(capacity),
-            first_vacant: None,
-            len: 0,
-        }
+        Self { slots: Vec::with_capacity(capacity), first_vacant: None, len: 0 }
     }
 
     /// Number of entries.
@@ -88,17 +74,11 @@ impl<T> Slab<T> {
                 self.first_vacant = next_vacant;
             }
             *entry = Slot::Taken(value);
-            return Key {
-                slot,
-                generation: *generation,
-            };
+            return Key { slot, generation: *generation };
         }
         let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 entries");
         self.slots.push((0, Slot::Taken(value)));
-        Key {
-            slot,
-            generation: 0,
-        }
+        Key { slot, generation: 0 }
     }
 
     /// Takes the entry out, if `key` still names one.
@@ -107,12 +87,7 @@ impl<T> Slab<T> {
         if *generation != key.generation || matches!(entry, Slot::Vacant { .. }) {
             return None;
         }
-        let taken = std::mem::replace(
-            entry,
-            Slot::Vacant {
-                next_vacant: self.first_vacant,
-            },
-        );
+        let taken = std::mem::replace(entry, Slot::Vacant { next_vacant: self.first_vacant });
         *generation = generation.wrapping_add(1);
         self.first_vacant = Some(key.slot);
         self.len -= 1;
@@ -142,19 +117,10 @@ impl<T> Slab<T> {
 
     /// Every entry with its key, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slots
-            .iter()
-            .zip(0u32..)
-            .filter_map(|((generation, entry), slot)| match entry {
-                Slot::Taken(value) => Some((
-                    Key {
-                        slot,
-                        generation: *generation,
-                    },
-                    value,
-                )),
-                Slot::Vacant { .. } => None,
-            })
+        self.slots.iter().zip(0u32..).filter_map(|((generation, entry), slot)| match entry {
+            Slot::Taken(value) => Some((Key { slot, generation: *generation }, value)),
+            Slot::Vacant { .. } => None,
+        })
     }
 }
 
@@ -186,18 +152,12 @@ mod tests {
         reused.sort_unstable();
         assert_eq!(reused, [1, 2]);
         assert_eq!(slab.insert(12).slot, 4);
-        assert_eq!(
-            slab.iter().map(|(_, value)| *value).sum::<i32>(),
-            3 + 10 + 11 + 12
-        );
+        assert_eq!(slab.iter().map(|(_, value)| *value).sum::<i32>(), 3 + 10 + 11 + 12);
     }
 
     #[test]
     fn a_key_survives_the_trip_through_one_word() {
-        let key = Key {
-            slot: 0xfffe_0001,
-            generation: 0x8000_0003,
-        };
+        let key = Key { slot: 0xfffe_0001, generation: 0x8000_0003 };
         assert_eq!(Key::from_word(key.to_word()), key);
     }
 }

@@ -7,13 +7,13 @@
 //! ```text
 //! operation:  submitted --completion with more--> submitted
 //!                 |    --last completion--------> gone (its source is let go)
-//!                 +----handle dropped-----------> orphaned: the source stays in the table until the
-//!                                                 last completion, which it disposes of by kind
+//!                 +----handle dropped-----------> orphaned: the source stays in the table until
+//!                 the last completion, which it disposes of by kind
 //! ```
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::task::Waker;
@@ -48,6 +48,16 @@ pub(crate) trait Source: fmt::Debug {
 
     /// The source asked for this with [`Core::wait_for_buffer`]: a buffer came free.
     fn buffer_available(self: Rc<Self>) {}
+}
+
+/// A place in the queue for buffers; earlier ones are served first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 /// One operation in flight.
@@ -89,8 +99,12 @@ pub(crate) struct Core {
     now: Cell<Instant>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
-    starved: RefCell<VecDeque<Rc<dyn Source>>>,
+    /// Who waits for a buffer, by place in the queue.
+    starved: RefCell<BTreeMap<Place, Rc<dyn Source>>>,
+    last_place: Cell<Place>,
     silent: RefCell<Vec<OpKey>>,
+    /// Silent sends of an earlier turn may still fail.
+    unsettled: Cell<bool>,
     reaped: RefCell<Vec<Completion>>,
     closed: Cell<bool>,
     forgotten: Rc<dyn Source>,
@@ -119,7 +133,9 @@ impl Core {
             to_flush: RefCell::default(),
             to_copy_out: RefCell::default(),
             starved: RefCell::default(),
+            last_place: Cell::default(),
             silent: RefCell::default(),
+            unsettled: Cell::new(false),
             reaped: RefCell::default(),
             closed: Cell::new(false),
             forgotten: Rc::new(Forgotten),
@@ -208,10 +224,23 @@ impl Core {
     }
 
     /// Calls the source's `buffer_available` once a buffer is free and all earlier waiters had
-    /// theirs.
-    pub(crate) fn wait_for_buffer(&self, source: Rc<dyn Source>) {
+    /// theirs. A source that found the buffer gone again keeps the place it had, so that receives
+    /// armed before there was a shortage cannot starve it.
+    pub(crate) fn wait_for_buffer(&self, source: Rc<dyn Source>, place: Option<Place>) -> Place {
         count(&self.counters.enobufs, 1);
-        self.starved.borrow_mut().push_back(source);
+        let place = place.unwrap_or_else(|| {
+            let next = self.last_place.get().next();
+            self.last_place.set(next);
+            next
+        });
+        self.starved.borrow_mut().insert(place, source);
+        place
+    }
+
+    /// Gives a place in the queue for buffers up.
+    pub(crate) fn leave_buffer_queue(&self, place: Place) {
+        let left = self.starved.borrow_mut().remove(&place);
+        drop(left);
     }
 
     /// Whether a receive would have to queue for a buffer.
@@ -264,7 +293,7 @@ impl Core {
     pub(crate) fn feed_starved(&self) {
         let mut budget = self.pool.available();
         while budget > 0 {
-            let Some(source) = self.starved.borrow_mut().pop_front() else {
+            let Some((_, source)) = self.starved.borrow_mut().pop_first() else {
                 return;
             };
             source.buffer_available();
@@ -274,7 +303,11 @@ impl Core {
 
     /// Starts everything, and waits if nothing is ready.
     pub(crate) fn enter(&self, may_wait: bool) {
-        let wait = if !may_wait || self.executor.has_ready() {
+        // A silent send that succeeds ends no wait, so nobody may wait for what it holds: the
+        // buffers that starved receives need, or its own outcome.
+        let needs_silent =
+            self.unsettled.get() || (self.is_starving() && !self.silent.borrow().is_empty());
+        let wait = if !may_wait || needs_silent || self.executor.has_ready() {
             Wait::No
         } else {
             match self.timers.borrow().next_expiry() {
@@ -345,7 +378,11 @@ impl Core {
 
     /// A silent send that has posted nothing by now moved every byte.
     fn settle_silent(&self) {
-        if self.silent.borrow().is_empty() || !self.driver.borrow_mut().settled() {
+        if self.silent.borrow().is_empty() {
+            return;
+        }
+        self.unsettled.set(!self.driver.borrow_mut().settled());
+        if self.unsettled.get() {
             return;
         }
         let mut silent = self.silent.take();

@@ -17,7 +17,7 @@ use std::os::fd::RawFd;
 
 pub use probe::probe;
 
-use crate::buf::BufferPool;
+use crate::buf::{BufferPool, FilledBuffer};
 pub(crate) use crate::sys::enter::Wait;
 
 /// One operation to perform. Descriptors and memory named here stay valid until the operation's
@@ -84,14 +84,6 @@ pub(crate) struct Completion {
     /// The provided buffer a receive filled.
     pub(crate) buffer: Option<FilledBuffer>,
     /// More completions of this operation will come.
-    pub(crate) more: bool,
-}
-
-/// Which provided buffer was filled, as the kernel tells it: not yet checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FilledBuffer {
-    pub(crate) id: u16,
-    /// The kernel will put more into the same buffer (incremental buffers only).
     pub(crate) more: bool,
 }
 

@@ -28,6 +28,8 @@ pub enum RingError {
     FeatureList {
         /// The word that is no feature switch.
         word: String,
+        /// The names it may give.
+        known: &'static [&'static str],
     },
 }
 
@@ -89,11 +91,11 @@ impl fmt::Display for RingError {
             Self::TooManyReactors => {
                 write!(f, "more than {} reactors in one process", base::WorkerId::COUNT_MAX)
             }
-            Self::FeatureList { word } => write!(
+            Self::FeatureList { word, known } => write!(
                 f,
                 "NUNCIO_RING_FEATURES: cannot read '{word}'; give a comma-separated list of \
                  switches such as '-inc,-recv_limit' (known: {})",
-                crate::Features::NAMES.join(", ")
+                known.join(", ")
             ),
         }
     }

@@ -51,7 +51,10 @@ impl Features {
                 Some("ring_fd") => &mut self.registered_ring_fd,
                 Some("silent_send") => &mut self.silent_send,
                 _ => {
-                    return Err(RingError::FeatureList { word: word.to_owned() });
+                    return Err(RingError::FeatureList {
+                        word: word.to_owned(),
+                        known: &Self::NAMES,
+                    });
                 }
             };
             *switch = false;

@@ -1,8 +1,8 @@
 //! Floor 1: the per-core io_uring engine.
 //!
 //! One [`Reactor`] per worker thread: a ring with provided receive buffers, an executor for local
-//! tasks, timers, and the sockets. It needs Linux 6.1 (`IORING_SETUP_DEFER_TASKRUN`); newer features
-//! are found by [`probe`] and used where they are.
+//! tasks, timers, and the sockets. It needs Linux 6.1 (`IORING_SETUP_DEFER_TASKRUN`); newer
+//! features are found by [`probe`] and used where they are.
 //!
 //! One turn of the loop: run ready tasks within a budget, submit what they queued, wait for the
 //! kernel, copy out what still lies in ring memory, hand out completions, fire timers.

@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::buf::Span;
-use crate::core::{Core, Source, count};
+use crate::core::{Core, Place, Source, count};
 use crate::driver::{Completion, Op, OpKey};
 use crate::fd::{Fd, Socket};
 
@@ -62,6 +62,8 @@ struct State {
     /// What ended the stream: `Ok` for the peer's end, or an errno.
     end: Option<Result<(), i32>>,
     waker: Option<Waker>,
+    /// The place in the queue for buffers, from the first shortage until bytes arrive.
+    place: Option<Place>,
     /// The core will ask for a copy-out before the next reap.
     listed: bool,
     /// The handle is gone.
@@ -72,9 +74,10 @@ struct State {
 enum Arm {
     #[default]
     Idle,
-    Armed(OpKey),
+    /// A receive that may take in this much more.
+    Armed { key: OpKey, credit: u32 },
     /// In the queue for a buffer, with this credit.
-    Starved(u32),
+    Starved { place: Place, credit: u32 },
 }
 
 impl Receiver {
@@ -115,8 +118,7 @@ impl Receiver {
         if let Arm::Idle = state.arm {
             let credit = u32::try_from(credit).unwrap_or(u32::MAX).clamp(1, RECV_CREDIT_MAX);
             if self.inner.core.is_starving() {
-                state.arm = Arm::Starved(credit);
-                self.inner.core.wait_for_buffer(Rc::clone(&self.inner) as Rc<dyn Source>);
+                self.inner.starve(&mut state, credit);
             } else {
                 self.inner.arm(&mut state, credit);
             }
@@ -141,7 +143,16 @@ impl Receiver {
 impl Inner {
     fn arm(self: &Rc<Self>, state: &mut State, credit: u32) {
         let op = Op::Recv { fd: self.fd.raw(), credit };
-        state.arm = Arm::Armed(self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op));
+        let key = self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
+        state.arm = Arm::Armed { key, credit };
+    }
+
+    /// Queues for a buffer, at the place it had if the buffer it was given was gone again.
+    fn starve(self: &Rc<Self>, state: &mut State, credit: u32) {
+        let source = Rc::clone(self) as Rc<dyn Source>;
+        let place = self.core.wait_for_buffer(source, state.place);
+        state.place = Some(place);
+        state.arm = Arm::Starved { place, credit };
     }
 
     /// Books the buffer a completion brought.
@@ -179,21 +190,25 @@ impl Inner {
 impl Source for Inner {
     fn complete(self: Rc<Self>, completion: Completion) {
         let mut state = self.state.borrow_mut();
+        // What arrived is taken off the credit: going on after a shortage must not take in more
+        // than there was room for.
+        let taken = u32::try_from(completion.result).unwrap_or(0);
         let credit = match state.arm {
-            Arm::Armed(_) | Arm::Idle => RECV_CREDIT_MAX,
-            Arm::Starved(credit) => credit,
+            Arm::Armed { credit, .. } => credit.saturating_sub(taken),
+            Arm::Idle | Arm::Starved { .. } => 0,
         };
-        if !completion.more {
-            state.arm = Arm::Idle;
+        state.arm =
+            if completion.more { Arm::Armed { key: completion.key, credit } } else { Arm::Idle };
+        if taken > 0 {
+            state.place = None;
         }
         self.take_buffer(&mut state, &completion);
         match completion.result {
             0 => state.end = Some(Ok(())),
             1.. => {}
             error => match -error {
-                libc::ENOBUFS if !state.abandoned => {
-                    state.arm = Arm::Starved(credit);
-                    self.core.wait_for_buffer(Rc::clone(&self) as Rc<dyn Source>);
+                libc::ENOBUFS if !state.abandoned && credit > 0 => {
+                    self.starve(&mut state, credit);
                     return;
                 }
                 // Nothing was received; the next poll arms again.
@@ -214,11 +229,8 @@ impl Source for Inner {
 
     fn buffer_available(self: Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        if let Arm::Starved(credit) = state.arm {
-            state.arm = Arm::Idle;
-            if !state.abandoned {
-                self.arm(&mut state, credit);
-            }
+        if let Arm::Starved { credit, .. } = state.arm {
+            self.arm(&mut state, credit);
         }
     }
 }
@@ -229,8 +241,10 @@ impl Drop for Receiver {
         state.abandoned = true;
         state.ready.clear();
         state.waker = None;
-        if let Arm::Armed(key) = state.arm {
-            self.inner.core.cancel(key);
+        match state.arm {
+            Arm::Idle => {}
+            Arm::Armed { key, .. } => self.inner.core.cancel(key),
+            Arm::Starved { place, .. } => self.inner.core.leave_buffer_queue(place),
         }
     }
 }

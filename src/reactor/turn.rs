@@ -225,11 +225,11 @@ impl Reactor {
         passed
     }
 
-    /// Runs what is ready, within the budget, then one turn that does not wait.
+    /// Runs what is ready, within the budget, then one turn; a scripted kernel never waits.
     #[cfg(test)]
     pub(crate) fn step(&self) {
         self.inner.run_tasks();
-        self.inner.turn(false);
+        self.inner.turn(true);
     }
 
     #[cfg(test)]
@@ -259,6 +259,15 @@ impl Inner {
         abort.disarm();
     }
 
+    /// A turn at the end of the reactor: nothing new is begun, what is in flight ends.
+    fn last_turn(&self) {
+        let abort = AbortOnPanic;
+        self.core.enter(false);
+        self.core.copy_out();
+        self.core.reap();
+        abort.disarm();
+    }
+
     /// Polls the eventfd through which other threads wake tasks of this worker.
     fn watch_remote_wakes(&self) {
         let watch =
@@ -278,7 +287,7 @@ impl Drop for Inner {
         }
         let give_up = clock() + SHUTDOWN_WAIT_MAX;
         while core.ops_in_flight() > 0 && clock() < give_up {
-            self.turn(false);
+            self.last_turn();
         }
         debug_assert!(core.ops_in_flight() == 0, "stuck at shutdown: {:?}", core.op_names());
         core.close_down();

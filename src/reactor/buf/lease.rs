@@ -24,11 +24,6 @@ impl Lease {
         Self { pool, buffer, start, len }
     }
 
-    /// Address of the first byte.
-    pub(crate) fn start(&self) -> *const u8 {
-        self.pool.at(self.start)
-    }
-
     /// Gives up the first `count` bytes.
     ///
     /// # Panics

@@ -5,5 +5,5 @@ mod pool;
 mod span;
 
 pub use lease::Lease;
-pub(crate) use pool::BufferPool;
+pub(crate) use pool::{BufferPool, FilledBuffer};
 pub use span::Span;

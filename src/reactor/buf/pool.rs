@@ -5,14 +5,22 @@
 //!
 //! **Invariant:** a byte range is leased at most once between two returns of its buffer, and the
 //! kernel writes only behind `filled`.
+#![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
 use super::lease::Lease;
-use crate::driver::FilledBuffer;
 use crate::sys::mapping::Mapping;
+
+/// Which provided buffer was filled, as the kernel tells it: not yet checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FilledBuffer {
+    pub(crate) id: u16,
+    /// The kernel will put more into the same buffer (incremental buffers only).
+    pub(crate) more: bool,
+}
 
 /// Where one buffer stands between two returns to the kernel.
 #[derive(Debug, Default)]
@@ -175,7 +183,7 @@ mod tests {
         let pool = pool();
         let first = pool.lease(FilledBuffer { id: 0, more: true }, 3).unwrap();
         let second = pool.lease(FilledBuffer { id: 0, more: true }, 4).unwrap();
-        assert_eq!(second.start().addr(), first.start().addr() + 3);
+        assert_eq!(second.as_ptr().addr(), first.as_ptr().addr() + 3);
         assert_eq!(&*second, &[0; 4]);
     }
 

@@ -103,8 +103,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::buf::BufferPool;
-    use crate::driver::FilledBuffer;
+    use crate::buf::{BufferPool, FilledBuffer};
 
     #[test]
     fn copying_out_keeps_the_bytes_that_are_left_and_ends_the_lease() {

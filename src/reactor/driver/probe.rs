@@ -1,4 +1,5 @@
 //! Finds out what the kernel's io_uring can do, by trying it on a scratch ring.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::os::fd::AsRawFd;

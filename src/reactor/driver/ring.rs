@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use super::{Completion, Driver, DriverStats, FilledBuffer, Op, OpKey, SendMode, Wait};
-use crate::buf::BufferPool;
+use super::{Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
+use crate::buf::{BufferPool, FilledBuffer};
 use crate::sys::enter::{self, RingName};
 use crate::sys::mapping::Mapping;
 use crate::{Features, RingError};

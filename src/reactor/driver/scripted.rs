@@ -11,8 +11,8 @@ use std::fmt;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
-use super::{Completion, Driver, DriverStats, FilledBuffer, Op, OpKey, SendMode, SendSpan, Wait};
-use crate::buf::BufferPool;
+use super::{Completion, Driver, DriverStats, Op, OpKey, SendMode, SendSpan, Wait};
+use crate::buf::{BufferPool, FilledBuffer};
 
 /// An operation as the kernel would have seen it when it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,7 @@ struct State {
     answer_rule: Option<AnswerRule>,
     obedient: bool,
     broken: Vec<String>,
+    last_wait: Wait,
     stats: DriverStats,
 }
 
@@ -129,6 +130,7 @@ impl Scripted {
             answer_rule: None,
             obedient: false,
             broken: Vec::new(),
+            last_wait: Wait::No,
             stats: DriverStats::default(),
         }));
         (Self { state: Rc::clone(&state) }, Script { state })
@@ -244,6 +246,11 @@ impl Script {
     /// Buffers the kernel has.
     pub(crate) fn free_buffers(&self) -> usize {
         self.state.borrow().free_buffers.len()
+    }
+
+    /// How long the last enter would have waited for a completion.
+    pub(crate) fn last_wait(&self) -> Wait {
+        self.state.borrow().last_wait
     }
 
     /// Turns so far.
@@ -437,8 +444,9 @@ impl Driver for Scripted {
         state.queued.push_back((key, *op));
     }
 
-    fn enter(&mut self, _wait: Wait, pool: &BufferPool) {
+    fn enter(&mut self, wait: Wait, pool: &BufferPool) {
         let mut state = self.state.borrow_mut();
+        state.last_wait = wait;
         state.stats.enters += 1;
         state.stats.cq_overflow += u64::from(!state.overflowed.is_empty());
         state.buffer_size = pool.buffer_size();

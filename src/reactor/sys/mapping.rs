@@ -13,7 +13,8 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Maps `len` bytes; pages are touched only when used.
     pub(crate) fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other memory.
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other
+        // memory.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),

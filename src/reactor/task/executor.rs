@@ -1,4 +1,5 @@
 //! Polls ready tasks; contains their panics.
+#![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,4 +1,5 @@
 //! Which tasks are ready: the local queue of a worker, and the way in from other threads.
+#![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};

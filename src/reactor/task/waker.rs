@@ -19,10 +19,10 @@ const SLOT_BITS: u32 = 26;
 const GENERATION_BITS: u32 = 26;
 const FIELD_MASK: u64 = (1 << SLOT_BITS) - 1;
 
-/// Most tasks of one reactor.
-pub(super) const TASKS_MAX: usize = FIELD_MASK as usize;
 /// The slot number that stands for the root future.
-pub(super) const ROOT_SLOT: u32 = FIELD_MASK as u32;
+pub(super) const ROOT_SLOT: u32 = (1 << SLOT_BITS) - 1;
+/// Most tasks of one reactor.
+pub(super) const TASKS_MAX: usize = ROOT_SLOT as usize;
 
 /// Which task of which worker a waker wakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct Target {
 
 /// The generation as far as a waker keeps it.
 pub(super) fn short_generation(generation: u32) -> u32 {
-    generation & FIELD_MASK as u32
+    generation & ((1 << GENERATION_BITS) - 1)
 }
 
 impl Target {
@@ -43,11 +43,11 @@ impl Target {
             | u64::from(self.key.slot)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each field is cut to its bits first")]
     fn unpack(word: u64) -> Option<Self> {
-        let worker = WorkerId::new((word >> (SLOT_BITS + GENERATION_BITS)) as u16)?;
-        let generation = ((word >> SLOT_BITS) & FIELD_MASK) as u32;
-        Some(Self { worker, key: Key { slot: (word & FIELD_MASK) as u32, generation } })
+        let worker = u16::try_from(word >> (SLOT_BITS + GENERATION_BITS)).ok()?;
+        let generation = u32::try_from((word >> SLOT_BITS) & FIELD_MASK).ok()?;
+        let slot = u32::try_from(word & FIELD_MASK).ok()?;
+        Some(Self { worker: WorkerId::new(worker)?, key: Key { slot, generation } })
     }
 
     /// A waker for this task.
