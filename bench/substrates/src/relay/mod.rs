@@ -64,14 +64,6 @@ impl Substrate {
             Self::TokioUring => "tokio-uring",
         }
     }
-
-    /// The crate behind it: the best arm of a family stands for it.
-    pub(crate) const fn family(self) -> &'static str {
-        match self {
-            Self::MonoioDefer => Self::Monoio.name(),
-            other => other.name(),
-        }
-    }
 }
 
 /// Listens, prints the address and relays until the process is ended.
