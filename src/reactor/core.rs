@@ -106,6 +106,7 @@ pub(crate) struct Core {
     /// Silent sends of an earlier turn may still fail.
     unsettled: Cell<bool>,
     reaped: RefCell<Vec<Completion>>,
+    ending: Cell<bool>,
     closed: Cell<bool>,
     forgotten: Rc<dyn Source>,
     pub(crate) counters: Counters,
@@ -137,6 +138,7 @@ impl Core {
             silent: RefCell::default(),
             unsettled: Cell::new(false),
             reaped: RefCell::default(),
+            ending: Cell::new(false),
             closed: Cell::new(false),
             forgotten: Rc::new(Forgotten),
             counters: Counters::default(),
@@ -199,11 +201,6 @@ impl Core {
     /// Operations in flight.
     pub(crate) fn ops_in_flight(&self) -> usize {
         self.ops.borrow().len()
-    }
-
-    /// Keys of the operations in flight.
-    pub(crate) fn op_keys(&self) -> Vec<OpKey> {
-        self.ops.borrow().iter().map(|(key, _)| key).collect()
     }
 
     /// Names of the operations in flight, for a report of what is stuck.
@@ -401,6 +398,20 @@ impl Core {
         let tick = now_tick(now.saturating_duration_since(self.origin));
         // What the wheel leaves for later is due at once: the next turn does not wait.
         let _advanced = self.timers.borrow_mut().advance(tick, &mut |waker: Waker| waker.wake());
+    }
+
+    /// Begins the end: cancels everything in flight. What would go on by itself must not from now.
+    pub(crate) fn begin_end(&self) {
+        self.ending.set(true);
+        let keys: Vec<OpKey> = self.ops.borrow().iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.cancel(key);
+        }
+    }
+
+    /// Whether the reactor is about to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// Whether the reactor has ended: nothing submitted now would ever be started.

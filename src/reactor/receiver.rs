@@ -204,7 +204,9 @@ impl Source for Inner {
         }
         self.take_buffer(&mut state, &completion);
         match completion.result {
-            0 => state.end = Some(Ok(())),
+            0 => {
+                state.end.get_or_insert(Ok(()));
+            }
             1.. => {}
             error => match -error {
                 libc::ENOBUFS if !state.abandoned && credit > 0 => {
@@ -213,7 +215,9 @@ impl Source for Inner {
                 }
                 // Nothing was received; the next poll arms again.
                 libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
-                errno => state.end = Some(Err(errno)),
+                errno => {
+                    state.end.get_or_insert(Err(errno));
+                }
             },
         }
         if let Some(waker) = state.waker.take() {

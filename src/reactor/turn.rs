@@ -282,9 +282,7 @@ impl Drop for Inner {
         let core = &self.core;
         core.executor().abort_all();
         core.flush();
-        for key in core.op_keys() {
-            core.cancel(key);
-        }
+        core.begin_end();
         let give_up = clock() + SHUTDOWN_WAIT_MAX;
         while core.ops_in_flight() > 0 && clock() < give_up {
             self.last_turn();
@@ -313,7 +311,9 @@ impl Source for RemoteWatch {
     fn complete(self: Rc<Self>, completion: Completion) {
         if completion.result >= 0 {
             self.remote.deliver();
-            self.arm();
+            if !self.core.is_ending() {
+                self.arm();
+            }
         }
     }
 }

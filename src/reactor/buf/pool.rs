@@ -29,8 +29,18 @@ struct BufferState {
     filled: Cell<u32>,
     /// Leases on parts of it.
     leases: Cell<u32>,
-    /// The kernel will put no more in.
-    retired: Cell<bool>,
+    place: Cell<Place>,
+}
+
+/// Who may write into a buffer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nobody: it waits to be handed to the kernel.
+    #[default]
+    Free,
+    Kernel,
+    /// Nobody: the kernel will put no more in, and leases are left on it.
+    Retired,
 }
 
 /// Memory and books of the provided buffers.
@@ -91,6 +101,7 @@ impl BufferPool {
     /// Takes the buffers that became free since the last call; the driver gives each back.
     pub(crate) fn take_returned(&self, mut give_back: impl FnMut(u16)) {
         for id in self.returned.borrow_mut().drain(..) {
+            self.buffers[usize::from(id)].place.set(Place::Kernel);
             give_back(id);
         }
     }
@@ -105,12 +116,13 @@ impl BufferPool {
     pub(crate) fn lease(self: &Rc<Self>, filled: FilledBuffer, len: u32) -> Option<Lease> {
         let state = self.buffers.get(usize::from(filled.id))?;
         let offset = state.filled.get();
-        if len > self.buffer_size - offset {
+        if state.place.get() != Place::Kernel || len > self.buffer_size - offset {
             return None;
         }
         state.filled.set(offset + len);
-        if !filled.more && !state.retired.replace(true) {
-            self.available.set(self.available.get().saturating_sub(1));
+        if !filled.more {
+            state.place.set(Place::Retired);
+            self.available.set(self.available.get() - 1);
         }
         state.leases.set(state.leases.get() + 1);
         self.leases.set(self.leases.get() + 1);
@@ -129,8 +141,8 @@ impl BufferPool {
         let leases = state.leases.get().checked_sub(1).expect("a lease is released once");
         state.leases.set(leases);
         self.leases.set(self.leases.get() - 1);
-        if leases == 0 && state.retired.get() {
-            state.retired.set(false);
+        if leases == 0 && state.place.get() == Place::Retired {
+            state.place.set(Place::Free);
             state.filled.set(0);
             self.available.set(self.available.get() + 1);
             self.returned.borrow_mut().push(id);
@@ -185,6 +197,17 @@ mod tests {
         let second = pool.lease(FilledBuffer { id: 0, more: true }, 4).unwrap();
         assert_eq!(second.as_ptr().addr(), first.as_ptr().addr() + 3);
         assert_eq!(&*second, &[0; 4]);
+    }
+
+    #[test]
+    fn a_buffer_that_the_kernel_does_not_have_cannot_be_filled_by_it() {
+        let pool = pool();
+        let held = pool.lease(FilledBuffer { id: 1, more: false }, 100).unwrap();
+        assert!(pool.lease(FilledBuffer { id: 1, more: false }, 0).is_none(), "retired");
+        drop(held);
+        assert!(pool.lease(FilledBuffer { id: 1, more: false }, 100).is_none(), "free");
+        assert_eq!(returned(&pool), [1], "and it is given back once");
+        assert_eq!((pool.available(), pool.leases()), (2, 0));
     }
 
     #[test]
