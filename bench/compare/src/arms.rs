@@ -197,15 +197,7 @@ fn envoy_yaml(site: &Site, variant: EnvoyVariant) -> String {
             "enable_worker_cpu_affinity: true\n",
             "    connection_balance_config: { cpu_locality_balance: {} }\n",
         ),
-        EnvoyVariant::Uring => (
-            "bootstrap_extensions:\n\
-             - name: envoy.extensions.network.socket_interface.default_socket_interface\n  \
-               typed_config:\n    \
-                 \"@type\": type.googleapis.com/envoy.extensions.network.socket_interface.v3.DefaultSocketInterface\n    \
-                 io_uring_options: { enable_multishot_receive: true }\n\
-             default_socket_interface: envoy.extensions.network.socket_interface.default_socket_interface\n",
-            "",
-        ),
+        EnvoyVariant::Uring => (include_str!("../templates/envoy-uring.yaml"), ""),
         EnvoyVariant::ExactBalance => {
             ("", "    connection_balance_config: { exact_balance: {} }\n")
         }
@@ -215,53 +207,23 @@ fn envoy_yaml(site: &Site, variant: EnvoyVariant) -> String {
     } else {
         ""
     };
-    let address = |address: std::net::SocketAddr| {
-        format!(
-            "{{ socket_address: {{ address: {}, port_value: {} }} }}",
-            address.ip(),
-            address.port()
-        )
-    };
     format!(
-        "admin:\n  \
-           address: {admin}\n\
-         {bootstrap}\
-         static_resources:\n  \
-           listeners:\n  \
-           - name: relay\n    \
-             address: {listen}\n\
-         {listener}    \
-             filter_chains:\n    \
-             - filters:\n      \
-               - name: envoy.filters.network.tcp_proxy\n        \
-                 typed_config:\n          \
-                   \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy\n          \
-                   stat_prefix: relay\n          \
-                   cluster: upstream\n  \
-           clusters:\n  \
-           - name: upstream\n    \
-             type: STATIC\n    \
-             lb_policy: ROUND_ROBIN\n    \
-             connect_timeout: 5s\n\
-         {breakers}    \
-             load_assignment:\n      \
-               cluster_name: upstream\n      \
-               endpoints:\n      \
-               - lb_endpoints:\n        \
-                 - endpoint:\n            \
-                     address: {upstream}\n",
-        admin = address(site.admin),
-        listen = address(site.listen),
-        upstream = address(site.upstream),
+        include_str!("../templates/envoy.yaml"),
+        bootstrap = bootstrap,
+        listener = listener,
+        breakers = breakers,
+        admin = site.admin.port(),
+        listen = site.listen.port(),
+        upstream = site.upstream.port(),
     )
 }
 
 fn haproxy_cfg(site: &Site, splice: bool) -> String {
-    // Debian's default of 2000 connections would be in the way of the larger workloads; each relayed
-    // connection counts once.
+    // Debian's default of 2000 connections would be in the way of the larger workloads; each
+    // relayed connection counts once.
     let limit = site.work.connections + 1000;
-    // The default pipe of 64 KiB costs twice as much per byte (0.51 against 0.24 CPU-s/GB): the rival is
-    // measured at its best.
+    // The default pipe of 64 KiB costs twice as much per byte (0.51 against 0.24 CPU-s/GB): the
+    // rival is measured at its best.
     let (pipe, splice) = if splice {
         ("\n    tune.pipesize 1048576", "    option splice-request\n    option splice-response\n")
     } else {
@@ -269,7 +231,8 @@ fn haproxy_cfg(site: &Site, splice: bool) -> String {
     };
     format!(
         "global\n    nbthread 1\n    maxconn {limit}{pipe}\n\n\
-         defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 1h\n    timeout server 1h\n\
+         defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 1h\n\
+         \x20   timeout server 1h\n\
          {splice}\n\
          frontend relay\n    bind {listen} backlog 4096\n    default_backend upstream\n\n\
          backend upstream\n    server one {upstream}\n",

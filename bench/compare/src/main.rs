@@ -1,7 +1,7 @@
 //! `compare`: Envoy, HAProxy, nginx and Nuncio at the same job in one interleaved run.
 //!
-//! It writes every proxy's configuration itself, so that all do the same; Envoy and Nuncio get the very
-//! same file. `bench/README.md` says how to read the figures.
+//! It writes every proxy's configuration itself, so that all do the same; Envoy and Nuncio get the
+//! very same file. `bench/README.md` says how to read the figures.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use harness::arm::Arm;
-use harness::options::{Options, parse_workload};
+use harness::options::{DEFAULT_WORK, Options, parse_workload};
 use harness::workload::Workload;
 use harness::{report, run};
 
@@ -22,8 +22,9 @@ use harness::{report, run};
 #[derive(Parser, Debug)]
 #[command(name = "compare", version)]
 struct Cli {
-    /// Work to do: tcp<N> and new<N> (small requests over N kept or fresh connections), bulk<N>, idle<N>
-    #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = "tcp64,tcp512")]
+    /// Work to do: tcp<N> and new<N> (small requests over N kept or fresh connections), bulk<N>,
+    /// idle<N>
+    #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = DEFAULT_WORK)]
     work: Vec<Workload>,
 
     /// Arms to run, in this order; `all` for every arm there is
@@ -31,7 +32,8 @@ struct Cli {
     arms: Vec<String>,
 
     /// The Nuncio binary
-    #[arg(long, env = "NUNCIO_BINARY", default_value_os_t = repository().join("target/release/nuncio"))]
+    #[arg(long, env = "NUNCIO_BINARY")]
+    #[arg(default_value_os_t = repository().join("target/release/nuncio"))]
     nuncio: PathBuf,
 
     /// The Envoy binary

@@ -3,8 +3,8 @@
 use harness::report::Target;
 use harness::workload::{Kind, Workload};
 
-/// Work, rival family, greatest ratio. "Not above" a rival is a ratio of 1; gaps below 15 % are ties,
-/// which the report allows for.
+/// Work, rival family, greatest ratio. "Not above" a rival is a ratio of 1; gaps below 15 % are
+/// ties, which the report allows for.
 const TABLE: &[(&str, &str, f64)] = &[
     ("tcp64", "envoy", 0.70),
     ("tcp64", "haproxy", 1.0),

@@ -20,8 +20,9 @@ pub trait Arm {
         true
     }
 
-    /// Writes what the proxy needs into `site.directory` and says how to start it there. The proxy must
-    /// stay in the foreground, run one worker, listen on `site.listen` and relay to `site.upstream`.
+    /// Writes what the proxy needs into `site.directory` and says how to start it there. The proxy
+    /// must stay in the foreground, run one worker, listen on `site.listen` and relay to
+    /// `site.upstream`.
     ///
     /// # Errors
     /// When a file cannot be written.

@@ -63,7 +63,8 @@ impl MemoryGroup {
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        // Nothing to be done if it fails: an empty group holds no memory, and it names its maker's pid.
+        // Nothing to be done if it fails: an empty group holds no memory, and it names its maker's
+        // pid.
         let _ = fs::remove_dir(&self.directory);
     }
 }

@@ -5,6 +5,9 @@ use clap::Args;
 
 use crate::workload::Workload;
 
+/// The work that a plain run does.
+pub const DEFAULT_WORK: &str = "tcp64,tcp512";
+
 /// How much to measure, and where on the machine.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -50,8 +53,8 @@ impl Options {
             .map_or("unknown processor", |(_, name)| name);
         let class = if self.realtime { "SCHED_RR" } else { "default scheduling" };
         format!(
-            "Linux {kernel}, {model}; proxy on core {}, load on core {}, {class}; {} rounds of {} s \
-             after {} s",
+            "Linux {kernel}, {model}; proxy on core {}, load on core {}, {class}; \
+             {} rounds of {} s after {} s",
             self.proxy_core, self.load_core, self.rounds, self.seconds, self.warmup
         )
     }

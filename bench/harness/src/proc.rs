@@ -120,8 +120,8 @@ struct ProcessStat {
     cpu: CpuTicks,
 }
 
-/// proc_pid_stat(5). The command name stands in brackets and may hold blanks and brackets itself, so
-/// fields are counted from the last closing bracket.
+/// proc_pid_stat(5). The command name stands in brackets and may hold blanks and brackets itself,
+/// so fields are counted from the last closing bracket.
 fn parse_process_stat(text: &str) -> Option<ProcessStat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -135,8 +135,8 @@ fn parse_process_stat(text: &str) -> Option<ProcessStat> {
     })
 }
 
-/// proc_stat(5): user nice system idle iowait irq softirq steal guest guest_nice; the guest times are
-/// already inside user and nice.
+/// proc_stat(5): user nice system idle iowait irq softirq steal guest guest_nice; the guest times
+/// are already inside user and nice.
 fn parse_core_stat(text: &str, core: usize) -> Option<CoreTicks> {
     let name = format!("cpu{core}");
     let line = text.lines().find(|line| line.split_ascii_whitespace().next() == Some(&name))?;

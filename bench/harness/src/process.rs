@@ -88,8 +88,8 @@ impl Proxy {
             }
         }
         if let Ok(None) = self.child.try_wait() {
-            // A killed master cannot end its workers. They are looked up while it still lives, so that
-            // no pid is signalled that has meanwhile gone to somebody else.
+            // A killed master cannot end its workers. They are looked up while it still lives, so
+            // that no pid is signalled that has meanwhile gone to somebody else.
             let family = proc::family_of(self.child.id()).unwrap_or_default();
             for pid in family {
                 signal(pid, Signal::KILL);
@@ -162,7 +162,8 @@ fn signal(pid: u32, signal: Signal) {
 /// Checks that a program can be found.
 ///
 /// # Errors
-/// When it is neither a file nor on the search path; the message ends with `cure`, which says what to install or to pass.
+/// When it is neither a file nor on the search path; the message ends with `cure`, which says what
+/// to install or to pass.
 pub fn require_program(program: &Path, cure: &str) -> Result<()> {
     let found = if program.components().count() > 1 {
         program.is_file()

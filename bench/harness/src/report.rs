@@ -1,6 +1,7 @@
 //! Tables of figures, ratios and targets, in Markdown.
 //!
-//! The figure to quote is the minimum over the rounds: noise only adds. A gap below [`TIE`] is a tie.
+//! The figure to quote is the minimum over the rounds: noise only adds. A gap below [`TIE`] is a
+//! tie.
 
 use std::fmt::Write as _;
 
@@ -46,8 +47,8 @@ pub(crate) fn describe(sample: &Sample) -> String {
     }
 }
 
-/// The whole text for one workload: a table, ratios of `subject` to every other family, and whether the
-/// targets are reached.
+/// The whole text for one workload: a table, ratios of `subject` to every other family, and whether
+/// the targets are reached.
 #[must_use]
 pub fn render(outcome: &Outcome, subject: &str, targets: &[Target]) -> String {
     let mut text = format!("\n## {}: {}\n\n", outcome.work, outcome.work.describe());

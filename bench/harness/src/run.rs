@@ -1,7 +1,7 @@
 //! The rounds: for each workload, each round starts every arm once, in turn, and measures it.
 //!
-//! Every measurement starts a fresh proxy, checks that it relays correctly, warms it up under the load
-//! itself and then takes the difference of all counters over the measured time.
+//! Every measurement starts a fresh proxy, checks that it relays correctly, warms it up under the
+//! load itself and then takes the difference of all counters over the measured time.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -105,8 +105,8 @@ pub struct IdleSample {
 /// `progress` gets one line per measurement.
 ///
 /// # Errors
-/// When the machine cannot be set up (cores, ports, directories). A failing arm is no error here: it is
-/// noted in its [`ArmOutcome`].
+/// When the machine cannot be set up (cores, ports, directories). A failing arm is no error here:
+/// it is noted in its [`ArmOutcome`].
 pub fn run(
     arms: &[Box<dyn Arm>],
     works: &[Workload],
@@ -211,9 +211,9 @@ impl Bench<'_> {
         sample
     }
 
-    /// Waits until the ended proxy's listener is gone. The kernel closes what an io_uring held some time
-    /// after its process has ended; until then a next proxy cannot bind, or, with SO_REUSEPORT, would
-    /// share its connections with a dead one.
+    /// Waits until the ended proxy's listener is gone. The kernel closes what an io_uring held some
+    /// time after its process has ended; until then a next proxy cannot bind, or, with
+    /// SO_REUSEPORT, would share its connections with a dead one.
     fn wait_until_port_is_free(&self) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         while let Err(error) = TcpListener::bind(self.site.listen) {

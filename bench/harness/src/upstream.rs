@@ -50,8 +50,8 @@ struct Shared {
 }
 
 impl Upstream {
-    /// Answers every request head with a fixed response of [`BODY`] bytes, and closes after it where
-    /// the request says `Connection: close`.
+    /// Answers every request head with a fixed response of [`BODY`] bytes, and closes after it
+    /// where the request says `Connection: close`.
     pub(crate) fn http() -> Result<Self> {
         Self::start("http-upstream", |listener, shared| {
             let responses = Responses::new();
@@ -107,7 +107,8 @@ impl Drop for Upstream {
     }
 }
 
-/// The bulk byte at a position: 251 is prime, so that no power-of-two shift of the stream looks right.
+/// The bulk byte at a position: 251 is prime, so that no power-of-two shift of the stream looks
+/// right.
 pub(crate) fn bulk_byte(position: usize) -> u8 {
     u8::try_from((position % BULK_PERIOD) % 251).unwrap_or_default()
 }
@@ -208,7 +209,8 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     use rustix::io::Errno;
     match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
         Ok(socket) => Ok(Some(socket)),
-        // The peer gave up before we looked: the next one may be fine, and the listener is still ready.
+        // The peer gave up before we looked: the next one may be fine, and the listener is still
+        // ready.
         Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
         Err(error) => Err(error.into()),
     }

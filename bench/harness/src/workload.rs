@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 /// One kind of work, with its number of connections.
 ///
-/// On the command line it is the kind followed by the number: `tcp64`, `new32`, `bulk8`, `idle1000`.
+/// On the command line it is the kind followed by the number: `tcp64`, `new32`, `bulk8`,
+/// `idle1000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// What the connections do.
@@ -80,7 +81,7 @@ impl FromStr for Workload {
             "idle" => Kind::Idle,
             _ => {
                 return Err(format!(
-                    "unknown work '{text}': use tcp<N>, new<N>, bulk<N> or idle<N>, for example tcp64"
+                    "unknown work '{text}': use tcp<N>, new<N>, bulk<N> or idle<N>, such as tcp64"
                 ));
             }
         };

@@ -1,8 +1,8 @@
-//! `substrates`: the same minimal TCP relay on several I/O substrates, measured like `compare` does.
+//! `substrates`: the same minimal TCP relay on several I/O substrates, measured as in `compare`.
 //!
-//! The relay is only what a substrate needs to show its cost: connect, copy both ways, half close. No
-//! configuration, no statistics, no timeouts. The command starts itself again as `substrates relay` for
-//! each arm, so that relay and measuring code are always of one build.
+//! The relay is only what a substrate needs to show its cost: connect, copy both ways, half close.
+//! No configuration, no statistics, no timeouts. The command starts itself again as `substrates
+//! relay` for each arm, so that relay and measuring code are always of one build.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use harness::arm::{Arm, Launch, Site};
-use harness::options::{Options, parse_workload};
+use harness::options::{DEFAULT_WORK, Options, parse_workload};
 use harness::workload::Workload;
 use harness::{report, run};
 
@@ -55,8 +55,9 @@ struct Relay {
 
 #[derive(Args, Debug)]
 struct Measure {
-    /// Work to do: tcp<N> and new<N> (small requests over N kept or fresh connections), bulk<N>, idle<N>
-    #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = "tcp64,tcp512")]
+    /// Work to do: tcp<N> and new<N> (small requests over N kept or fresh connections), bulk<N>,
+    /// idle<N>
+    #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = DEFAULT_WORK)]
     work: Vec<Workload>,
 
     /// Substrates to run, in this order; all of them if none is named

@@ -1,5 +1,5 @@
-//! The relay of every substrate, as a process: bytes intact both ways, half close both ways, refused
-//! upstream. A figure about a relay that loses bytes would be worth nothing.
+//! The relay of every substrate, as a process: bytes intact both ways, half close both ways,
+//! refused upstream. A figure about a relay that loses bytes would be worth nothing.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests assert by unwrapping")]
 

@@ -82,7 +82,8 @@ fn discard(streams: Vec<TcpStream>, shared: &Shared) -> io::Result<()> {
     for (slot, stream) in open.iter().flatten().enumerate() {
         poller.add(stream, slot as u64, EventFlags::IN)?;
     }
-    // With MSG_TRUNC a TCP socket drops the bytes without copying them; the buffer is only a length.
+    // With MSG_TRUNC a TCP socket drops the bytes without copying them; the buffer is only a
+    // length.
     let mut room = vec![0_u8; CHUNK];
     let mut ready = Vec::new();
     while !shared.stop.load(Ordering::Relaxed) {

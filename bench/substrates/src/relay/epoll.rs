@@ -1,7 +1,8 @@
-//! The relay as a hand-written epoll loop: edge-triggered, registered once, no change of interest ever.
+//! The relay as a hand-written epoll loop: edge-triggered, registered once, no change of interest
+//! ever.
 //!
-//! Bytes go from a shared scratch buffer straight to the other socket; only what that does not take is
-//! kept, and nothing more is read until it is gone.
+//! Bytes go from a shared scratch buffer straight to the other socket; only what that does not take
+//! is kept, and nothing more is read until it is gone.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
@@ -65,8 +66,8 @@ struct Relay {
     upstream: SocketAddr,
     pairs: Vec<Option<Pair>>,
     free: Vec<usize>,
-    /// Slots freed in this batch: they become free after it, so that a late event of the batch cannot
-    /// reach a new tenant.
+    /// Slots freed in this batch: they become free after it, so that a late event of the batch
+    /// cannot reach a new tenant.
     leaving: Vec<usize>,
     unfinished: VecDeque<usize>,
     scratch: Vec<u8>,
@@ -280,7 +281,8 @@ fn copy(from: &mut Side, to: &mut Side, scratch: &mut [u8]) -> rustix::io::Resul
         match recv(&from.socket, &mut *scratch, RecvFlags::empty()) {
             Ok((0, _)) => from.ended = true,
             Ok((count, _)) => {
-                // A short read emptied the socket; news would be a new event, unless the end is there.
+                // A short read emptied the socket; news would be a new event, unless the end is
+                // there.
                 from.readable = count == scratch.len() || from.hung_up;
                 to.write(&scratch[..count])?;
             }

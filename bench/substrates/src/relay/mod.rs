@@ -1,8 +1,8 @@
 //! The relay, once per substrate, and what all of them share.
 //!
 //! Each does the same: accept, connect to the one upstream, copy both ways through one buffer of
-//! [`BUFFER`] bytes per direction, pass an end of stream on as a half close, and close both sockets when
-//! both directions have ended or one has failed.
+//! [`BUFFER`] bytes per direction, pass an end of stream on as a half close, and close both sockets
+//! when both directions have ended or one has failed.
 
 mod epoll;
 mod monoio;
@@ -17,8 +17,8 @@ use ::anyhow::{Context, Result};
 use clap::ValueEnum;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-/// Bytes of one direction's buffer. With the one chunk in flight it is also the most that a relay holds
-/// for a receiver that does not read.
+/// Bytes of one direction's buffer. With the one chunk in flight it is also the most that a relay
+/// holds for a receiver that does not read.
 const BUFFER: usize = 16 * 1024;
 /// Pending connections of the listener.
 const BACKLOG: i32 = 4096;

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 
 use super::{BUFFER, RING_ENTRIES};
 
-/// Registered buffers: the most that the crate takes (UIO_MAXIOV). Two per connection, so that at most
-/// 512 connections are relayed at a time; the next waits for a buffer.
+/// Registered buffers: the most that the crate takes (UIO_MAXIOV). Two per connection, so that at
+/// most 512 connections are relayed at a time; the next waits for a buffer.
 const BUFFERS: usize = 1024;
 
 pub(super) fn run(listener: std::net::TcpListener, upstream: SocketAddr) -> Result<()> {
