@@ -1,8 +1,9 @@
 //! YAML or JSON bytes in, a tree of marked nodes out.
 //!
-//! The tree is the file as the user wrote it: every node and key knows its line and column, and knows
-//! nothing about fields. Aliases share their anchor's node, so a bomb of aliases costs no memory;
-//! its expanded size and depth are counted as it is read and refused at the alias that goes over.
+//! The tree is the file as the user wrote it: every node and key knows its line and column, and
+//! knows nothing about fields. Aliases share their anchor's node, so a bomb of aliases costs no
+//! memory; its expanded size and depth are counted as it is read and refused at the alias that goes
+//! over.
 //!
 //! **Invariant:** a [`Document`] that exists has at most [`NODES_MAX`] nodes when every alias is
 //! written out, and is at most [`DEPTH_MAX`] deep, so that later passes may recurse over it.
@@ -15,8 +16,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use crate::problem::{Position, ProblemKind, Problems};
 use crate::scalar::{Scalar, type_json, type_yaml};
 
-/// Largest configuration file in bytes. A cluster with one endpoint takes about 400 bytes of YAML, so
-/// this is some 160,000 clusters.
+/// Largest configuration file in bytes. A cluster with one endpoint takes about 400 bytes of YAML,
+/// so this is some 160,000 clusters.
 pub const FILE_BYTES_MAX: usize = 64 << 20;
 
 /// Most nodes (scalars, lists and mappings) in one file, each alias counted as if written out.
@@ -279,8 +280,8 @@ impl Builder {
         }
     }
 
-    /// The YAML parser takes any bare word; JSON knows three, and numbers. Bare keys are accepted, as
-    /// protobuf's parser accepts them.
+    /// The YAML parser takes any bare word; JSON knows three, and numbers. Bare keys are accepted,
+    /// as protobuf's parser accepts them.
     fn check_json_scalar(
         &self,
         text: &str,

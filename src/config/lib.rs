@@ -1,12 +1,13 @@
 //! Floor 1: Envoy v3 configuration in, checked model out.
 //!
 //! ```text
-//! bytes -> document (YAML/JSON, line:col) -> mapper (DynamicMessage) -> rules + support -> typed -> lower -> model
+//! bytes -> document (YAML/JSON, line:col) -> mapper (DynamicMessage) -> rules + support -> typed
+//! -> lower -> model
 //! ```
 //!
-//! Accepts what Envoy 1.40 accepts and Nuncio can do, and names everything else with its place, all at
-//! once: what Envoy refuses too, what Nuncio cannot do yet, and what it leaves out because it cannot
-//! matter. The schema is Envoy's own, whole, so "unknown field" means unknown to Envoy.
+//! Accepts what Envoy 1.40 accepts and Nuncio can do, and names everything else with its place, all
+//! at once: what Envoy refuses too, what Nuncio cannot do yet, and what it leaves out because it
+//! cannot matter. The schema is Envoy's own, whole, so "unknown field" means unknown to Envoy.
 //!
 //! **Invariant:** this floor reads no file, no clock and no environment: bytes are an argument.
 //! **Invariant:** no input panics, and none takes more than the limits named in `document` allow.
@@ -59,8 +60,8 @@ enum SourceKind {
 }
 
 impl Source {
-    /// The content of a configuration file. As in Envoy the name decides how it is read: `.yaml` and
-    /// `.yml` are YAML, `.pb` and `.pb_text` are protobuf (refused), anything else is JSON.
+    /// The content of a configuration file. As in Envoy the name decides how it is read: `.yaml`
+    /// and `.yml` are YAML, `.pb` and `.pb_text` are protobuf (refused), anything else is JSON.
     #[must_use]
     pub fn file(path: &str, bytes: Vec<u8>) -> Self {
         let name = path.to_ascii_lowercase();

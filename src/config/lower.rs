@@ -1,8 +1,8 @@
 //! From Envoy's typed messages to [`crate::model`]: the only place that knows both.
 //!
-//! Judges what neither schema, rules nor support table can: addresses, names used twice, the shape of
-//! filter chains. What it reports as invalid the real Envoy refuses as well, in these words where that
-//! helps a search engine.
+//! Judges what neither schema, rules nor support table can: addresses, names used twice, the shape
+//! of filter chains. What it reports as invalid the real Envoy refuses as well, in these words
+//! where that helps a search engine.
 //!
 //! **Invariant:** a model value is returned only if nothing fatal was reported for it.
 

@@ -1,9 +1,9 @@
 //! A tree of nodes and a message type in, a dynamic protobuf message out.
 //!
-//! Follows proto3 JSON as Envoy reads it (protobuf's C++ parser in legacy mode): either spelling of a
-//! field, enum names in any case, a single value for a list, nested lists flattened, `Any` by `@type`.
-//! Reports every misfit with its place and goes on, so that one run names them all. Values are not
-//! judged here (see `rules`), nor whether Nuncio can do what they ask (see `support`).
+//! Follows proto3 JSON as Envoy reads it (protobuf's C++ parser in legacy mode): either spelling of
+//! a field, enum names in any case, a single value for a list, nested lists flattened, `Any` by
+//! `@type`. Reports every misfit with its place and goes on, so that one run names them all. Values
+//! are not judged here (see `rules`), nor whether Nuncio can do what they ask (see `support`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;

@@ -1,10 +1,11 @@
 //! From a field path back to its line and column.
 //!
 //! Paths are spelled as Envoy spells them: `static_resources.clusters[0].name`, map entries as
-//! `["key"]`. Looking up walks the file's tree, so that nothing is stored per field; it happens only
-//! when there is something to report.
+//! `["key"]`. Looking up walks the file's tree, so that nothing is stored per field; it happens
+//! only when there is something to report.
 //!
-//! **Invariant:** a path that leads nowhere finds its nearest ancestor, so every problem has a place.
+//! **Invariant:** a path that leads nowhere finds its nearest ancestor, so every problem has a
+//! place.
 
 use std::rc::Rc;
 

@@ -9,8 +9,8 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// A report names at most this many problems and counts the rest: a file with ten thousand copies of
-/// one mistake must still print something a person can read.
+/// A report names at most this many problems and counts the rest: a file with ten thousand copies
+/// of one mistake must still print something a person can read.
 pub const PROBLEMS_MAX: usize = 100;
 
 /// A place in a configuration file; both numbers count from 1, columns in characters.
@@ -47,7 +47,8 @@ pub struct Problem {
     pub line: u32,
     /// Column in characters from 1; 0 when the problem is the whole file.
     pub column: u32,
-    /// Path of the field as Envoy spells it, `static_resources.clusters[0].name`; empty for the file.
+    /// Path of the field as Envoy spells it, `static_resources.clusters[0].name`; empty for the
+    /// file.
     pub field_path: String,
     /// What kind of problem it is.
     pub kind: ProblemKind,
@@ -206,8 +207,8 @@ impl Problems {
         self.list.iter().any(|problem| problem.kind != ProblemKind::Ignored)
     }
 
-    /// True when `field_path` or something in it has a fatal problem already: what a later pass finds
-    /// wrong there is only an echo.
+    /// True when `field_path` or something in it has a fatal problem already: what a later pass
+    /// finds wrong there is only an echo.
     pub(crate) fn is_reported(&self, field_path: &str) -> bool {
         self.fatal_paths
             .range::<str, _>((Bound::Included(field_path), Bound::Unbounded))

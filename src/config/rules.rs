@@ -1,8 +1,9 @@
 //! protoc-gen-validate: the value rules that Envoy's API carries as field options.
 //!
-//! Envoy refuses a configuration that breaks one, so Nuncio does too, by reading the same options from
-//! the descriptors. Not checked: `pattern` (a handful of fields, none of which Nuncio reads yet; they
-//! are refused as not supported) and the well-known string forms that no field of Envoy's uses.
+//! Envoy refuses a configuration that breaks one, so Nuncio does too, by reading the same options
+//! from the descriptors. Not checked: `pattern` (a handful of fields, none of which Nuncio reads
+//! yet; they are refused as not supported) and the well-known string forms that no field of Envoy's
+//! uses.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -2,8 +2,8 @@
 //!
 //! Envoy types plain YAML scalars first and looks at the field afterwards, so that `name: yes` is a
 //! boolean and does not fit a string field. These are its rules (yaml-cpp's `convert<bool>` and
-//! `convert<int64_t>`, checked against Envoy 1.40): null, boolean, 64-bit integer, otherwise a string.
-//! Plain floating-point numbers stay strings; proto3 JSON accepts those for number fields.
+//! `convert<int64_t>`, checked against Envoy 1.40): null, boolean, 64-bit integer, otherwise a
+//! string. Plain floating-point numbers stay strings; proto3 JSON accepts those for number fields.
 
 /// A typed scalar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,8 +19,8 @@ pub(crate) enum Scalar {
 
 /// Types a YAML scalar that is plain, or that carries an explicit tag other than `!`.
 ///
-/// Returns the type and, where Envoy rewrites the text, the new text: integers outside 32 bits become
-/// strings of their decimal digits.
+/// Returns the type and, where Envoy rewrites the text, the new text: integers outside 32 bits
+/// become strings of their decimal digits.
 pub(crate) fn type_yaml(text: &str, is_plain_untagged: bool) -> (Scalar, Option<String>) {
     if is_plain_untagged && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
         return (Scalar::Null, None);

@@ -1,8 +1,8 @@
 //! The one table of what Nuncio can do with each field of Envoy's configuration.
 //!
-//! A field that is set in a file and is not listed here is refused as not supported yet. It is never
-//! left out silently: only fields listed as `Ignored` are left out, each with the reason why that
-//! cannot change what a peer sees, and the user is told.
+//! A field that is set in a file and is not listed here is refused as not supported yet. It is
+//! never left out silently: only fields listed as `Ignored` are left out, each with the reason why
+//! that cannot change what a peer sees, and the user is told.
 
 /// What Nuncio does with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,8 @@ const ECHO: &str = "{name: e, typed_config: {\"@type\": \
 fn tcp_proxy(fields: &str) -> String {
     with_filter(&format!(
         "name: t\n        typed_config:\n          \
-         \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy\n          \
+         \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy\n\
+         \x20         \
          {fields}"
     ))
 }
@@ -214,9 +215,11 @@ fn spellings_that_envoy_accepts() {
          x/envoy.extensions.filters.network.echo.v3.Echo}}]}]}]}",
         // Port 0 twice is two ports.
         "static_resources: {listeners: [\
-         {address: {socket_address: {address: 127.0.0.1, port_value: 0}}, default_filter_chain: {filters: {name: e, \
+         {address: {socket_address: {address: 127.0.0.1, port_value: 0}}, \
+         default_filter_chain: {filters: {name: e, \
          typed_config: {'@type': x/envoy.extensions.filters.network.echo.v3.Echo}}}},\
-         {address: {socket_address: {address: 127.0.0.1, port_value: 0}}, default_filter_chain: {filters: {name: e, \
+         {address: {socket_address: {address: 127.0.0.1, port_value: 0}}, \
+         default_filter_chain: {filters: {name: e, \
          typed_config: {'@type': x/envoy.extensions.filters.network.echo.v3.Echo}}}}]}",
         // Without an address there is no admin listener.
         "admin: {}",
@@ -270,7 +273,8 @@ fn wrong_types_are_named_with_their_place_and_cure() {
     refused(
         &cluster("lb_policy: ROUND_ROBBIN"),
         &["envoy.yaml:4:16: static_resources.clusters[0].lb_policy: no value of \
-         envoy.config.cluster.v3.Cluster.LbPolicy, got \"ROUND_ROBBIN\"; did you mean ROUND_ROBIN?"],
+         envoy.config.cluster.v3.Cluster.LbPolicy, got \"ROUND_ROBBIN\"; \
+         did you mean ROUND_ROBIN?"],
     );
     refused(
         &cluster("per_connection_buffer_limit_bytes: -1"),
@@ -557,7 +561,8 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
             "1:45: admin.address.socket_address.address: not supported yet: IPv6 scope",
         ),
         (
-            "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 3, protocol: UDP}}}",
+            "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 3, \
+             protocol: UDP}}}",
             "1:71: admin.address.socket_address.protocol: not supported yet: the value UDP; supported: TCP",
         ),
     ];
@@ -788,11 +793,18 @@ fn yaml_like() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// No bytes may panic, and a refusal always says why.
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), json: bool) {
+    fn arbitrary_bytes_never_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        json: bool,
+    ) {
         let name = if json { "a.json" } else { "a.yaml" };
         if let Err(report) = load(&Source::file(name, bytes)) {
             prop_assert!(report.is_fatal());

@@ -60,8 +60,8 @@ pub(crate) fn timestamp(text: &str) -> Option<(i64, i32)> {
     Some((seconds, nanos))
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar; a year here starts in March, so that the leap day
-/// is its last.
+/// Days from 1970-01-01 in the Gregorian calendar; a year here starts in March, so that the leap
+/// day is its last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let march_year = if month <= 2 { year - 1 } else { year };
     let march_month = (month + 9) % 12;

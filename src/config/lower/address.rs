@@ -1,4 +1,5 @@
-//! Socket addresses. Names are never looked up here: Envoy wants literal IP addresses in these places.
+//! Socket addresses. Names are never looked up here: Envoy wants literal IP addresses in these
+//! places.
 
 use std::net::{IpAddr, SocketAddr};
 

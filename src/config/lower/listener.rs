@@ -93,7 +93,8 @@ impl Lower<'_> {
         let last = filters.pop()??;
         for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| filter.is_some()) {
             let text = format!(
-                "terminal filter named {} of type {} must be the last filter in a network filter chain",
+                "terminal filter named {} of type {} must be the last filter in a network filter \
+                 chain",
                 message.filters[index].name,
                 filter.as_ref().map_or("", model_filter_type),
             );
