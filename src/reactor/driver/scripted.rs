@@ -243,6 +243,13 @@ impl Script {
         running.filter(|started| started.op != Seen::Poll).cloned().collect()
     }
 
+    /// Polls started and not completed, the reactor's own first.
+    pub(crate) fn polls(&self) -> Vec<OpKey> {
+        let state = self.state.borrow();
+        let polls = state.in_flight.values().filter(|running| running.started.op == Seen::Poll);
+        polls.map(|running| running.started.key).collect()
+    }
+
     /// Buffers the kernel has.
     pub(crate) fn free_buffers(&self) -> usize {
         self.state.borrow().free_buffers.len()

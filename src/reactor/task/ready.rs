@@ -34,10 +34,11 @@ impl ReadyQueue {
         if slots.len() <= index {
             slots.resize(index + 1, (0, false));
         }
-        slots[index] = (short_generation(key.generation), false);
+        slots[index] = (key.generation, false);
     }
 
-    /// Queues a task if its slot still has this tenant and it is not queued yet.
+    /// Queues a task if its slot still has this tenant and it is not queued yet. A waker knows only
+    /// the low bits of the generation; what is queued is the tenant's whole key.
     pub(super) fn push(&self, key: Key) {
         if key.slot == ROOT_SLOT {
             self.root.set(true);
@@ -45,18 +46,22 @@ impl ReadyQueue {
         }
         let mut slots = self.slots.borrow_mut();
         if let Some((generation, queued)) = slots.get_mut(key.slot as usize)
-            && *generation == short_generation(key.generation)
+            && short_generation(*generation) == short_generation(key.generation)
             && !*queued
         {
             *queued = true;
-            self.queue.borrow_mut().push_back(key);
+            let generation = *generation;
+            self.queue.borrow_mut().push_back(Key { generation, ..key });
         }
     }
 
     /// Takes the next ready task.
     pub(super) fn pop(&self) -> Option<Key> {
         let key = self.queue.borrow_mut().pop_front()?;
-        if let Some((_, queued)) = self.slots.borrow_mut().get_mut(key.slot as usize) {
+        // The entry of a task that ended in the queue says nothing about the slot's next tenant.
+        if let Some((generation, queued)) = self.slots.borrow_mut().get_mut(key.slot as usize)
+            && *generation == key.generation
+        {
             *queued = false;
         }
         Some(key)
@@ -126,7 +131,11 @@ static REMOTES: RwLock<Vec<Option<Arc<Remote>>>> = RwLock::new(Vec::new());
 
 /// Makes the calling thread a worker: the next free worker number is its own until
 /// [`leave_thread`].
+///
+/// # Panics
+/// If the thread is a worker already: wakes could reach only one of its reactors.
 pub(crate) fn enter_thread() -> Result<(WorkerId, Arc<Remote>), RingError> {
+    LOCAL.with_borrow(|local| assert!(local.is_none(), "a thread has one reactor at a time"));
     let eventfd = EventFd::new().map_err(RingError::EventFd)?;
     let remote = Arc::new(Remote { pending: Mutex::default(), eventfd });
     let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
@@ -176,5 +185,46 @@ pub(super) fn wake(target: Target) {
     let remotes = REMOTES.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(Some(remote)) = remotes.get(target.worker.index()) {
         remote.push(target.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> ReadyQueue {
+        ReadyQueue {
+            worker: WorkerId::new(0).unwrap(),
+            queue: RefCell::default(),
+            slots: RefCell::default(),
+            root: Cell::new(false),
+        }
+    }
+
+    fn key(generation: u32) -> Key {
+        Key { slot: 0, generation }
+    }
+
+    #[test]
+    fn a_wake_finds_its_task_although_a_waker_keeps_only_part_of_the_generation() {
+        let queue = queue();
+        let task = key((1 << 26) + 5);
+        queue.open(task);
+        queue.push(key(5));
+        assert_eq!(queue.pop(), Some(task), "the slot's 67 millionth tenant would never run");
+        queue.push(key(4));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn an_entry_of_an_ended_task_does_not_let_the_next_tenant_in_twice() {
+        let queue = queue();
+        queue.open(key(0));
+        queue.push(key(0));
+        queue.open(key(1));
+        queue.push(key(1));
+        assert_eq!(queue.pop(), Some(key(0)));
+        queue.push(key(1));
+        assert_eq!((queue.pop(), queue.pop()), (Some(key(1)), None));
     }
 }

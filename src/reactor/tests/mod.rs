@@ -1,6 +1,8 @@
 //! Tests of the whole reactor: on the running kernel's ring, and on a scripted kernel.
 
+mod executor;
 mod kernel;
 mod receiving;
+mod scripted;
 mod sending;
 mod stage;
