@@ -23,9 +23,10 @@ pub enum PumpFailure {
     Writing(io::Error),
 }
 
-/// Copies from `receiver` to `outbox` until the end of the stream, and passes the end on after the
-/// last byte was sent. Each receive is credited with the room the outbox has, so at most the
-/// outbox's limit is ever held.
+/// Copies from `receiver` to `outbox` until the end of the stream, and until the last byte was
+/// sent. Each receive is credited with the room the outbox has, so at most the outbox's limit is
+/// ever held. `pass_on_end` says, when the end comes, whether the outbox is to be shut down after
+/// its last byte: not if the connection will be closed next, which tells the peer as well.
 ///
 /// # Errors
 /// [`PumpFailure`] says which side failed. What was queued for the other side stays queued.
@@ -33,6 +34,7 @@ pub async fn pump(
     receiver: &Receiver,
     outbox: &Outbox,
     observer: &impl PumpObserver,
+    pass_on_end: impl FnOnce() -> bool,
 ) -> Result<(), PumpFailure> {
     loop {
         let room = if outbox.is_paused() {
@@ -49,7 +51,9 @@ pub async fn pump(
                 outbox.push(span);
             }
             Received::End => {
-                outbox.finish();
+                if pass_on_end() {
+                    outbox.finish();
+                }
                 return outbox.drained().await.map_err(PumpFailure::Writing);
             }
         }

@@ -4,6 +4,7 @@
 //! One timer entry covers the idle timeout: activity only leaves its time behind, and the timer
 //! looks at it when it fires.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -53,8 +54,11 @@ pub async fn relay(
     upstream_observer: &impl PumpObserver,
     idle_timeout: Option<Duration>,
 ) -> RelayEnd {
-    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer);
-    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer);
+    // The second end needs no half close of its own: the connections are closed after it.
+    let one_ended = Cell::new(false);
+    let first_end = || !one_ended.replace(true);
+    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, first_end);
+    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, first_end);
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
     let idle = idle_for(reactor, idle_timeout, last_activity);
     let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));

@@ -13,5 +13,5 @@ use crate::meter::Uncounted;
 pub(crate) async fn serve(reactor: &Reactor, socket: Socket, buffer_limit: u32) {
     let stream = Stream::new(reactor, socket, buffer_limit, Rc::new(Uncounted));
     // A peer that fails has nobody left to be told.
-    let _ended = pump(stream.receiver(), stream.outbox(), &Uncounted).await;
+    let _ended = pump(stream.receiver(), stream.outbox(), &Uncounted, || false).await;
 }

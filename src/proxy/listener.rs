@@ -59,11 +59,9 @@ impl Listener {
             NetworkFilter::Echo => Filter::Echo,
             NetworkFilter::TcpProxy(tcp_proxy) => {
                 let prefix = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
-                Filter::TcpProxy(TcpProxy {
-                    cluster: context.clusters.get(&tcp_proxy.cluster),
-                    stats: context.registry.scope::<TcpProxyStat>(&prefix).on(context.shard),
-                    config: tcp_proxy.clone(),
-                })
+                let stats = context.registry.scope::<TcpProxyStat>(&prefix).on(context.shard);
+                let cluster = context.clusters.get(&tcp_proxy.cluster);
+                Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
             }
         };
         let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
@@ -105,12 +103,17 @@ impl Listener {
 
     fn start(self: &Rc<Self>, socket: Socket, connections: &TaskSet) {
         self.worker_stats.inc(WorkerStat::Accepted);
+        connections.spawn(Rc::clone(self).connection(socket));
+    }
+
+    /// The life of one connection. Its size is what an idle connection costs besides its streams.
+    pub(crate) fn connection(self: Rc<Self>, socket: Socket) -> impl Future<Output = ()> {
+        // Counted from here, not from the first poll, which may come a turn later.
         let presence = Presence::begin(&self.stats);
-        let listener = Rc::clone(self);
-        connections.spawn(async move {
-            listener.serve(socket).await;
+        async move {
+            self.serve(socket).await;
             drop(presence);
-        });
+        }
     }
 
     async fn serve(&self, socket: Socket) {

@@ -10,9 +10,9 @@ use reactor::OutboxMeter;
 /// Counts what is sent on a stream: a total and a gauge of what waits.
 #[derive(Debug)]
 pub(crate) struct SendMeter<S: Stat> {
-    pub(crate) scope: Scope<S>,
-    pub(crate) total: S,
-    pub(crate) buffered: S,
+    scope: Scope<S>,
+    total: S,
+    buffered: S,
 }
 
 impl<S: Stat> OutboxMeter for SendMeter<S> {
@@ -31,7 +31,7 @@ impl<S: Stat> OutboxMeter for SendMeter<S> {
 }
 
 /// Counts what is sent to downstream by a `tcp_proxy`.
-pub(crate) fn to_downstream(scope: &Scope<TcpProxyStat>) -> Rc<dyn OutboxMeter> {
+pub(crate) fn to_downstream(scope: &Scope<TcpProxyStat>) -> Rc<SendMeter<TcpProxyStat>> {
     Rc::new(SendMeter {
         scope: scope.clone(),
         total: TcpProxyStat::DownstreamCxTxBytesTotal,
@@ -40,7 +40,7 @@ pub(crate) fn to_downstream(scope: &Scope<TcpProxyStat>) -> Rc<dyn OutboxMeter> 
 }
 
 /// Counts what is sent to the hosts of a cluster.
-pub(crate) fn to_upstream(scope: &Scope<ClusterStat>) -> Rc<dyn OutboxMeter> {
+pub(crate) fn to_upstream(scope: &Scope<ClusterStat>) -> Rc<SendMeter<ClusterStat>> {
     Rc::new(SendMeter {
         scope: scope.clone(),
         total: ClusterStat::UpstreamCxTxBytesTotal,

@@ -20,27 +20,48 @@ use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
 
-use crate::meter::{self, FromDownstream, FromUpstream};
+use crate::meter::{self, FromDownstream, FromUpstream, SendMeter};
 
 /// A `tcp_proxy` filter on one worker.
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
-    pub(crate) config: model::TcpProxy,
+    config: model::TcpProxy,
     /// `None` if the configuration names a cluster that does not exist (row C6).
-    pub(crate) cluster: Option<Rc<Cluster>>,
-    pub(crate) stats: Scope<TcpProxyStat>,
+    route: Option<Route>,
+    stats: Scope<TcpProxyStat>,
+    to_downstream: Rc<SendMeter<TcpProxyStat>>,
+}
+
+/// Where the filter sends its connections.
+#[derive(Debug)]
+struct Route {
+    cluster: Rc<Cluster>,
+    to_upstream: Rc<SendMeter<ClusterStat>>,
 }
 
 impl TcpProxy {
+    pub(crate) fn new(
+        config: model::TcpProxy,
+        cluster: Option<Rc<Cluster>>,
+        stats: Scope<TcpProxyStat>,
+    ) -> Self {
+        let to_downstream = meter::to_downstream(&stats);
+        let route = cluster.map(|cluster| {
+            let to_upstream = meter::to_upstream(cluster.stats());
+            Route { cluster, to_upstream }
+        });
+        Self { config, route, stats, to_downstream }
+    }
+
     /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
     pub(crate) async fn serve(&self, reactor: &Reactor, socket: Socket, buffer_limit: u32) {
         self.stats.inc(TcpProxyStat::DownstreamCxTotal);
-        let Some(cluster) = &self.cluster else {
+        let Some(route) = &self.route else {
             self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
             return;
         };
-        let Some(upstream) = self.connect(cluster).await else { return };
-        self.relay(reactor, socket, buffer_limit, cluster, &upstream).await;
+        let Some(upstream) = self.connect(&route.cluster).await else { return };
+        self.relay(reactor, socket, buffer_limit, route, &upstream).await;
     }
 
     /// Tries up to `max_connect_attempts` hosts.
@@ -61,16 +82,16 @@ impl TcpProxy {
         reactor: &Reactor,
         socket: Socket,
         buffer_limit: u32,
-        cluster: &Cluster,
+        route: &Route,
         connection: &UpstreamConnection,
     ) {
-        let downstream =
-            Stream::new(reactor, socket, buffer_limit, meter::to_downstream(&self.stats));
+        let Route { cluster, to_upstream } = route;
+        let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
         let upstream = Stream::new(
             reactor,
             connection.socket().clone(),
             cluster.config().per_connection_buffer_limit_bytes,
-            meter::to_upstream(cluster.stats()),
+            to_upstream.clone(),
         );
         let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats() };
         let from_upstream = FromUpstream { cluster: cluster.stats() };
