@@ -53,6 +53,7 @@ fn bulk_passes_whole_beside_stalled_receivers() {
     });
 
     let peak = proxy.resident_bytes_peak();
+    println!("{bytes} bytes each way on {} connections; resident peak {peak}", CONNECTIONS - 1);
     assert!(peak < RESIDENT_BYTES_MAX, "resident memory reached {peak} bytes");
     // The stalled connection was never closed to get rid of it.
     proxy.wait_for_stat(&route.listener_stat("downstream_cx_active"), CONNECTIONS);

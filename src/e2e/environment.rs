@@ -29,16 +29,24 @@ pub(crate) enum Kind {
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) kind: Kind,
+    /// How many descriptors it may have open; `None`: as many as this process.
+    pub(crate) descriptors_max: Option<u32>,
+}
+
+impl Program {
+    fn new(path: PathBuf, kind: Kind) -> Self {
+        Self { path, kind, descriptors_max: None }
+    }
 }
 
 /// The program under test.
 pub(crate) fn subject() -> Program {
     let Some(path) = variable("NUNCIO_BINARY").map(PathBuf::from) else {
-        return Program { path: env!("CARGO_BIN_EXE_nuncio").into(), kind: Kind::Nuncio };
+        return Program::new(env!("CARGO_BIN_EXE_nuncio").into(), Kind::Nuncio);
     };
     assert!(path.is_file(), "NUNCIO_BINARY names {}, which is not a file", path.display());
     let is_envoy = path.file_name().is_some_and(|name| name == "envoy");
-    Program { path, kind: if is_envoy { Kind::Envoy } else { Kind::Nuncio } }
+    Program::new(path, if is_envoy { Kind::Envoy } else { Kind::Nuncio })
 }
 
 /// The real Envoy, or the sentence that says why there is none.
@@ -48,11 +56,11 @@ pub(crate) fn subject() -> Program {
 pub(crate) fn reference() -> Result<Program, String> {
     if let Some(path) = variable("NUNCIO_ENVOY").map(PathBuf::from) {
         assert!(path.is_file(), "NUNCIO_ENVOY names {}, which is not a file", path.display());
-        return Ok(Program { path, kind: Kind::Envoy });
+        return Ok(Program::new(path, Kind::Envoy));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/envoy");
     if path.is_file() {
-        return Ok(Program { path, kind: Kind::Envoy });
+        return Ok(Program::new(path, Kind::Envoy));
     }
     let missing = format!(
         "no Envoy: {} does not exist and NUNCIO_ENVOY is not set \

@@ -51,6 +51,7 @@ fn idle_connections_leave_nothing_behind() {
         });
         resident.push(proxy.resident_bytes());
     }
+    println!("{connections} connections; resident after each round {resident:?}");
     // The first two rounds fill pools that are kept.
     let (before, after) = (resident[1], resident[resident.len() - 1]);
     assert!(after < before + GROWTH_BYTES_MAX, "resident memory by round: {resident:?}");

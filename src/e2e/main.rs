@@ -21,6 +21,8 @@ mod bulk;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod environment;

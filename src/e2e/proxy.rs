@@ -61,7 +61,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `program`; its output and the file with its admin address go to `scratch`.
     pub(crate) fn spawn(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
-        let mut command = Command::new(&program.path);
+        let mut command = match program.descriptors_max {
+            None => Command::new(&program.path),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\""));
+                shell.arg(&program.path);
+                shell
+            }
+        };
         command.arg("--admin-address-path").arg(scratch.path(ADMIN_ADDRESS)).args(arguments);
         if program.kind == Kind::Envoy {
             // Several Envoys on one machine need separate shared memory; at its default level
@@ -167,8 +175,11 @@ impl Proxy {
 
     /// Sends a signal to this process only.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.running.child.id()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.running.child.id()).ok().and_then(Pid::from_raw).unwrap()
     }
 
     /// Waits until the process ends by itself.

@@ -71,6 +71,7 @@ fn a_victim_is_served_beside_stalled_readers() {
     });
 
     let peak = proxy.resident_bytes_peak();
+    println!("{stalled} stalled or slow readers; resident peak {peak}");
     let bound = stalled * BYTES_PER_STALLED_MAX + BYTES_BESIDE;
     assert!(peak < bound, "resident memory reached {peak} bytes, expected less than {bound}");
     drop((connections, victim, server));
