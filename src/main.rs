@@ -1,4 +1,8 @@
 //! The `nuncio` binary: hands its arguments to the server floor and returns its exit code.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::run(std::env::args_os())
+}

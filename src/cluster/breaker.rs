@@ -22,29 +22,21 @@ pub(crate) struct ConnectionBreaker {
 
 impl ConnectionBreaker {
     pub(crate) fn new(limit: u32) -> Self {
-        Self {
-            count: AtomicU32::new(0),
-            limit,
-        }
+        Self { count: AtomicU32::new(0), limit }
     }
 
     /// Takes one connection out of the limit, unless it is reached. The token gives it back, and
     /// keeps `circuit_breakers.default.cx_open` of `stats` at 1 while the limit is reached.
     pub(crate) fn try_acquire(self: &Arc<Self>, stats: &Scope<ClusterStat>) -> Option<Token> {
         // Relaxed: the count guards no other memory, and each of its changes is atomic.
-        let taken = self
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < self.limit).then(|| count + 1)
-            });
+        let taken = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < self.limit).then(|| count + 1)
+        });
         let before = taken.ok()?;
         if before + 1 == self.limit {
             stats.gauge_inc(ClusterStat::CircuitBreakersDefaultCxOpen);
         }
-        Some(Token {
-            breaker: Arc::clone(self),
-            stats: stats.clone(),
-        })
+        Some(Token { breaker: Arc::clone(self), stats: stats.clone() })
     }
 
     #[cfg(test)]
@@ -67,8 +59,7 @@ impl Drop for Token {
     fn drop(&mut self) {
         let before = self.breaker.count.fetch_sub(1, Ordering::Relaxed);
         if before == self.breaker.limit {
-            self.stats
-                .gauge_dec(ClusterStat::CircuitBreakersDefaultCxOpen);
+            self.stats.gauge_dec(ClusterStat::CircuitBreakersDefaultCxOpen);
         }
     }
 }
@@ -108,11 +99,7 @@ mod tests {
         let registry = Registry::new(1);
         let scope = registry.scope::<ClusterStat>("cluster.c");
         let stats = scope.on(&registry.shard(ShardIndex::Worker(0)).unwrap());
-        assert!(
-            Arc::new(ConnectionBreaker::new(0))
-                .try_acquire(&stats)
-                .is_none()
-        );
+        assert!(Arc::new(ConnectionBreaker::new(0)).try_acquire(&stats).is_none());
         assert_eq!(scope.total(ClusterStat::CircuitBreakersDefaultCxOpen), 0);
     }
 

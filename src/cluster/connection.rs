@@ -34,12 +34,7 @@ impl UpstreamConnection {
     pub(crate) fn new(socket: Socket, host: SocketAddr, existence: Existence) -> Self {
         existence.stats.inc(ClusterStat::UpstreamRqTotal);
         let request = existence.stats.guard(ClusterStat::UpstreamRqActive);
-        Self {
-            socket,
-            host,
-            existence,
-            _request: request,
-        }
+        Self { socket, host, existence, _request: request }
     }
 
     /// The connected socket.

@@ -72,9 +72,7 @@ impl Ord for Due {
         let ours = u64::from(self.pick) * u64::from(other.weight);
         let theirs = u64::from(other.pick) * u64::from(self.weight);
         let by_deadline = self.round.cmp(&other.round).then(ours.cmp(&theirs));
-        by_deadline
-            .then(self.weight.cmp(&other.weight))
-            .then(self.host.cmp(&other.host))
+        by_deadline.then(self.weight.cmp(&other.weight)).then(self.host.cmp(&other.host))
     }
 }
 
@@ -86,26 +84,11 @@ impl PartialOrd for Due {
 
 fn pick_due(schedule: &mut BinaryHeap<Reverse<Due>>) -> Option<usize> {
     let mut due = schedule.peek_mut()?;
-    let Reverse(Due {
-        round,
-        pick,
-        weight,
-        host,
-    }) = *due;
+    let Reverse(Due { round, pick, weight, host }) = *due;
     due.0 = if pick == weight {
-        Due {
-            round: round + 1,
-            pick: 1,
-            weight,
-            host,
-        }
+        Due { round: round + 1, pick: 1, weight, host }
     } else {
-        Due {
-            round,
-            pick: pick + 1,
-            weight,
-            host,
-        }
+        Due { round, pick: pick + 1, weight, host }
     };
     Some(host)
 }
@@ -126,12 +109,7 @@ fn seeded_schedule(weights: &[u32], seed: u64) -> BinaryHeap<Reverse<Due>> {
             // Below `weight`, because `picks` is below `sum`.
             let of_host = u32::try_from(of_host).unwrap_or(weight - 1);
             made += u64::from(of_host);
-            Reverse(Due {
-                round: 0,
-                pick: of_host + 1,
-                weight,
-                host,
-            })
+            Reverse(Due { round: 0, pick: of_host + 1, weight, host })
         })
         .collect();
     for _ in made..picks {
@@ -174,13 +152,7 @@ mod tests {
 
     #[test]
     fn every_round_gives_each_host_exactly_its_weight_from_any_start() {
-        for weights in [
-            &[1, 2][..],
-            &[3, 1, 2],
-            &[100, 1, 1, 33],
-            &[7, 7, 6],
-            &[1, 127],
-        ] {
+        for weights in [&[1, 2][..], &[3, 1, 2], &[100, 1, 1, 33], &[7, 7, 6], &[1, 127]] {
             let sum: u32 = weights.iter().sum();
             for seed in 0..u64::from(sum) * 2 {
                 let mut balancer = RoundRobin::new(weights.iter().copied(), seed);
@@ -197,22 +169,12 @@ mod tests {
 
     #[test]
     fn a_seed_starts_where_that_many_picks_would_have_led() {
-        for weights in [
-            &[1, 2][..],
-            &[3, 1, 2],
-            &[100, 1, 1, 33],
-            &[7, 7, 6],
-            &[2, 3, 5, 7],
-        ] {
+        for weights in [&[1, 2][..], &[3, 1, 2], &[100, 1, 1, 33], &[7, 7, 6], &[2, 3, 5, 7]] {
             let sum = usize::try_from(weights.iter().sum::<u32>()).unwrap();
             let from_start = picks(weights, 0, sum * 3);
             for seed in 0..sum {
                 let seeded = picks(weights, seed as u64, sum);
-                assert_eq!(
-                    seeded,
-                    from_start[seed..seed + sum],
-                    "{weights:?}, seed {seed}"
-                );
+                assert_eq!(seeded, from_start[seed..seed + sum], "{weights:?}, seed {seed}");
             }
         }
     }

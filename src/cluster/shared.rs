@@ -23,11 +23,7 @@ impl Shared {
     pub fn new(config: Arc<model::Cluster>, registry: &Registry) -> Arc<Self> {
         let breaker = Arc::new(ConnectionBreaker::new(config.max_connections));
         let scope = registry.scope(&cluster_prefix(&config.stat_name));
-        Arc::new(Self {
-            config,
-            breaker,
-            scope,
-        })
+        Arc::new(Self { config, breaker, scope })
     }
 
     /// Sets the membership stats of the static host list, on control's shard. To be called once.

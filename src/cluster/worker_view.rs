@@ -30,18 +30,9 @@ impl Cluster {
     #[must_use]
     pub fn new(shared: Arc<Shared>, reactor: Reactor, shard: &Shard, seed: u64) -> Rc<Self> {
         let stats = shared.scope().on(shard);
-        let weights = shared
-            .config()
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.weight);
+        let weights = shared.config().endpoints.iter().map(|endpoint| endpoint.weight);
         let balancer = RefCell::new(RoundRobin::new(weights, seed));
-        Rc::new(Self {
-            shared,
-            reactor,
-            stats,
-            balancer,
-        })
+        Rc::new(Self { shared, reactor, stats, balancer })
     }
 
     /// The configuration.
@@ -101,9 +92,7 @@ impl FromIterator<Rc<Cluster>> for Clusters {
     /// Names are unique in a checked configuration; of two equal ones the later would count.
     fn from_iter<T: IntoIterator<Item = Rc<Cluster>>>(clusters: T) -> Self {
         let named = |cluster: Rc<Cluster>| (cluster.config().name.clone(), cluster);
-        Self {
-            by_name: clusters.into_iter().map(named).collect(),
-        }
+        Self { by_name: clusters.into_iter().map(named).collect() }
     }
 }
 

@@ -1,2 +1,31 @@
 //! Floor 7: the process.
+//!
+//! [`run`] reads options, environment and configuration, binds every listener, starts the workers,
+//! hands the main thread to the control loop, and ends when every worker has.
+//!
+//! ```text
+//! options -> configuration -> descriptors, ring -> bind all -> start all workers -> LIVE
+//!    LIVE --SIGTERM, SIGINT, /quitquitquit--> DRAINING --empty or grace over--> exit 0
+//!                                                \--second signal--> exit 0 at once
+//! ```
+//!
+//! **Invariant:** nothing is half-started: whatever fails before `LIVE` is told on standard error,
+//! all that can be known at once, and ends the process before a connection is accepted.
+//! **Invariant:** configuration reaches a worker only as an immutable snapshot; workers share
+//! nothing that changes except the process-wide limits ([`cluster::Shared`]).
+//! **Invariant:** the environment is read here and nowhere else.
 #![forbid(unsafe_code)]
+
+mod affinity;
+mod bootstrap;
+mod demo;
+mod exit;
+mod fleet;
+mod listen;
+mod logging;
+mod loop_stats;
+mod options;
+mod process;
+mod worker;
+
+pub use process::run;

@@ -23,9 +23,7 @@ struct Bench {
 
 impl Bench {
     fn new(hosts: &[SocketAddr], max_connections: u32) -> Self {
-        let endpoints = hosts
-            .iter()
-            .map(|&address| model::Endpoint { address, weight: 1 });
+        let endpoints = hosts.iter().map(|&address| model::Endpoint { address, weight: 1 });
         let config = Arc::new(model::Cluster {
             name: "backend".to_owned(),
             stat_name: "back:end".to_owned(),
@@ -39,11 +37,7 @@ impl Bench {
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
         let shared = Shared::new(config, &registry);
         let cluster = Cluster::new(shared, reactor.clone(), &shard, 0);
-        Self {
-            registry,
-            reactor,
-            cluster,
-        }
+        Self { registry, reactor, cluster }
     }
 
     fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
@@ -52,31 +46,19 @@ impl Bench {
 
     /// Names and values of the stats that are not zero.
     fn moved(&self) -> Vec<(String, u64)> {
-        let samples = self
-            .registry
-            .snapshot()
-            .into_iter()
-            .filter(|sample| sample.value > 0);
+        let samples = self.registry.snapshot().into_iter().filter(|sample| sample.value > 0);
         let short = |name: &str| name.strip_prefix("cluster.back_end.").unwrap().to_owned();
-        samples
-            .map(|sample| (short(&sample.name), sample.value))
-            .collect()
+        samples.map(|sample| (short(&sample.name), sample.value)).collect()
     }
 
     fn expect_moved(&self, expected: &[(&str, u64)]) {
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|&(name, n)| (name.to_owned(), n))
-            .collect();
+        let expected: Vec<_> = expected.iter().map(|&(name, n)| (name.to_owned(), n)).collect();
         assert_eq!(self.moved(), expected);
     }
 
     fn expect_gauges_at_zero(&self) {
         for sample in self.registry.snapshot() {
-            assert!(
-                sample.kind != Kind::Gauge || sample.value == 0,
-                "{sample:?}"
-            );
+            assert!(sample.kind != Kind::Gauge || sample.value == 0, "{sample:?}");
         }
         assert_eq!(self.cluster.shared.breaker().count(), 0);
     }
@@ -108,10 +90,7 @@ fn silent() -> (Vec<Socket>, SocketAddr) {
     for _ in 0..4 {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();
-        assert!(
-            socket.connect(&address.into()).is_err(),
-            "EINPROGRESS at the least"
-        );
+        assert!(socket.connect(&address.into()).is_err(), "EINPROGRESS at the least");
         sockets.push(socket);
     }
     (sockets, address)
@@ -234,30 +213,12 @@ fn connections_beyond_the_limit_overflow_until_one_ends() {
     let bench = Bench::new(&[address], 2);
     let first = bench.connect().unwrap();
     let _second = bench.connect().unwrap();
-    assert!(matches!(
-        bench.connect().unwrap_err(),
-        ConnectFailure::Overflow
-    ));
-    assert_eq!(
-        bench
-            .cluster
-            .stats()
-            .value(ClusterStat::CircuitBreakersDefaultCxOpen),
-        1
-    );
+    assert!(matches!(bench.connect().unwrap_err(), ConnectFailure::Overflow));
+    assert_eq!(bench.cluster.stats().value(ClusterStat::CircuitBreakersDefaultCxOpen), 1);
     drop(first);
-    assert_eq!(
-        bench
-            .cluster
-            .stats()
-            .value(ClusterStat::CircuitBreakersDefaultCxOpen),
-        0
-    );
+    assert_eq!(bench.cluster.stats().value(ClusterStat::CircuitBreakersDefaultCxOpen), 0);
     bench.connect().unwrap();
-    assert_eq!(
-        bench.cluster.stats().value(ClusterStat::UpstreamCxOverflow),
-        1
-    );
+    assert_eq!(bench.cluster.stats().value(ClusterStat::UpstreamCxOverflow), 1);
 }
 
 #[test]
@@ -306,16 +267,9 @@ fn membership_is_what_the_configuration_lists() {
     let bench = Bench::new(&[address, address], 1);
     let config = Arc::clone(&bench.cluster.shared);
     Shared::new(Arc::new(config.config().clone()), &registry).publish_membership(&control);
-    let moved = registry
-        .snapshot()
-        .into_iter()
-        .filter(|sample| sample.value > 0);
+    let moved = registry.snapshot().into_iter().filter(|sample| sample.value > 0);
     let moved: Vec<_> = moved.map(|sample| (sample.name, sample.value)).collect();
-    let expected = [
-        ("membership_change", 1),
-        ("membership_healthy", 2),
-        ("membership_total", 2),
-    ];
+    let expected = [("membership_change", 1), ("membership_healthy", 2), ("membership_total", 2)];
     let expected = expected.map(|(name, n)| (format!("cluster.back_end.{name}"), n));
     assert_eq!(moved, expected);
 }

@@ -1,0 +1,53 @@
+//! What runs without any argument: a relay in front of an echo server, on fixed loopback ports.
+
+use std::io::{self, Write};
+
+use config::Source;
+
+/// The configuration of the demo, as `--print-default-config` prints it.
+pub(crate) const YAML: &str = include_str!("demo.yaml");
+
+/// The demo as a configuration.
+pub(crate) fn source() -> Source {
+    Source::file("demo.yaml", YAML.as_bytes().to_vec())
+}
+
+/// Says on standard output what runs and how to try it. Nobody reading is no reason to stop.
+pub(crate) fn announce() {
+    drop(write!(io::stdout(), "{ANNOUNCEMENT}"));
+}
+
+const ANNOUNCEMENT: &str = "\
+Nuncio runs its built-in TCP demo:
+  127.0.0.1:10000  tcp_proxy, relays to the next
+  127.0.0.1:10001  echo, sends every byte back
+  127.0.0.1:9901   admin pages
+Try it from another terminal; Ctrl-C here ends it:
+  nc 127.0.0.1 10000                                   type a line: it comes back
+  curl 'http://127.0.0.1:9901/stats?filter=relay'      see it counted
+For a configuration of your own:
+  nuncio --print-default-config > envoy.yaml           this one, to start from
+  nuncio -c envoy.yaml
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_is_a_valid_configuration_of_loopback_addresses_that_are_announced() {
+        let loaded = config::load(&source()).unwrap();
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        let bootstrap = loaded.bootstrap;
+        let listeners = bootstrap.listeners.iter().map(|listener| listener.address);
+        let addresses: Vec<_> =
+            listeners.chain(bootstrap.admin.map(|admin| admin.address)).collect();
+        assert_eq!(addresses.len(), 3);
+        for address in addresses {
+            assert!(address.ip().is_loopback());
+            assert!(ANNOUNCEMENT.contains(&address.to_string()), "{address}");
+        }
+        let echo = bootstrap.listeners[1].address;
+        assert_eq!(bootstrap.clusters[0].endpoints[0].address, echo);
+    }
+}

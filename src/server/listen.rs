@@ -1,0 +1,155 @@
+//! Binds every address of the configuration before anything runs.
+//!
+//! All that cannot be bound is reported together, each at its place in the file, and nothing stays
+//! bound then.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use config::model;
+use config::{Places, Problem, ProblemKind};
+use net::listener::{self, BoundListener};
+
+use crate::bootstrap::Bootstrap;
+
+/// Everything bound and listening.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) admin: Option<TcpListener>,
+    /// In the order of the configuration.
+    pub(crate) listeners: Vec<(Arc<model::Listener>, BoundListener)>,
+}
+
+/// One worker's socket of one listener.
+#[derive(Debug)]
+pub(crate) struct WorkerListener {
+    pub(crate) config: Arc<model::Listener>,
+    /// The address it really listens on.
+    pub(crate) address: SocketAddr,
+    pub(crate) socket: OwnedFd,
+}
+
+/// Binds the admin address and, for each listener, one socket per worker.
+///
+/// # Errors
+/// One problem for each address that cannot be bound.
+pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let Bootstrap { loaded, file } = bootstrap;
+    let mut problem = |field_path: String, message: String| {
+        problems.push(problem_at(&loaded.places, file, field_path, message));
+    };
+    let mut admin = None;
+    if let Some(config) = &loaded.bootstrap.admin {
+        match TcpListener::bind(config.address) {
+            Ok(bound) => admin = Some(bound),
+            Err(error) => problem(
+                "admin.address".to_owned(),
+                format!("admin: cannot bind {}: {error}", config.address),
+            ),
+        }
+    }
+    let mut listeners = Vec::new();
+    for (index, config) in loaded.bootstrap.listeners.iter().enumerate() {
+        match listener::bind(config, workers) {
+            Ok(bound) => listeners.push((Arc::clone(config), bound)),
+            Err(error) => {
+                problem(format!("static_resources.listeners[{index}].address"), error.to_string())
+            }
+        }
+    }
+    if problems.is_empty() { Ok(Bound { admin, listeners }) } else { Err(problems) }
+}
+
+impl Bound {
+    /// Deals the sockets out: for each worker, in order, one of each listener.
+    pub(crate) fn deal(
+        listeners: Vec<(Arc<model::Listener>, BoundListener)>,
+        workers: usize,
+    ) -> Vec<Vec<WorkerListener>> {
+        let mut hands: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
+        for (config, bound) in listeners {
+            for (hand, socket) in hands.iter_mut().zip(bound.sockets) {
+                let config = Arc::clone(&config);
+                hand.push(WorkerListener { config, address: bound.address, socket });
+            }
+        }
+        hands
+    }
+}
+
+fn problem_at(places: &Places, file: &str, field_path: String, message: String) -> Problem {
+    let position = places.find(&field_path).key;
+    Problem {
+        file: Arc::from(file),
+        line: position.line,
+        column: position.column,
+        field_path,
+        kind: ProblemKind::Invalid,
+        message,
+        hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use config::Source;
+
+    use super::*;
+
+    fn bootstrap(yaml: &str) -> Bootstrap {
+        let source = Source::file("t.yaml", yaml.as_bytes().to_vec());
+        let loaded = config::load(&source).unwrap_or_else(|report| panic!("{report}"));
+        Bootstrap { loaded, file: "t.yaml".to_owned() }
+    }
+
+    fn yaml(admin: u16, ports: &[u16]) -> String {
+        let mut text = format!(
+            "admin:\n  address: {{socket_address: {{address: 127.0.0.1, port_value: {admin}}}}}\n\
+             static_resources:\n  listeners:\n"
+        );
+        for (index, port) in ports.iter().enumerate() {
+            text.push_str(&format!(
+                "  - name: l{index}\n    \
+                 address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}\n    \
+                 filter_chains:\n    - filters:\n      - name: echo\n        typed_config: \
+                 {{'@type': type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn each_worker_is_dealt_one_socket_of_each_listener() {
+        let bound = bind_all(&bootstrap(&yaml(0, &[0, 0])), 3).unwrap();
+        assert_ne!(bound.admin.as_ref().unwrap().local_addr().unwrap().port(), 0);
+        let hands = Bound::deal(bound.listeners, 3);
+        assert_eq!(hands.len(), 3);
+        for hand in &hands {
+            let names: Vec<_> = hand.iter().map(|one| one.config.name.as_str()).collect();
+            assert_eq!(names, ["l0", "l1"]);
+            assert_eq!(hand[0].address, hands[0][0].address);
+            assert_ne!(hand[0].address, hand[1].address);
+        }
+    }
+
+    #[test]
+    fn every_address_that_cannot_be_bound_is_reported_at_its_place() {
+        let taken = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (first, second) = (taken(), taken());
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let text = yaml(port(&first), &[0, port(&second)]);
+        let problems = bind_all(&bootstrap(&text), 2).unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let [admin, listener] = &lines[..] else { panic!("{lines:?}") };
+        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+        assert!(admin.starts_with("t.yaml:2:3: admin.address: admin: cannot bind"), "{admin}");
+        assert!(admin.contains(&address(&first)), "{admin}");
+        let expected = "static_resources.listeners[1].address: listener 'l1': cannot bind";
+        assert!(listener.contains(expected), "{listener}");
+        assert!(listener.contains(&address(&second)), "{listener}");
+    }
+}

@@ -1,0 +1,298 @@
+//! The life of the process, from its arguments to its exit code.
+
+use std::ffi::OsString;
+use std::hash::RandomState;
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use cluster::Shared;
+use control::{Control, Limits, ServerInfo, Shutdown, State};
+use observe::names::{
+    CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX, ListenerManagerStat,
+};
+use observe::{Registry, Scope, Shard, ShardIndex};
+use reactor::Features;
+
+use crate::bootstrap::{self, Bootstrap, Origin};
+use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
+use crate::listen::{self, Bound};
+use crate::options::{Mode, Options};
+use crate::worker::{Command, Plan};
+use crate::{affinity, demo, exit, logging};
+
+/// Runs the process with these arguments, the first of which is the program's name.
+///
+/// 0: it ended as asked, or the configuration is valid. 1: it could not start or go on; standard
+/// error says why. 2: the command line was not understood.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let origin = if arguments.len() > 1 { Origin::Options } else { Origin::Demo };
+    let options = match parse(&arguments, &origin) {
+        Ok(options) => options,
+        Err(error) => {
+            // The help and the version come this way too. Nobody reading is no reason to fail.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    ExitCode::from(match execute(&options, &origin) {
+        Ok(()) => exit::OK,
+        Err(lines) => {
+            for line in lines {
+                eprintln!("{line}");
+            }
+            exit::FAILED
+        }
+    })
+}
+
+fn parse(arguments: &[OsString], origin: &Origin) -> Result<Options, clap::Error> {
+    let options = Options::try_parse_from(arguments)?;
+    let configured = options.config_path.is_some() || options.config_yaml.is_some();
+    if *origin == Origin::Options && !configured && !options.print_default_config {
+        let text = "no configuration: give one with -c; without any argument a demo runs";
+        return Err(Options::command().error(ErrorKind::MissingRequiredArgument, text));
+    }
+    Ok(options)
+}
+
+/// Lines for standard error, one for each thing that went wrong.
+type Failures = Vec<String>;
+
+fn one(line: impl ToString) -> Failures {
+    vec![line.to_string()]
+}
+
+fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
+    if options.print_default_config {
+        return print(demo::YAML);
+    }
+    logging::init(options.log_level);
+    let bootstrap = bootstrap::load(options, origin).map_err(one)?;
+    for warning in bootstrap.loaded.warnings.problems() {
+        tracing::warn!("{warning}");
+    }
+    for (option, reason) in options.without_effect() {
+        tracing::warn!("{option} has no effect: {reason}");
+    }
+    match options.mode {
+        Mode::Validate => print(&format!("configuration '{}' OK\n", bootstrap.file)),
+        Mode::Serve => serve(options, origin, bootstrap),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failures> {
+    let mut stdout = io::stdout();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| one(format!("cannot write to standard output: {error}")))
+}
+
+fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(), Failures> {
+    let features = ring_features().map_err(one)?;
+    raise_descriptor_limit();
+    let workers = worker_count(options.concurrency);
+    let bound = listen::bind_all(&bootstrap, workers)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Failures>())?;
+    let admin_address = admin_address(bound.admin.as_ref())?;
+    log_start(features, workers, &bound, admin_address.as_deref());
+
+    let registry = Registry::new(workers);
+    let shard = registry.shard(ShardIndex::Control).expect("the registry is new");
+    let clusters = clusters(&bootstrap, &registry, &shard);
+    let managers = Managers::new(&registry, &shard);
+    managers.set_up(bound.listeners.len(), clusters.len(), workers);
+
+    let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
+    let control = Control::new(control::Options {
+        admin: bound.admin,
+        limits: Limits::default(),
+        registry: registry.clone(),
+        shard,
+        info: ServerInfo {
+            version: concat!("nuncio ", env!("CARGO_PKG_VERSION")).to_owned(),
+            command_line_options: options.to_server_info(concurrency),
+            node: bootstrap.loaded.bootstrap.node.clone(),
+            concurrency,
+        },
+    })
+    .map_err(|error| one(format!("cannot start the control loop: {error}")))?;
+    let handle = control.handle();
+
+    let listeners = u64::try_from(bound.listeners.len()).unwrap_or(u64::MAX);
+    let plans = plans(features, workers, bound.listeners, &clusters, &registry)?;
+    let on_end: OnEnd = Arc::new({
+        let handle = handle.clone();
+        move || handle.stop()
+    });
+    let fleet = Fleet::start(plans, &on_end).map_err(describe)?;
+    if let (Some(path), Some(address)) = (&options.admin_address_path, &admin_address)
+        && let Err(line) = write_admin_address(path, address)
+    {
+        return Err(one(line).into_iter().chain(describe(fleet.finish())).collect());
+    }
+    fleet.command(Command::Serve);
+    managers.workers_started();
+    handle.set_state(State::Live);
+    tracing::info!("live");
+    if *origin == Origin::Demo {
+        demo::announce();
+    }
+
+    let grace = Duration::from_secs(u64::from(options.shutdown_grace_s));
+    control.run(|shutdown| match shutdown {
+        Shutdown::Graceful => {
+            tracing::info!(grace_s = grace.as_secs(), "draining");
+            handle.set_state(State::Draining);
+            managers.draining(listeners);
+            fleet.command(Command::Drain(grace));
+        }
+        Shutdown::Now => handle.stop(),
+    });
+    let failures = fleet.finish();
+    tracing::info!("exiting");
+    if failures.is_empty() { Ok(()) } else { Err(describe(failures)) }
+}
+
+/// What the kernel offers, without what `NUNCIO_RING_FEATURES` switches off.
+fn ring_features() -> Result<Features, reactor::RingError> {
+    #[expect(clippy::disallowed_methods, reason = "server is where the environment is read")]
+    let list = std::env::var("NUNCIO_RING_FEATURES");
+    let list = match list {
+        Ok(list) => list,
+        Err(std::env::VarError::NotPresent) => String::new(),
+        // Refused with the text as far as it can be shown.
+        Err(std::env::VarError::NotUnicode(list)) => list.to_string_lossy().into_owned(),
+    };
+    reactor::probe()?.without(&list)
+}
+
+/// Lets the process open as many descriptors as its hard limit allows: every relayed connection
+/// needs two.
+fn raise_descriptor_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "descriptor limit"),
+        Err(error) => tracing::warn!(%error, "cannot raise the descriptor limit; see 'ulimit -n'"),
+    }
+}
+
+/// As Envoy, 0 asks for one worker.
+fn worker_count(concurrency: Option<u32>) -> usize {
+    match concurrency {
+        Some(count) => usize::try_from(count.max(1)).unwrap_or(usize::MAX),
+        None => thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn admin_address(admin: Option<&TcpListener>) -> Result<Option<String>, Failures> {
+    match admin.map(TcpListener::local_addr).transpose() {
+        Ok(address) => Ok(address.map(|address| address.to_string())),
+        Err(error) => Err(one(format!("cannot read the admin address: {error}"))),
+    }
+}
+
+fn write_admin_address(path: &Path, address: &str) -> Result<(), String> {
+    std::fs::write(path, address).map_err(|error| {
+        let path = path.display();
+        format!("--admin-address-path: cannot write {path}: {error}; check the path")
+    })
+}
+
+fn log_start(features: Features, workers: usize, bound: &Bound, admin: Option<&str>) {
+    let pinned = affinity::cores(workers).is_some();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, pinned, %features, "starting");
+    for (config, listener) in &bound.listeners {
+        tracing::info!(listener = config.name, address = %listener.address, "listening");
+    }
+    match admin {
+        Some(address) => tracing::info!(address, "admin listening"),
+        None => tracing::info!("no admin listener is configured"),
+    }
+}
+
+/// The process-wide part of each cluster, with its membership published.
+fn clusters(bootstrap: &Bootstrap, registry: &Registry, control: &Shard) -> Vec<Arc<Shared>> {
+    let configs = bootstrap.loaded.bootstrap.clusters.iter();
+    configs
+        .map(|config| {
+            let shared = Shared::new(Arc::clone(config), registry);
+            shared.publish_membership(control);
+            shared
+        })
+        .collect()
+}
+
+fn plans(
+    features: Features,
+    workers: usize,
+    listeners: Vec<(Arc<config::model::Listener>, net::listener::BoundListener)>,
+    clusters: &[Arc<Shared>],
+    registry: &Registry,
+) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
+    let cores = affinity::cores(workers);
+    let random = RandomState::new();
+    let plan = |(index, listeners)| {
+        let (sender, commands) = reactor::channel(COMMANDS_MAX)?;
+        let core = cores.as_ref().and_then(|cores| cores.get(index).copied());
+        let plan = Plan {
+            index,
+            core,
+            features,
+            listeners,
+            clusters: clusters.to_vec(),
+            registry: registry.clone(),
+            random: random.clone(),
+            commands,
+        };
+        Ok((plan, sender))
+    };
+    let plans: io::Result<Vec<_>> =
+        Bound::deal(listeners, workers).into_iter().enumerate().map(plan).collect();
+    plans.map_err(|error| one(format!("cannot make a mailbox: {error}; see 'ulimit -n'")))
+}
+
+fn describe(failures: Vec<crate::fleet::Failure>) -> Failures {
+    failures.iter().map(|failure| format!("nuncio: {failure}")).collect()
+}
+
+/// `listener_manager.*` and `cluster_manager.*`, written on control's shard.
+#[derive(Debug)]
+struct Managers {
+    listeners: Scope<ListenerManagerStat>,
+    clusters: Scope<ClusterManagerStat>,
+}
+
+impl Managers {
+    fn new(registry: &Registry, control: &Shard) -> Self {
+        Self {
+            listeners: registry.scope(LISTENER_MANAGER_PREFIX).on(control),
+            clusters: registry.scope(CLUSTER_MANAGER_PREFIX).on(control),
+        }
+    }
+
+    fn set_up(&self, listeners: usize, clusters: usize, workers: usize) {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.listeners.add(ListenerManagerStat::ListenerAdded, wide(listeners));
+        let on_workers = wide(listeners).saturating_mul(wide(workers));
+        self.listeners.add(ListenerManagerStat::ListenerCreateSuccess, on_workers);
+        self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, wide(listeners));
+        self.clusters.add(ClusterManagerStat::ClusterAdded, wide(clusters));
+        self.clusters.gauge_set(ClusterManagerStat::ActiveClusters, wide(clusters));
+    }
+
+    fn workers_started(&self) {
+        self.listeners.gauge_set(ListenerManagerStat::WorkersStarted, 1);
+    }
+
+    fn draining(&self, listeners: u64) {
+        self.listeners.add(ListenerManagerStat::ListenerStopped, listeners);
+        self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, 0);
+        self.listeners.gauge_set(ListenerManagerStat::TotalListenersDraining, listeners);
+    }
+}

@@ -1,0 +1,225 @@
+//! One worker: a reactor, its view of the clusters, its listeners, and the connections they accept.
+//!
+//! ```text
+//! Built --Serve--> Serving --Drain--> Draining --empty, grace over--> ended
+//!   \------Stop-------+--------Stop------+-----------------------------> ended
+//! ```
+//! Only one future runs outside a task: the one that waits for commands. A panic in it, or in an
+//! accept loop, is a failure of the worker; a panic in a connection's task ends that connection.
+//!
+//! **Invariant:** every connection is a task of the worker's one set, so the worker ends when the
+//! set is empty, and ending the set ends every connection.
+
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, Clusters};
+use core_affinity::CoreId;
+use observe::names::{WORKER_PREFIX, WorkerStat};
+use observe::{Registry, Scope, ShardIndex};
+use proxy::{Listener, WorkerContext};
+use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
+
+use crate::listen::WorkerListener;
+use crate::{affinity, loop_stats};
+
+/// What control tells a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Begin to accept.
+    Serve,
+    /// Accept what is queued, close the listeners, and end when the last connection has ended, or
+    /// after this time.
+    Drain(Duration),
+    /// End now.
+    Stop,
+}
+
+/// What a worker is made from, on its way to its thread.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The worker's number, from 0: its shard of the stats.
+    pub(crate) index: usize,
+    /// The core it has to itself, if it has one.
+    pub(crate) core: Option<CoreId>,
+    pub(crate) features: Features,
+    pub(crate) listeners: Vec<WorkerListener>,
+    pub(crate) clusters: Vec<Arc<cluster::Shared>>,
+    pub(crate) registry: Registry,
+    /// Where seeds come from.
+    pub(crate) random: RandomState,
+    pub(crate) commands: InboxParts<Command>,
+}
+
+/// Runs a worker on the calling thread until it ends. `ready` is called once everything that may
+/// fail at start has been made, before anything is accepted.
+///
+/// # Errors
+/// Why the worker could not start or go on, in words.
+pub(crate) fn run(plan: Plan, ready: impl FnOnce()) -> Result<(), String> {
+    if let Some(core) = plan.core {
+        affinity::pin(core);
+    }
+    let reactor = Reactor::new(Settings::new(plan.features)).map_err(|error| error.to_string())?;
+    let (worker, commands) = Worker::build(&reactor, plan)?;
+    ready();
+    reactor.run(worker.work(commands))
+}
+
+struct Worker {
+    reactor: Reactor,
+    index: usize,
+    listening: Vec<Listening>,
+    /// One task per listener while the worker serves.
+    accept_loops: TaskSet,
+    accept_loops_started: usize,
+    connections: Rc<TaskSet>,
+    stats: Scope<WorkerStat>,
+}
+
+/// A listener and the socket it accepts from.
+struct Listening {
+    listener: Rc<Listener>,
+    acceptor: Rc<Acceptor>,
+}
+
+/// Why the worker woke up.
+enum Event {
+    Command(Command),
+    /// The last connection has ended.
+    Empty,
+    /// The connections' time is over.
+    Deadline,
+}
+
+/// How often the numbers of the loop are published, and the accept loops looked after.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Worker {
+    fn build(reactor: &Reactor, plan: Plan) -> Result<(Self, Inbox<Command>), String> {
+        let shard = plan.registry.shard(ShardIndex::Worker(plan.index));
+        let shard = shard.ok_or_else(|| format!("there is no stats shard {}", plan.index))?;
+        let seeded = |shared: Arc<cluster::Shared>| {
+            let seed = plan.random.hash_one((plan.index, &shared.config().name));
+            Cluster::new(shared, reactor.clone(), &shard, seed)
+        };
+        let clusters: Clusters = plan.clusters.into_iter().map(seeded).collect();
+        let stats = plan.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&shard);
+        let context = WorkerContext {
+            reactor,
+            clusters: &clusters,
+            registry: &plan.registry,
+            shard: &shard,
+            worker_stats: &stats,
+        };
+        let listen = |one: WorkerListener| Listening {
+            listener: Listener::new(&one.config, one.address, context),
+            acceptor: Rc::new(reactor.acceptor(one.socket)),
+        };
+        let worker = Self {
+            index: plan.index,
+            listening: plan.listeners.into_iter().map(listen).collect(),
+            accept_loops: reactor.task_set(),
+            accept_loops_started: 0,
+            connections: Rc::new(reactor.task_set()),
+            stats,
+            reactor: reactor.clone(),
+        };
+        Ok((worker, reactor.open_inbox(plan.commands)))
+    }
+
+    async fn work(mut self, mut commands: Inbox<Command>) -> Result<(), String> {
+        let mut deadline = None;
+        loop {
+            match self.next_event(&mut commands, deadline).await? {
+                Event::Command(Command::Serve) => self.serve(),
+                Event::Command(Command::Drain(grace)) => {
+                    self.close_listeners();
+                    deadline = Some(self.reactor.now() + grace);
+                }
+                Event::Command(Command::Stop) | Event::Empty | Event::Deadline => break,
+            }
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Waits for a command and, while draining, for the last connection's end or the deadline.
+    async fn next_event(
+        &self,
+        commands: &mut Inbox<Command>,
+        deadline: Option<Instant>,
+    ) -> Result<Event, String> {
+        let mut command = pin!(commands.recv());
+        let mut empty = pin!(self.connections.wait_empty());
+        loop {
+            let tick = self.reactor.now() + TICK;
+            let wake_at = deadline.map_or(tick, |deadline| tick.min(deadline));
+            let mut time = pin!(self.reactor.sleep_until(wake_at));
+            let event = poll_fn(|context| {
+                if let Poll::Ready(command) = command.as_mut().poll(context) {
+                    return Poll::Ready(Some(command.map(Event::Command)));
+                }
+                if deadline.is_some() && empty.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Some(Ok(Event::Empty)));
+                }
+                time.as_mut().poll(context).map(|()| None)
+            })
+            .await;
+            self.look_after()?;
+            match event {
+                Some(event) => {
+                    return event.map_err(|error| format!("cannot wait for commands: {error}"));
+                }
+                None if deadline.is_some_and(|deadline| self.reactor.now() >= deadline) => {
+                    return Ok(Event::Deadline);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn serve(&mut self) {
+        for Listening { listener, acceptor } in &self.listening {
+            let (listener, acceptor) = (Rc::clone(listener), Rc::clone(acceptor));
+            let connections = Rc::clone(&self.connections);
+            self.accept_loops.spawn(async move {
+                listener.accept_loop(&acceptor, &connections).await;
+            });
+        }
+        self.accept_loops_started = self.listening.len();
+    }
+
+    /// Accepts what the kernel has queued, which closing would reset, and closes.
+    fn close_listeners(&mut self) {
+        self.accept_loops.abort_all();
+        self.accept_loops_started = 0;
+        for Listening { listener, acceptor } in self.listening.drain(..) {
+            listener.accept_queued(&acceptor, &self.connections);
+        }
+    }
+
+    /// Publishes the loop's numbers. An accept loop never ends by itself, so one that is missing
+    /// has panicked: a worker that goes on without it would be a listener that nobody serves.
+    fn look_after(&self) -> Result<(), String> {
+        loop_stats::publish(&self.stats, &self.reactor.stats());
+        if self.accept_loops.len() < self.accept_loops_started {
+            return Err("an accept loop ended by a panic".to_owned());
+        }
+        Ok(())
+    }
+
+    fn end(self) {
+        let cut = self.connections.len();
+        if cut > 0 {
+            tracing::info!(worker = self.index, connections = cut, "cut what had not ended");
+        }
+        self.connections.abort_all();
+        loop_stats::publish(&self.stats, &self.reactor.stats());
+    }
+}
