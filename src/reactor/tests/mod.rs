@@ -1,6 +1,7 @@
 //! Tests of the whole reactor: on the running kernel's ring, and on a scripted kernel.
 
 mod executor;
+mod faults;
 mod kernel;
 mod receiving;
 mod scripted;
