@@ -90,6 +90,8 @@ struct State {
     obedient: bool,
     broken: Vec<String>,
     last_wait: Wait,
+    /// The last enter waits, and nothing has completed by its end.
+    asleep: bool,
     stats: DriverStats,
 }
 
@@ -131,6 +133,7 @@ impl Scripted {
             obedient: false,
             broken: Vec::new(),
             last_wait: Wait::No,
+            asleep: false,
             stats: DriverStats::default(),
         }));
         (Self { state: Rc::clone(&state) }, Script { state })
@@ -258,6 +261,12 @@ impl Script {
     /// How long the last enter would have waited for a completion.
     pub(crate) fn last_wait(&self) -> Wait {
         self.state.borrow().last_wait
+    }
+
+    /// Whether the last enter would sleep until the test completes something.
+    pub(crate) fn asleep(&self) -> bool {
+        let state = self.state.borrow();
+        state.asleep && state.completions.is_empty() && state.overflowed.is_empty()
     }
 
     /// Turns so far.
@@ -470,7 +479,10 @@ impl Driver for Scripted {
             state.completions.append(&mut flushed);
         }
         let start_max = std::mem::replace(&mut state.start_max, usize::MAX);
+        // The kernel does not wait if it could not start everything.
+        let starts_all = start_max >= state.queued.len();
         state.start(start_max);
+        state.asleep = wait == Wait::Forever && starts_all && state.completions.is_empty();
     }
 
     fn reap(&mut self, completions: &mut Vec<Completion>, max: usize) {

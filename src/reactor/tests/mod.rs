@@ -3,6 +3,7 @@
 mod executor;
 mod faults;
 mod kernel;
+mod random;
 mod receiving;
 mod scripted;
 mod sending;
