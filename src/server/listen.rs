@@ -3,6 +3,7 @@
 //! All that cannot be bound is reported together, each at its place in the file, and nothing stays
 //! bound then.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, V
             Ok(bound) => admin = Some(bound),
             Err(error) => problem(
                 "admin.address".to_owned(),
-                format!("admin: cannot bind {}: {error}", config.address),
+                format!("admin: cannot bind {}: {error}{}", config.address, cure(&error)),
             ),
         }
     }
@@ -76,6 +77,16 @@ impl Bound {
             }
         }
         hands
+    }
+}
+
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process listens there: 'ss -ltnp' shows which",
+        io::ErrorKind::AddrNotAvailable => {
+            "; no interface of this host has that address: 'ip addr' shows them"
+        }
+        _ => "",
     }
 }
 
@@ -147,7 +158,7 @@ mod tests {
         let [admin, listener] = &lines[..] else { panic!("{lines:?}") };
         let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
         assert!(admin.starts_with("t.yaml:2:3: admin.address: admin: cannot bind"), "{admin}");
-        assert!(admin.contains(&address(&first)), "{admin}");
+        assert!(admin.contains(&address(&first)) && admin.contains("ss -ltnp"), "{admin}");
         let expected = "static_resources.listeners[1].address: listener 'l1': cannot bind";
         assert!(listener.contains(expected), "{listener}");
         assert!(listener.contains(&address(&second)), "{listener}");

@@ -28,12 +28,13 @@ pub(crate) struct Options {
 
     /// Workers. Default: the cores this process may use. Each is pinned to a core if there is
     /// exactly one for each; with fewer workers than cores, choose the cores with taskset.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(..=WORKERS_MAX))]
+    #[arg(long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=WORKERS_MAX))]
     pub(crate) concurrency: Option<u32>,
 
     /// How much to log to standard error.
-    #[arg(short = 'l', long, value_enum, default_value_t = LogLevel::Info, hide_possible_values = true,
-          value_name = "trace|debug|info|warning|error|critical|off")]
+    #[arg(short = 'l', long, value_name = LOG_LEVELS, hide_possible_values = true)]
+    #[arg(value_enum, default_value_t = LogLevel::Info)]
     pub(crate) log_level: LogLevel,
 
     /// Write the address of the admin listener into this file once it is bound.
@@ -173,6 +174,7 @@ fn first_epoch(text: &str) -> Result<u32, String> {
     }
 }
 
+const LOG_LEVELS: &str = "trace|debug|info|warning|error|critical|off";
 const ABOUT: &str = "An Envoy-compatible L4/L7 proxy on io_uring";
 const AFTER_HELP: &str = "Without any argument a TCP demo runs on 127.0.0.1.\n\n\
     NUNCIO_RING_FEATURES=-inc,-recv_limit,... switches optional io_uring features off.\n\

@@ -106,7 +106,8 @@ fn a_drain_closes_the_listeners_and_lets_connections_finish() {
     let mut open = scene.connect();
     scene.fleet.command(Command::Drain(PATIENCE));
     // The listeners are closed soon; until then a connection may still be taken.
-    while TcpStream::connect(scene.address).is_ok() {}
+    let refused = (0..100_000).any(|_| TcpStream::connect(scene.address).is_err());
+    assert!(refused, "the listeners are still open");
     assert!(scene.ended.is_empty(), "a worker still has a connection");
     echo(&mut open);
     open.shutdown(Shutdown::Write).unwrap();
@@ -180,6 +181,27 @@ fn one_worker_that_cannot_start_ends_all_and_is_named() {
     ended.recv_timeout(PATIENCE).unwrap();
     let refused = TcpStream::connect(address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_panic_of_a_worker_ends_all_and_is_told() {
+    let registry = Registry::new(2);
+    let (mut plans, _) = plans(2, &registry);
+    let config = model::Cluster {
+        name: "stray".to_owned(),
+        stat_name: "stray".to_owned(),
+        connect_timeout: PATIENCE,
+        per_connection_buffer_limit_bytes: 1 << 20,
+        max_connections: 1,
+        endpoints: Vec::new(),
+    };
+    // A cluster of another registry: wiring so wrong that observe panics.
+    plans[1].0.clusters = vec![cluster::Shared::new(Arc::new(config), &Registry::new(2))];
+    let (on_end, ended) = ringing();
+    let failures = Fleet::start(plans, &on_end).unwrap_err();
+    let [failure] = &failures[..] else { panic!("{failures:?}") };
+    assert!(failure.to_string().starts_with("worker_1: ended by a panic"), "{failure}");
+    ended.recv_timeout(PATIENCE).unwrap();
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! The command line: where each option lands, and what is refused.
+
 use clap::error::ErrorKind;
 
 use super::*;
