@@ -7,8 +7,8 @@ use std::fmt;
 pub struct WorkerId(u16);
 
 impl WorkerId {
-    /// Most workers one process may have; wakers pack the id into 12 bits.
-    pub const COUNT_MAX: u16 = 1 << 12;
+    /// Most workers one process may have; wakers pack the id into 10 bits.
+    pub const COUNT_MAX: u16 = 1 << 10;
 
     /// The worker with this number, or `None` at or above [`WorkerId::COUNT_MAX`].
     pub const fn new(number: u16) -> Option<Self> {
@@ -40,6 +40,6 @@ mod tests {
     fn a_worker_id_never_leaves_the_bits_a_waker_has_for_it() {
         assert!(WorkerId::new(WorkerId::COUNT_MAX).is_none());
         let last = WorkerId::new(WorkerId::COUNT_MAX - 1).unwrap();
-        assert_eq!(last.to_string(), "worker_4095");
+        assert_eq!(last.to_string(), "worker_1023");
     }
 }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use reactor::Reactor;
@@ -54,38 +54,59 @@ pub async fn relay(
     upstream_observer: &impl PumpObserver,
     idle_timeout: Option<Duration>,
 ) -> RelayEnd {
-    // The second end needs no half close of its own: the connections are closed after it.
-    let one_ended = Cell::new(false);
-    let first_end = || !one_ended.replace(true);
-    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, first_end);
-    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, first_end);
+    // Whose end came last. The second end needs no half close of its own: the connections are
+    // closed after it.
+    let ended = Cell::new(None);
+    let end_of = |side| {
+        let ended = &ended;
+        move || ended.replace(Some(side)).is_none()
+    };
+    let up_ends = end_of(Side::Downstream);
+    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
+    let down_ends = end_of(Side::Upstream);
+    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
     let idle = idle_for(reactor, idle_timeout, last_activity);
     let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
     let (mut up_open, mut down_open) = (true, true);
+    // A message touches one direction; the other one's memory is better left alone.
+    let branches = reactor.branches();
     poll_fn(|context| {
-        if up_open && let Poll::Ready(result) = up.as_mut().poll(context) {
-            if let Err(failure) = result {
-                return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
-            }
-            up_open = false;
-            if !down_open {
-                return Poll::Ready(RelayEnd::Finished { last: Side::Downstream });
-            }
-        }
-        if down_open && let Poll::Ready(result) = down.as_mut().poll(context) {
-            if let Err(failure) = result {
-                return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
-            }
-            down_open = false;
-            if !up_open {
-                return Poll::Ready(RelayEnd::Finished { last: Side::Upstream });
+        let woken = branches.woken(context);
+        if up_open && woken.includes(UP) {
+            let waker = woken.waker(context, UP);
+            if let Poll::Ready(result) = up.as_mut().poll(&mut Context::from_waker(&waker)) {
+                if let Err(failure) = result {
+                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
+                }
+                up_open = false;
             }
         }
-        idle.as_mut().poll(context).map(|()| RelayEnd::Idle)
+        if down_open && woken.includes(DOWN) {
+            let waker = woken.waker(context, DOWN);
+            if let Poll::Ready(result) = down.as_mut().poll(&mut Context::from_waker(&waker)) {
+                if let Err(failure) = result {
+                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
+                }
+                down_open = false;
+            }
+        }
+        if !up_open && !down_open {
+            return Poll::Ready(RelayEnd::Finished { last: ended.get().unwrap_or(Side::Upstream) });
+        }
+        if woken.includes(IDLE) {
+            let waker = woken.waker(context, IDLE);
+            return idle.as_mut().poll(&mut Context::from_waker(&waker)).map(|()| RelayEnd::Idle);
+        }
+        Poll::Pending
     })
     .await
 }
+
+/// Branches of a relay that are woken apart.
+const UP: u8 = 0;
+const DOWN: u8 = 1;
+const IDLE: u8 = 2;
 
 fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
     match failure {

@@ -73,8 +73,26 @@ impl Acceptor {
         Poll::Pending
     }
 
+    /// Ends the accept in flight and waits until it has: from then on connections stay in the
+    /// kernel's queue until [`Acceptor::accept`] or [`Acceptor::accept_queued`] takes them.
+    pub async fn stop(&self) {
+        let armed = self.inner.state.borrow().armed;
+        let Some(key) = armed else { return };
+        self.inner.core.cancel(key);
+        poll_fn(|context| {
+            self.inner.core.await_point();
+            let mut state = self.inner.state.borrow_mut();
+            if state.armed.is_none() {
+                return Poll::Ready(());
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Takes a connection that is queued already, without waiting: for emptying the queue before
-    /// the listener is closed.
+    /// the listener is closed, after [`Acceptor::stop`].
     ///
     /// # Errors
     /// What `accept(2)` said.

@@ -23,6 +23,7 @@ use base::Slab;
 
 use crate::buf::BufferPool;
 use crate::driver::{AnyDriver, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
+use crate::sys::prefetch::prefetch;
 use crate::task::Executor;
 use crate::timer_wheel::{TICK, TimerKey, TimerWheel, deadline_tick, now_tick};
 
@@ -60,13 +61,6 @@ impl Place {
     }
 }
 
-/// One operation in flight.
-#[derive(Debug)]
-struct InFlight {
-    source: Rc<dyn Source>,
-    name: &'static str,
-}
-
 /// Plain numbers of the loop; the floors above publish them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -90,7 +84,7 @@ pub(crate) fn count(cell: &Cell<u64>, by: u64) {
 #[derive(Debug)]
 pub(crate) struct Core {
     driver: RefCell<AnyDriver>,
-    ops: RefCell<Slab<InFlight>>,
+    ops: RefCell<Slab<Rc<dyn Source>>>,
     pool: Rc<BufferPool>,
     silent_sends: bool,
     executor: Rc<Executor>,
@@ -173,7 +167,7 @@ impl Core {
 
     /// Submits an operation of `source`, which the table holds until the last completion.
     pub(crate) fn submit(&self, source: Rc<dyn Source>, op: &Op) -> OpKey {
-        let key = self.ops.borrow_mut().insert(InFlight { source, name: op.name() });
+        let key = self.ops.borrow_mut().insert(source);
         self.driver.borrow_mut().submit(key, op);
         if let Op::Send { mode: SendMode::Silent, .. }
         | Op::SendVectored { mode: SendMode::Silent, .. } = op
@@ -203,9 +197,9 @@ impl Core {
         self.ops.borrow().len()
     }
 
-    /// Names of the operations in flight, for a report of what is stuck.
-    pub(crate) fn op_names(&self) -> Vec<&'static str> {
-        self.ops.borrow().iter().map(|(_, op)| op.name).collect()
+    /// The sources of the operations in flight, for a report of what is stuck.
+    pub(crate) fn op_sources(&self) -> String {
+        format!("{:?}", self.ops.borrow())
     }
 
     // Work that waits for a point of the turn.
@@ -256,17 +250,6 @@ impl Core {
     /// Takes a timer back. `false` if it has fired.
     pub(crate) fn cancel_timer(&self, key: TimerKey) -> bool {
         self.timers.borrow_mut().cancel(key).is_some()
-    }
-
-    /// Changes whom a timer wakes. `false` if it has fired.
-    pub(crate) fn rewake_timer(&self, key: TimerKey, waker: &Waker) -> bool {
-        match self.timers.borrow_mut().get_mut(key) {
-            Some(stored) => {
-                stored.clone_from(waker);
-                true
-            }
-            None => false,
-        }
     }
 
     /// Timers set.
@@ -339,9 +322,11 @@ impl Core {
             self.driver.borrow_mut().reap(&mut reaped, REAP_MAX);
             let full = reaped.len() == REAP_MAX;
             count(&self.counters.completions, reaped.len() as u64);
-            for completion in reaped.drain(..) {
-                self.dispatch(completion);
+            for (index, completion) in reaped.iter().enumerate() {
+                self.prefetch_ahead(&reaped[index + 1..]);
+                self.dispatch(*completion);
             }
+            reaped.clear();
             if !full {
                 break;
             }
@@ -350,13 +335,25 @@ impl Core {
         self.settle_silent();
     }
 
+    /// Fetches the source of a completion that is about to be handed out.
+    #[inline]
+    fn prefetch_ahead(&self, coming: &[Completion]) {
+        if let Some(completion) = coming.get(PREFETCH_DISTANCE - 1)
+            && let Some(source) = self.ops.borrow().get(completion.key)
+        {
+            // From the reference counts, which stand before the value.
+            let start = Rc::as_ptr(source).cast::<u8>().wrapping_sub(2 * size_of::<usize>());
+            prefetch(start, 2 * size_of::<usize>() + size_of_val(&**source));
+        }
+    }
+
     fn dispatch(&self, completion: Completion) {
         let source = {
             let mut ops = self.ops.borrow_mut();
             if completion.more {
-                ops.get(completion.key).map(|op| Rc::clone(&op.source))
+                ops.get(completion.key).map(Rc::clone)
             } else {
-                ops.remove(completion.key).map(|op| op.source)
+                ops.remove(completion.key)
             }
         };
         match source {
@@ -384,9 +381,9 @@ impl Core {
         }
         let mut silent = self.silent.take();
         for key in silent.drain(..) {
-            let op = self.ops.borrow_mut().remove(key);
-            if let Some(op) = op {
-                op.source.complete_silently();
+            let source = self.ops.borrow_mut().remove(key);
+            if let Some(source) = source {
+                source.complete_silently();
             }
         }
         self.silent.replace(silent);
@@ -443,6 +440,9 @@ impl Source for Forgotten {
     fn complete(self: Rc<Self>, _completion: Completion) {}
 }
 
+/// How many completions ahead sources are fetched: far enough that one is there when its turn
+/// comes, near enough that it is still there.
+const PREFETCH_DISTANCE: usize = 3;
 /// Longest wait in the kernel; far timers are looked at again then.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// Completions handed over before the next batch is taken: one queue's worth.

@@ -49,5 +49,5 @@ pub use outbox::{CONGESTED_BYTES_MAX, Outbox, OutboxMeter};
 pub use receiver::{RECV_CREDIT_MAX, Received, Receiver};
 pub use sleep::Sleep;
 pub use stats::LoopStats;
-pub use task::TaskSet;
+pub use task::{Branches, TaskSet, Woken};
 pub use turn::{Reactor, Settings};

@@ -26,7 +26,7 @@ pub struct LoopStats {
     pub enobufs: u64,
     /// The submission queue was full in mid-turn.
     pub sq_full: u64,
-    /// Turns that found completions held back because the completion queue was full.
+    /// Enters that found completions held back because the completion queue was full.
     pub cq_overflow: u64,
     /// Bytes copied out of ring memory because they could not leave in their turn.
     pub copied_out_bytes: u64,

@@ -148,11 +148,6 @@ impl<T> TimerWheel<T> {
         self.vacate(key.index)
     }
 
-    /// The payload of a timer that is still waiting, to replace a waker without a new timer.
-    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut T> {
-        self.find(key)?.payload.as_mut()
-    }
-
     /// The tick up to which the reactor may sleep; `None` without timers.
     ///
     /// It is the earliest deadline or a lower bound of it. A bound costs one wake-up in which

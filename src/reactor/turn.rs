@@ -25,7 +25,7 @@ use crate::receiver::Receiver;
 use crate::single;
 use crate::sleep::Sleep;
 use crate::stats::LoopStats;
-use crate::task::{Executor, Remote, TaskSet, enter_thread, leave_thread};
+use crate::task::{Branches, Executor, Remote, TaskSet, enter_thread, leave_thread};
 use crate::{Features, RingError};
 
 /// What a reactor is made with.
@@ -153,6 +153,11 @@ impl Reactor {
     /// An empty set of tasks.
     pub fn task_set(&self) -> TaskSet {
         TaskSet::new(Rc::clone(self.inner.core.executor()))
+    }
+
+    /// A way to poll the parts of a future apart.
+    pub fn branches(&self) -> Branches {
+        Branches::new(Rc::clone(self.inner.core.executor()))
     }
 
     /// A future that is ready at `deadline`.
@@ -287,7 +292,7 @@ impl Drop for Inner {
         while core.ops_in_flight() > 0 && clock() < give_up {
             self.last_turn();
         }
-        debug_assert!(core.ops_in_flight() == 0, "stuck at shutdown: {:?}", core.op_names());
+        debug_assert!(core.ops_in_flight() == 0, "stuck at shutdown: {:?}", core.op_sources());
         core.close_down();
         leave_thread(self.worker);
     }

@@ -139,7 +139,7 @@ impl Worker {
             match self.next_event(&mut commands, deadline).await? {
                 Event::Command(Command::Serve) => self.serve(),
                 Event::Command(Command::Drain(grace)) => {
-                    self.close_listeners();
+                    self.close_listeners().await;
                     deadline = Some(self.reactor.now() + grace);
                 }
                 Event::Command(Command::Stop) | Event::Empty | Event::Deadline => break,
@@ -196,10 +196,12 @@ impl Worker {
     }
 
     /// Accepts what the kernel has queued, which closing would reset, and closes.
-    fn close_listeners(&mut self) {
+    async fn close_listeners(&mut self) {
         self.accept_loops.abort_all();
         self.accept_loops_started = 0;
         for Listening { listener, acceptor } in self.listening.drain(..) {
+            // What the ring accepts until then is taken below; what comes after stays queued.
+            acceptor.stop().await;
             listener.accept_queued(&acceptor, &self.connections);
         }
     }

@@ -117,6 +117,21 @@ impl Ring {
         }
     }
 
+    fn take_completions(&mut self, completions: &mut Vec<Completion>, max: usize) {
+        let room = max - completions.len();
+        for entry in self.ring.0.completion().take(room) {
+            let flags = entry.flags();
+            let buffer = cqueue::buffer_select(flags)
+                .map(|id| FilledBuffer { id, more: cqueue::buffer_more(flags) });
+            completions.push(Completion {
+                key: OpKey::from_word(entry.user_data()),
+                result: entry.result(),
+                buffer,
+                more: cqueue::more(flags),
+            });
+        }
+    }
+
     /// One call of `io_uring_enter`. Interruptions and a full completion queue are normal: the
     /// caller reaps and comes again.
     fn call_enter(&mut self, wait: Wait) {
@@ -169,16 +184,16 @@ impl Driver for Ring {
     }
 
     fn reap(&mut self, completions: &mut Vec<Completion>, max: usize) {
-        for entry in self.ring.0.completion().take(max) {
-            let flags = entry.flags();
-            let buffer = cqueue::buffer_select(flags)
-                .map(|id| FilledBuffer { id, more: cqueue::buffer_more(flags) });
-            completions.push(Completion {
-                key: OpKey::from_word(entry.user_data()),
-                result: entry.result(),
-                buffer,
-                more: cqueue::more(flags),
-            });
+        self.take_completions(completions, max);
+        // What the kernel holds back has to go before tasks submit more, or a busy worker would
+        // fall behind for good, one queue's worth per turn.
+        while completions.len() < max && self.ring.0.submission().cq_overflow() {
+            let before = completions.len();
+            self.call_enter(Wait::No);
+            self.take_completions(completions, max);
+            if completions.len() == before {
+                return;
+            }
         }
     }
 

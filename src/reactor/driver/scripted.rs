@@ -297,7 +297,7 @@ impl State {
     }
 
     fn check_start(&mut self, started: &Started) {
-        let same_fd = self.in_flight.values().filter(|op| op.started.fd == started.fd);
+        let mut same_fd = self.in_flight.values().filter(|op| op.started.fd == started.fd);
         let clashes = |op: &&Running| match &started.op {
             Seen::Close => true,
             Seen::Recv { .. } => matches!(op.started.op, Seen::Recv { .. }),
@@ -307,7 +307,7 @@ impl State {
             _ => false,
         };
         if started.fd.is_some()
-            && let Some(other) = same_fd.filter(|op| clashes(op)).next()
+            && let Some(other) = same_fd.find(|op| clashes(op))
         {
             let other = &other.started;
             self.broken.push(format!("{started:?} while {other:?} is in flight"));

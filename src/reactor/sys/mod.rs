@@ -4,3 +4,4 @@
 pub(crate) mod enter;
 pub(crate) mod eventfd;
 pub(crate) mod mapping;
+pub(crate) mod prefetch;

@@ -10,11 +10,17 @@ use std::task::{Context, Poll, Waker};
 
 use base::{Key, Slab, WorkerId};
 
-use super::ready::{self, ReadyQueue};
+use super::ready::{self, ReadyQueue, WokenBranches};
 use super::set::Membership;
-use super::waker::{ROOT_SLOT, TASKS_MAX, Target};
+use super::waker::{ROOT_SLOT, TASKS_MAX, Target, WHOLE_TASK, short_generation};
+use crate::sys::prefetch::prefetch;
 
 type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// How many tasks ahead futures are fetched into the cache.
+const PREFETCH_DISTANCE: usize = 2;
+/// Most bytes of a future that are fetched ahead; a longer one is mostly not touched in one poll.
+const PREFETCH_BYTES_MAX: usize = 1536;
 
 /// A task between spawn and end.
 struct Task {
@@ -27,6 +33,9 @@ struct Task {
 pub(crate) struct Executor {
     ready: Rc<ReadyQueue>,
     tasks: RefCell<Slab<Task>>,
+    /// The task polled last, and which branches of it were woken.
+    polled: Cell<Key>,
+    woken: Cell<WokenBranches>,
     polls: Cell<u64>,
     panics: Cell<u64>,
     /// A task is being polled: faults are injected there, not in the root future.
@@ -50,6 +59,8 @@ impl Executor {
         Some(Self {
             ready,
             tasks: RefCell::default(),
+            polled: Cell::new(Key { slot: ROOT_SLOT, generation: 0 }),
+            woken: Cell::new(0),
             polls: Cell::new(0),
             panics: Cell::new(0),
             #[cfg(any(test, feature = "simulation"))]
@@ -91,7 +102,19 @@ impl Executor {
     /// The waker of the root future.
     pub(crate) fn root_waker(&self) -> Waker {
         let key = Key { slot: ROOT_SLOT, generation: 0 };
-        Target { worker: self.worker(), key }.waker()
+        Target { worker: self.worker(), key, branch: WHOLE_TASK }.waker()
+    }
+
+    /// Whether this is the task being polled.
+    pub(super) fn is_polled(&self, worker: WorkerId, key: Key) -> bool {
+        let polled = self.polled.get();
+        let generation = short_generation(polled.generation);
+        worker == self.worker() && key == Key { generation, ..polled }
+    }
+
+    /// Which branches of the task being polled were woken.
+    pub(super) fn woken(&self) -> WokenBranches {
+        self.woken.get()
     }
 
     /// Whether the root future was woken since the last call.
@@ -105,7 +128,7 @@ impl Executor {
         assert!(tasks.len() < TASKS_MAX, "more than {TASKS_MAX} tasks");
         let key = tasks.insert(Task { future: Some(future), membership });
         self.ready.open(key);
-        self.ready.push(key);
+        self.ready.push(key, WHOLE_TASK);
         key
     }
 
@@ -122,12 +145,27 @@ impl Executor {
     pub(crate) fn run(&self, budget: usize) -> usize {
         let mut polled = 0;
         while polled < budget {
-            let Some(key) = self.ready.pop() else { break };
+            let Some((key, woken)) = self.ready.pop() else { break };
+            self.prefetch_ahead();
+            self.polled.set(key);
+            self.woken.set(woken);
             if self.poll(key) {
                 polled += 1;
             }
         }
         polled
+    }
+
+    /// Fetches the future of a task that is about to be polled.
+    #[inline]
+    fn prefetch_ahead(&self) {
+        let tasks = self.tasks.borrow();
+        if let Some(key) = self.ready.peek(PREFETCH_DISTANCE - 1)
+            && let Some(Task { future: Some(future), .. }) = tasks.get(key)
+        {
+            let future = &**future;
+            prefetch((&raw const *future).cast(), size_of_val(future).min(PREFETCH_BYTES_MAX));
+        }
     }
 
     fn poll(&self, key: Key) -> bool {
@@ -136,7 +174,7 @@ impl Executor {
             return false;
         };
         self.polls.set(self.polls.get() + 1);
-        let waker = Target { worker: self.worker(), key }.waker();
+        let waker = Target { worker: self.worker(), key, branch: WHOLE_TASK }.waker();
         let mut context = Context::from_waker(&waker);
         // AssertUnwindSafe: a panicked future is dropped, never polled again, and what it shares
         // with others is held by guards whose Drop undoes it.

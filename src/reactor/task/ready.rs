@@ -8,17 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base::{Key, WorkerId};
 
-use super::waker::{ROOT_SLOT, Target, short_generation};
+use super::waker::{ROOT_SLOT, Target, WHOLE_TASK, short_generation};
 use crate::RingError;
 use crate::sys::eventfd::EventFd;
+
+/// A bit for each branch of a task that was woken.
+pub(super) type WokenBranches = u16;
 
 /// Tasks of one worker that want to be polled, each at most once.
 #[derive(Debug)]
 pub(super) struct ReadyQueue {
     worker: WorkerId,
     queue: RefCell<VecDeque<Key>>,
-    /// Per task slot: the tenant's generation, and whether it is in the queue.
-    slots: RefCell<Vec<(u32, bool)>>,
+    /// Per task slot: the tenant's generation, and which of its branches were woken since it was
+    /// last taken from the queue; it is in the queue if there are any.
+    slots: RefCell<Vec<(u32, WokenBranches)>>,
     root: Cell<bool>,
 }
 
@@ -32,39 +36,45 @@ impl ReadyQueue {
         let mut slots = self.slots.borrow_mut();
         let index = key.slot as usize;
         if slots.len() <= index {
-            slots.resize(index + 1, (0, false));
+            slots.resize(index + 1, (0, 0));
         }
-        slots[index] = (key.generation, false);
+        slots[index] = (key.generation, 0);
     }
 
     /// Queues a task if its slot still has this tenant and it is not queued yet. A waker knows only
     /// the low bits of the generation; what is queued is the tenant's whole key.
-    pub(super) fn push(&self, key: Key) {
+    pub(super) fn push(&self, key: Key, branch: u8) {
         if key.slot == ROOT_SLOT {
             self.root.set(true);
             return;
         }
         let mut slots = self.slots.borrow_mut();
-        if let Some((generation, queued)) = slots.get_mut(key.slot as usize)
+        if let Some((generation, woken)) = slots.get_mut(key.slot as usize)
             && short_generation(*generation) == short_generation(key.generation)
-            && !*queued
         {
-            *queued = true;
-            let generation = *generation;
-            self.queue.borrow_mut().push_back(Key { generation, ..key });
+            if *woken == 0 {
+                let generation = *generation;
+                self.queue.borrow_mut().push_back(Key { generation, ..key });
+            }
+            *woken |= 1 << branch;
         }
     }
 
-    /// Takes the next ready task.
-    pub(super) fn pop(&self) -> Option<Key> {
+    /// Takes the next ready task, and which of its branches were woken.
+    pub(super) fn pop(&self) -> Option<(Key, WokenBranches)> {
         let key = self.queue.borrow_mut().pop_front()?;
         // The entry of a task that ended in the queue says nothing about the slot's next tenant.
-        if let Some((generation, queued)) = self.slots.borrow_mut().get_mut(key.slot as usize)
+        if let Some((generation, woken)) = self.slots.borrow_mut().get_mut(key.slot as usize)
             && *generation == key.generation
         {
-            *queued = false;
+            return Some((key, std::mem::take(woken)));
         }
-        Some(key)
+        Some((key, 0))
+    }
+
+    /// The task that is taken after `ahead` others.
+    pub(super) fn peek(&self, ahead: usize) -> Option<Key> {
+        self.queue.borrow().get(ahead).copied()
     }
 
     /// Whether a task or the root future is ready.
@@ -115,7 +125,7 @@ impl Remote {
         LOCAL.with_borrow(|local| {
             if let Some(local) = local {
                 for word in pending {
-                    local.push(Key::from_word(word));
+                    local.push(Key::from_word(word), WHOLE_TASK);
                 }
             }
         });
@@ -174,7 +184,7 @@ pub(super) fn local() -> Option<Rc<ReadyQueue>> {
 pub(super) fn wake(target: Target) {
     let local = LOCAL.try_with(|local| match &*local.borrow() {
         Some(local) if local.worker == target.worker => {
-            local.push(target.key);
+            local.push(target.key, target.branch);
             true
         }
         _ => false,
@@ -210,9 +220,9 @@ mod tests {
         let queue = queue();
         let task = key((1 << 26) + 5);
         queue.open(task);
-        queue.push(key(5));
-        assert_eq!(queue.pop(), Some(task), "the slot's 67 millionth tenant would never run");
-        queue.push(key(4));
+        queue.push(key(5), WHOLE_TASK);
+        assert_eq!(queue.pop(), Some((task, 1)), "the slot's 67 millionth tenant would never run");
+        queue.push(key(4), WHOLE_TASK);
         assert_eq!(queue.pop(), None);
     }
 
@@ -220,11 +230,23 @@ mod tests {
     fn an_entry_of_an_ended_task_does_not_let_the_next_tenant_in_twice() {
         let queue = queue();
         queue.open(key(0));
-        queue.push(key(0));
+        queue.push(key(0), WHOLE_TASK);
         queue.open(key(1));
-        queue.push(key(1));
-        assert_eq!(queue.pop(), Some(key(0)));
-        queue.push(key(1));
-        assert_eq!((queue.pop(), queue.pop()), (Some(key(1)), None));
+        queue.push(key(1), WHOLE_TASK);
+        assert_eq!(queue.pop(), Some((key(0), 0)));
+        queue.push(key(1), WHOLE_TASK);
+        assert_eq!((queue.pop(), queue.pop()), (Some((key(1), 1)), None));
+    }
+
+    #[test]
+    fn branches_that_are_woken_gather_until_the_task_is_taken() {
+        let queue = queue();
+        queue.open(key(0));
+        queue.push(key(0), 2);
+        queue.push(key(0), 1);
+        queue.push(key(0), 2);
+        assert_eq!((queue.pop(), queue.pop()), (Some((key(0), 0b110)), None));
+        queue.push(key(0), 3);
+        assert_eq!(queue.pop(), Some((key(0), 0b1000)));
     }
 }

@@ -298,3 +298,81 @@ fn a_timer_in_the_past_is_ready_at_once() {
         reactor.run(reactor.sleep_until(past));
     });
 }
+
+#[test]
+fn tens_of_thousands_of_operations_in_one_turn_all_complete() {
+    on_each_feature_set(|reactor| {
+        // More than the submission queue holds, twenty times, and than the completion queue does,
+        // five times over.
+        let before = reactor.stats();
+        for slot in 0..40_000 {
+            reactor.core().cancel(crate::driver::OpKey { slot, generation: u32::MAX });
+        }
+        assert_eq!(reactor.stats().ops_in_flight, 40_001);
+        drain(reactor);
+        let stats = reactor.stats();
+        assert!(stats.completions - before.completions >= 40_000, "{stats:?}");
+        assert!(stats.sq_full - before.sq_full >= 19, "{stats:?}");
+        assert!(stats.cq_overflow > before.cq_overflow, "{stats:?}");
+        assert_eq!(stats.late_completions, 0);
+    });
+}
+
+#[test]
+fn bytes_survive_an_overflowing_completion_queue() {
+    on_each_feature_set(|reactor| {
+        let (listener, address) = listener();
+        let bytes = pattern(200_000);
+        let expected = bytes.clone();
+        let client = thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let mut reader = stream.try_clone().unwrap();
+            let writer = thread::spawn(move || {
+                stream.write_all(&bytes).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut echoed = Vec::new();
+            reader.read_to_end(&mut echoed).unwrap();
+            writer.join().unwrap();
+            assert!(echoed == expected, "{} bytes, or wrong ones", echoed.len());
+        });
+        let own = reactor.clone();
+        let flooding = reactor.task_set();
+        // Floods the queues in every turn that the relay makes.
+        flooding.spawn(async move {
+            loop {
+                for slot in 0..10_000 {
+                    own.core().cancel(crate::driver::OpKey { slot, generation: u32::MAX });
+                }
+                own.sleep(Duration::from_millis(2)).await;
+            }
+        });
+        reactor.run(async {
+            let acceptor = reactor.acceptor(listener.into());
+            let socket = acceptor.accept().await.unwrap();
+            let (receiver, outbox) = reactor.split(&socket, 10_000, meter());
+            copy(receiver, outbox).await;
+        });
+        drop(flooding);
+        drain(reactor);
+        client.join().unwrap();
+        assert!(reactor.stats().cq_overflow > 0);
+    });
+}
+
+#[test]
+fn a_wake_that_comes_while_the_reactor_ends_does_not_hold_it_up() {
+    for features in feature_sets() {
+        let reactor = Reactor::new(Settings::new(features)).unwrap();
+        let tasks = reactor.task_set();
+        let (sender, receiver) = std::sync::mpsc::channel::<std::task::Waker>();
+        tasks.spawn(std::future::poll_fn(move |context| {
+            sender.send(context.waker().clone()).unwrap();
+            std::task::Poll::Pending
+        }));
+        reactor.run(reactor.sleep(Duration::from_millis(1)));
+        thread::spawn(move || receiver.recv().unwrap().wake()).join().unwrap();
+        // It asserts that nothing is stuck.
+        drop((tasks, reactor));
+    }
+}
