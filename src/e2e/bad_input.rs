@@ -186,20 +186,25 @@ fn unreadable_file() {
 }
 
 #[test]
-fn address_in_use() {
+fn addresses_in_use() {
     let free = ListenerAddress::reserve();
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = taken.local_addr().unwrap();
+    let taken = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let [first, second] = taken.each_ref().map(|listener| listener.local_addr().unwrap());
     let endpoint = ([127, 0, 0, 1], 9).into();
     let text = bootstrap(&[
+        Route::relay("first", first, &[endpoint]),
         Route::relay("free", free.address, &[endpoint]),
-        Route::relay("taken", address, &[endpoint]),
+        Route::relay("second", second, &[endpoint]),
     ]);
-    let (_, ended) = refuse(&text);
-    let lines: Vec<_> =
-        ended.stderr.lines().filter(|line| line.contains(&address.to_string())).collect();
-    let [line] = lines[..] else { panic!("one line expected: {}", ended.stderr) };
-    assert!(line.contains("in use") && line.contains("taken"), "{line}");
+    let (file, ended) = refuse(&text);
+    for (index, address) in [(0, first), (2, second)] {
+        let field_path = format!("static_resources.listeners[{index}].address: ");
+        let mut lines = ended.stderr.lines().filter(|line| line.contains(&address.to_string()));
+        let line = lines.next().unwrap_or_else(|| panic!("no line for {address}: {ended:?}"));
+        assert!(line.starts_with(&file), "{line}");
+        assert!(line.contains(&field_path) && line.contains("Address already in use"), "{line}");
+        assert_eq!(lines.next(), None);
+    }
 }
 
 #[test]
