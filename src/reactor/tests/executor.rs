@@ -211,3 +211,42 @@ fn a_second_reactor_of_a_thread_is_refused() {
     let _first = Stage::new(LOUD);
     drop(Stage::new(LOUD));
 }
+
+#[test]
+fn a_split_task_polls_the_branches_that_were_woken_and_all_if_it_cannot_tell() {
+    let stage = Stage::new(LOUD);
+    let branches = stage.reactor.branches();
+    let polled: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+    let (log, kept) = (Rc::clone(&polled), Rc::clone(&wakers));
+    stage.tasks.spawn(poll_fn(move |context| {
+        let woken = branches.woken(context);
+        let included = (0..3).filter(|number| woken.includes(*number));
+        log.borrow_mut().extend(included);
+        let of_branches = (0..3).map(|number| woken.waker(context, number));
+        *kept.borrow_mut() = of_branches.chain([context.waker().clone()]).collect();
+        Poll::<()>::Pending
+    }));
+    stage.step();
+    assert_eq!(polled.take(), [0, 1, 2], "a new task has heard of none of its branches");
+    let wake = |index: usize| wakers.borrow()[index].wake_by_ref();
+    wake(1);
+    stage.step();
+    assert_eq!(polled.take(), [1]);
+    wake(2);
+    wake(0);
+    wake(2);
+    stage.step();
+    assert_eq!(polled.take(), [0, 2]);
+    wake(3);
+    stage.step();
+    assert_eq!(polled.take(), [0, 1, 2], "a wake of the whole task");
+    let waker = wakers.borrow()[1].clone();
+    thread::spawn(move || waker.wake()).join().unwrap();
+    let poll = stage.script.polls()[0];
+    stage.script.complete(poll, 1);
+    stage.step();
+    stage.step();
+    assert_eq!(polled.take(), [0, 1, 2], "a wake from another thread names no branch");
+    stage.end();
+}

@@ -138,6 +138,34 @@ fn connections_of_a_dropped_acceptor_are_closed_wherever_they_were() {
 }
 
 #[test]
+fn a_stopped_acceptor_keeps_what_it_has_and_accepts_no_more_until_asked() {
+    let stage = Stage::new(LOUD);
+    let acceptor = stage.reactor.acceptor(descriptor());
+    let probe = Probe::default();
+    assert!(pin!(acceptor.stop()).poll(&mut probe.context()).is_ready(), "nothing to stop");
+    assert!(poll_accept(&acceptor, &probe).is_pending());
+    let key = only_key(&stage.turn());
+    let mut stop = Box::pin(acceptor.stop());
+    assert!(poll(&mut stop, &probe).is_pending());
+    let cancel = only_key(&stage.turn());
+    // One more connection came before the cancel.
+    let (watched, completion) = accepted(key, true);
+    stage.script.completion(completion);
+    stage.step();
+    assert!(poll(&mut stop, &probe).is_pending(), "the accept has not ended");
+    stage.script.complete(key, -libc::ECANCELED);
+    stage.script.complete(cancel, 0);
+    stage.step();
+    assert!(poll(&mut stop, &probe).is_ready());
+    assert_eq!(names(&stage.turn()), [""; 0]);
+    assert!(watched.is_open());
+    assert!(acceptor.accept_queued().unwrap().is_some());
+    drop(stop);
+    drop(acceptor);
+    stage.end();
+}
+
+#[test]
 fn a_connect_gives_the_socket_or_the_error_and_closes_what_failed() {
     let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
     for result in [0, -libc::ECONNREFUSED] {
