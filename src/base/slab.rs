@@ -115,6 +115,12 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Where the slot of `key` lies, whoever its tenant is: for fetching it into the cache.
+    #[inline]
+    pub fn slot_address(&self, key: Key) -> Option<*const u8> {
+        self.slots.get(key.slot as usize).map(|slot| (&raw const *slot).cast())
+    }
+
     /// Every entry with its key, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.slots.iter().zip(0u32..).filter_map(|((generation, entry), slot)| match entry {

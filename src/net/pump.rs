@@ -36,6 +36,7 @@ pub async fn pump(
     observer: &impl PumpObserver,
     pass_on_end: impl FnOnce() -> bool,
 ) -> Result<(), PumpFailure> {
+    receiver.feeds(outbox);
     loop {
         let room = if outbox.is_paused() {
             let paused = Pause::begin(observer);

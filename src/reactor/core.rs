@@ -335,11 +335,18 @@ impl Core {
         self.settle_silent();
     }
 
-    /// Fetches the source of a completion that is about to be handed out.
+    /// Fetches the source of a completion that is about to be handed out, and before it the slot
+    /// of the op table that leads there.
     #[inline]
     fn prefetch_ahead(&self, coming: &[Completion]) {
+        let ops = self.ops.borrow();
+        if let Some(completion) = coming.get(2 * PREFETCH_DISTANCE - 1)
+            && let Some(slot) = ops.slot_address(completion.key)
+        {
+            prefetch(slot, 1);
+        }
         if let Some(completion) = coming.get(PREFETCH_DISTANCE - 1)
-            && let Some(source) = self.ops.borrow().get(completion.key)
+            && let Some(source) = ops.get(completion.key)
         {
             // From the reference counts, which stand before the value.
             let start = Rc::as_ptr(source).cast::<u8>().wrapping_sub(2 * size_of::<usize>());

@@ -27,6 +27,7 @@ use crate::buf::Span;
 use crate::core::{Core, Source, count};
 use crate::driver::{Completion, MessagePointer, Op, OpKey, SendMode, SendSpan};
 use crate::fd::{Fd, Socket};
+use crate::sys::prefetch::MemoryHint;
 
 /// The writing half of a [`Socket`]. Dropping it cancels what is in flight and throws away what is
 /// queued: wait for [`Outbox::drained`] first if the bytes matter.
@@ -219,6 +220,11 @@ impl Outbox {
         }
         state.drained_waiter = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// Where the outbox's state lies.
+    pub(crate) fn memory(&self) -> MemoryHint {
+        MemoryHint::of(&*self.inner)
     }
 
     /// Bytes queued and not yet taken by the kernel.

@@ -15,6 +15,26 @@ pub(crate) fn prefetch(start: *const u8, bytes: usize) {
     }
 }
 
+/// A value's place in memory, kept for fetching it later. The value may be gone by then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryHint {
+    start: *const u8,
+    bytes: usize,
+}
+
+impl MemoryHint {
+    /// The place of `value`.
+    pub(crate) fn of<T>(value: &T) -> Self {
+        Self { start: (&raw const *value).cast(), bytes: size_of::<T>() }
+    }
+
+    /// Begins to fetch it.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.start, self.bytes);
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn prefetch_line(address: *const u8) {
