@@ -115,7 +115,8 @@ impl Scratch {
             self.ring.submit(key(slot), op);
             results.push(self.turn().first().map(|completion| completion.result));
         }
-        matches!(results.as_slice(), [None, Some(1..0x10_0000), Some(full)] if *full == -libc::EAGAIN)
+        let full = -libc::EAGAIN;
+        matches!(results.as_slice(), [None, Some(1..0x10_0000), Some(third)] if *third == full)
     }
 }
 

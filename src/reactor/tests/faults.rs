@@ -1,4 +1,4 @@
-//! A panic at each await point of a relay, on the running kernel: everything goes back to its start.
+//! A panic at each await point of a relay on the running kernel: all goes back to its start.
 
 use std::cell::Cell;
 use std::future::poll_fn;

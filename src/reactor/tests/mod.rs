@@ -1,4 +1,5 @@
 //! Tests of the whole reactor: on the running kernel's ring, and on a scripted kernel.
+#![forbid(unsafe_code)]
 
 mod executor;
 mod faults;

@@ -177,8 +177,8 @@ fn a_dropped_receiver_gives_back_what_arrives_before_its_cancel_and_closes_last(
 fn a_completion_that_cannot_be_ends_its_connection_and_nothing_else() {
     let filled = |id, more| Some(FilledBuffer { id, more });
     let absurd = [
-        // A buffer that does not exist, more than one holds, one that the kernel does not have, bytes
-        // without a buffer.
+        // A buffer that does not exist, more than one holds, one that the kernel does not have,
+        // bytes without a buffer.
         (10, filled(BUFFERS, false)),
         (BUFFER_SIZE.cast_signed() + 1, filled(1, false)),
         (i32::MAX, filled(1, true)),
