@@ -4,11 +4,11 @@
 //! One timer entry covers the idle timeout: activity only leaves its time behind, and the timer
 //! looks at it when it fires.
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use reactor::Reactor;
@@ -54,51 +54,42 @@ pub async fn relay(
     upstream_observer: &impl PumpObserver,
     idle_timeout: Option<Duration>,
 ) -> RelayEnd {
-    // Whose end came last. The second end needs no half close of its own: the connections are
-    // closed after it.
-    let ended = Cell::new(None);
-    let end_of = |side| {
-        let ended = &ended;
-        move || ended.replace(Some(side)).is_none()
-    };
-    let up_ends = end_of(Side::Downstream);
+    // Whose ends have been read, in order. The second end needs no half close of its own: the
+    // connections are closed after it.
+    let ends = Ends::default();
+    let up_ends = || ends.note(Side::Downstream);
     let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
-    let down_ends = end_of(Side::Upstream);
+    let down_ends = || ends.note(Side::Upstream);
     let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
+    let failure = failure_after_end(reactor, &ends, downstream, upstream);
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
     let idle = idle_for(reactor, idle_timeout, last_activity);
-    let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    let (mut failure, mut idle) = (pin!(failure), pin!(idle));
     let (mut up_open, mut down_open) = (true, true);
-    // A message touches one direction; the other one's memory is better left alone.
+    // A message touches one direction; the memory of the other parts is better left alone.
     let branches = reactor.branches();
     poll_fn(|context| {
         let woken = branches.woken(context);
-        if up_open && woken.includes(UP) {
-            let waker = woken.waker(context, UP);
-            if let Poll::Ready(result) = up.as_mut().poll(&mut Context::from_waker(&waker)) {
-                if let Err(failure) = result {
-                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
-                }
-                up_open = false;
+        if up_open && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut()) {
+            if let Err(failure) = result {
+                return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
             }
+            up_open = false;
         }
-        if down_open && woken.includes(DOWN) {
-            let waker = woken.waker(context, DOWN);
-            if let Poll::Ready(result) = down.as_mut().poll(&mut Context::from_waker(&waker)) {
-                if let Err(failure) = result {
-                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
-                }
-                down_open = false;
+        if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
+            if let Err(failure) = result {
+                return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
             }
+            down_open = false;
         }
         if !up_open && !down_open {
-            return Poll::Ready(RelayEnd::Finished { last: ended.get().unwrap_or(Side::Upstream) });
+            return Poll::Ready(RelayEnd::Finished { last: ends.last() });
         }
-        if woken.includes(IDLE) {
-            let waker = woken.waker(context, IDLE);
-            return idle.as_mut().poll(&mut Context::from_waker(&waker)).map(|()| RelayEnd::Idle);
+        if let Poll::Ready((side, error)) = woken.poll(context, FAILURE, failure.as_mut()) {
+            return Poll::Ready(RelayEnd::Failed { side, error });
         }
-        Poll::Pending
+        woken.poll(context, IDLE, idle.as_mut()).map(|()| RelayEnd::Idle)
     })
     .await
 }
@@ -106,7 +97,66 @@ pub async fn relay(
 /// Branches of a relay that are woken apart.
 const UP: u8 = 0;
 const DOWN: u8 = 1;
-const IDLE: u8 = 2;
+const FAILURE: u8 = 2;
+const IDLE: u8 = 3;
+
+/// Whose ends have been read, in order.
+#[derive(Debug, Default)]
+struct Ends {
+    first: Cell<Option<Side>>,
+    second: Cell<Option<Side>>,
+    /// Waits for the first end.
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Ends {
+    /// The end of `side` has been read. Whether it is to be passed on: the second one needs no
+    /// half close of its own, for the connections are closed after it.
+    fn note(&self, side: Side) -> bool {
+        if self.first.get().is_some() {
+            self.second.set(Some(side));
+            return false;
+        }
+        self.first.set(Some(side));
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+        true
+    }
+
+    /// Whose end came last, once both have come.
+    fn last(&self) -> Side {
+        self.second.get().unwrap_or(Side::Upstream)
+    }
+
+    /// Waits for the first end, and says whose it is.
+    async fn first(&self) -> Side {
+        poll_fn(|context| match self.first.get() {
+            Some(side) => Poll::Ready(side),
+            None => {
+                *self.waiter.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// The side that has ended first is not read any more, while the other one may go on for long;
+/// this tells of its reset.
+async fn failure_after_end(
+    reactor: &Reactor,
+    ends: &Ends,
+    downstream: &Stream,
+    upstream: &Stream,
+) -> (Side, io::Error) {
+    let side = ends.first().await;
+    let stream = match side {
+        Side::Downstream => downstream,
+        Side::Upstream => upstream,
+    };
+    (side, reactor.failure(stream.socket()).await)
+}
 
 fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
     match failure {

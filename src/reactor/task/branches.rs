@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll};
 
 use super::executor::Executor;
 use super::waker::{BRANCHES_MAX, Target, WHOLE_TASK};
@@ -38,26 +40,28 @@ impl Branches {
         let task = Target::of(context.waker()).filter(|target| {
             target.branch == WHOLE_TASK && self.executor.is_polled(target.worker, target.key)
         });
-        Woken { task, bits: if task.is_some() { self.executor.woken() } else { 1 << WHOLE_TASK } }
+        Woken { task, bits: self.executor.woken() }
     }
 }
 
 impl Woken {
-    /// Whether branch `number`, counted from 0, is to be polled.
-    pub fn includes(&self, number: u8) -> bool {
-        self.bits & (1 << WHOLE_TASK | 1 << (number + 1)) != 0
-    }
-
-    /// The waker to poll branch `number` with.
+    /// Polls branch `number`, counted from 0, if something has happened to it.
     ///
     /// # Panics
     /// From branch 15 on.
-    pub fn waker(&self, context: &Context<'_>, number: u8) -> Waker {
+    pub fn poll<F: Future>(
+        &self,
+        context: &mut Context<'_>,
+        number: u8,
+        future: Pin<&mut F>,
+    ) -> Poll<F::Output> {
         assert!(number < BRANCHES_MAX, "a task has {BRANCHES_MAX} branches at most");
-        match self.task {
-            Some(task) => Target { branch: number + 1, ..task }.waker(),
-            None => context.waker().clone(),
+        let Some(task) = self.task else { return future.poll(context) };
+        if self.bits & (1 << WHOLE_TASK | 1 << (number + 1)) == 0 {
+            return Poll::Pending;
         }
+        let waker = Target { branch: number + 1, ..task }.waker();
+        future.poll(&mut Context::from_waker(&waker))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The executor under a reactor: budget, late wakes, aborts, panics, owners.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::thread;
@@ -217,19 +219,24 @@ fn a_split_task_polls_the_branches_that_were_woken_and_all_if_it_cannot_tell() {
     let stage = Stage::new(LOUD);
     let branches = stage.reactor.branches();
     let polled: Rc<RefCell<Vec<u8>>> = Rc::default();
-    let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+    let wakers: Rc<RefCell<BTreeMap<usize, Waker>>> = Rc::default();
     let (log, kept) = (Rc::clone(&polled), Rc::clone(&wakers));
     stage.tasks.spawn(poll_fn(move |context| {
         let woken = branches.woken(context);
-        let included = (0..3).filter(|number| woken.includes(*number));
-        log.borrow_mut().extend(included);
-        let of_branches = (0..3).map(|number| woken.waker(context, number));
-        *kept.borrow_mut() = of_branches.chain([context.waker().clone()]).collect();
+        for number in 0..3 {
+            let mut branch = pin!(poll_fn(|context| {
+                log.borrow_mut().push(number);
+                kept.borrow_mut().insert(usize::from(number), context.waker().clone());
+                Poll::<()>::Pending
+            }));
+            assert!(woken.poll(context, number, branch.as_mut()).is_pending());
+        }
+        kept.borrow_mut().insert(3, context.waker().clone());
         Poll::<()>::Pending
     }));
     stage.step();
     assert_eq!(polled.take(), [0, 1, 2], "a new task has heard of none of its branches");
-    let wake = |index: usize| wakers.borrow()[index].wake_by_ref();
+    let wake = |index: usize| wakers.borrow()[&index].wake_by_ref();
     wake(1);
     stage.step();
     assert_eq!(polled.take(), [1]);
@@ -241,7 +248,7 @@ fn a_split_task_polls_the_branches_that_were_woken_and_all_if_it_cannot_tell() {
     wake(3);
     stage.step();
     assert_eq!(polled.take(), [0, 1, 2], "a wake of the whole task");
-    let waker = wakers.borrow()[1].clone();
+    let waker = wakers.borrow()[&1].clone();
     thread::spawn(move || waker.wake()).join().unwrap();
     let poll = stage.script.polls()[0];
     stage.script.complete(poll, 1);
