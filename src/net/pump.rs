@@ -1,6 +1,8 @@
 //! Moving bytes in one direction, by passing received spans on from where they landed.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use reactor::{Outbox, Received, Receiver};
 
@@ -46,7 +48,12 @@ pub async fn pump(
         } else {
             outbox.room().await.map_err(PumpFailure::Writing)?
         };
-        match receiver.recv(room).await.map_err(PumpFailure::Reading)? {
+        // A send that fails later must not go unnoticed until something else arrives.
+        let received = poll_fn(|context| match outbox.poll_failure(context) {
+            Poll::Ready(error) => Poll::Ready(Err(PumpFailure::Writing(error))),
+            Poll::Pending => receiver.poll_recv(context, room).map_err(PumpFailure::Reading),
+        });
+        match received.await? {
             Received::Data(span) => {
                 observer.received(span.len());
                 outbox.push(span);

@@ -4,11 +4,11 @@
 //! One timer entry covers the idle timeout: activity only leaves its time behind, and the timer
 //! looks at it when it fires.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use reactor::Reactor;
@@ -61,11 +61,9 @@ pub async fn relay(
     let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
     let down_ends = || ends.note(Side::Upstream);
     let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
-    let failure = failure_after_end(reactor, &ends, downstream, upstream);
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
     let idle = idle_for(reactor, idle_timeout, last_activity);
-    let (mut up, mut down) = (pin!(up), pin!(down));
-    let (mut failure, mut idle) = (pin!(failure), pin!(idle));
+    let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
     let (mut up_open, mut down_open) = (true, true);
     // A message touches one direction; the memory of the other parts is better left alone.
     let branches = reactor.branches();
@@ -86,9 +84,6 @@ pub async fn relay(
         if !up_open && !down_open {
             return Poll::Ready(RelayEnd::Finished { last: ends.last() });
         }
-        if let Poll::Ready((side, error)) = woken.poll(context, FAILURE, failure.as_mut()) {
-            return Poll::Ready(RelayEnd::Failed { side, error });
-        }
         woken.poll(context, IDLE, idle.as_mut()).map(|()| RelayEnd::Idle)
     })
     .await
@@ -97,65 +92,28 @@ pub async fn relay(
 /// Branches of a relay that are woken apart.
 const UP: u8 = 0;
 const DOWN: u8 = 1;
-const FAILURE: u8 = 2;
-const IDLE: u8 = 3;
+const IDLE: u8 = 2;
 
 /// Whose ends have been read, in order.
 #[derive(Debug, Default)]
 struct Ends {
     first: Cell<Option<Side>>,
     second: Cell<Option<Side>>,
-    /// Waits for the first end.
-    waiter: RefCell<Option<Waker>>,
 }
 
 impl Ends {
     /// The end of `side` has been read. Whether it is to be passed on: the second one needs no
     /// half close of its own, for the connections are closed after it.
     fn note(&self, side: Side) -> bool {
-        if self.first.get().is_some() {
-            self.second.set(Some(side));
-            return false;
-        }
-        self.first.set(Some(side));
-        if let Some(waiter) = self.waiter.take() {
-            waiter.wake();
-        }
-        true
+        let end = if self.first.get().is_none() { &self.first } else { &self.second };
+        end.set(Some(side));
+        self.second.get().is_none()
     }
 
     /// Whose end came last, once both have come.
     fn last(&self) -> Side {
         self.second.get().unwrap_or(Side::Upstream)
     }
-
-    /// Waits for the first end, and says whose it is.
-    async fn first(&self) -> Side {
-        poll_fn(|context| match self.first.get() {
-            Some(side) => Poll::Ready(side),
-            None => {
-                *self.waiter.borrow_mut() = Some(context.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await
-    }
-}
-
-/// The side that has ended first is not read any more, while the other one may go on for long;
-/// this tells of its reset.
-async fn failure_after_end(
-    reactor: &Reactor,
-    ends: &Ends,
-    downstream: &Stream,
-    upstream: &Stream,
-) -> (Side, io::Error) {
-    let side = ends.first().await;
-    let stream = match side {
-        Side::Downstream => downstream,
-        Side::Upstream => upstream,
-    };
-    (side, reactor.failure(stream.socket()).await)
 }
 
 fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {

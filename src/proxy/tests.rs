@@ -51,7 +51,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
 }
 
 /// Bytes of a connection's future.
-const CONNECTION_SIZE_MAX: usize = 1296;
+const CONNECTION_SIZE_MAX: usize = 1136;
 
 /// One worker with one listener, and everything a test asks it.
 struct Bench {

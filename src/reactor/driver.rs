@@ -41,8 +41,6 @@ pub(crate) enum Op {
     Close { fd: RawFd },
     /// Wait once until the descriptor is readable.
     PollReadable { fd: RawFd },
-    /// Wait once until the socket has failed, or both of its directions are shut down.
-    PollFailure { fd: RawFd },
     /// Cancel the operation with this key. Its own completion still comes.
     Cancel { target: OpKey },
 }

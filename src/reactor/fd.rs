@@ -106,11 +106,6 @@ impl Socket {
         as_std(&self.fd.socket().peer_addr()?)
     }
 
-    /// Takes the error that the socket has pending (`SO_ERROR`).
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.fd.socket().take_error()
-    }
-
     /// Makes the close of this socket a reset: unsent bytes are thrown away and the peer gets RST.
     ///
     /// # Errors

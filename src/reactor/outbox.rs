@@ -89,6 +89,7 @@ struct State {
     failure: Option<i32>,
     room_waiter: Option<Waker>,
     drained_waiter: Option<Waker>,
+    failure_waiter: Option<Waker>,
     message: Option<Box<Message>>,
     abandoned: bool,
 }
@@ -182,6 +183,18 @@ impl Outbox {
             return Poll::Ready(Ok(self.inner.high - state.buffered));
         }
         state.room_waiter = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready once a send has failed, with what ended the connection.
+    pub fn poll_failure(&self, context: &Context<'_>) -> Poll<io::Error> {
+        let mut state = self.inner.state.borrow_mut();
+        if let Some(errno) = state.failure {
+            return Poll::Ready(io::Error::from_raw_os_error(errno));
+        }
+        if !state.failure_waiter.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            state.failure_waiter = Some(context.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -315,6 +328,9 @@ impl Inner {
         state.queue.clear();
         self.forget_buffered(state);
         state.paused = false;
+        if let Some(waiter) = state.failure_waiter.take() {
+            waiter.wake();
+        }
     }
 
     /// What is still booked as queued will never be sent.
@@ -401,6 +417,7 @@ impl State {
             failure: None,
             room_waiter: None,
             drained_waiter: None,
+            failure_waiter: None,
             message: None,
             abandoned: false,
         }
@@ -512,6 +529,7 @@ impl Drop for Outbox {
         state.abandoned = true;
         state.room_waiter = None;
         state.drained_waiter = None;
+        state.failure_waiter = None;
         match state.sending {
             Sending::InFlight { key, spans, .. } => {
                 state.queue.truncate(spans);

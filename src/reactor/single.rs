@@ -103,17 +103,6 @@ where
     Pending::submit(core, owner, |_| Op::PollReadable { fd }).await.map(drop)
 }
 
-/// Waits until a socket has failed, and says how; a socket that ends in order never does.
-pub(crate) async fn failure(core: &Rc<Core>, socket: &Socket) -> io::Error {
-    let poll = |fd: &Rc<Fd>| Op::PollFailure { fd: fd.raw() };
-    let polled = Pending::submit(core, Rc::clone(socket.fd()), poll).await;
-    match polled.and_then(|_| socket.take_error()) {
-        Ok(Some(error)) | Err(error) => error,
-        // Both directions were shut down: an end, not a failure.
-        Ok(None) => std::future::pending().await,
-    }
-}
-
 /// As [`readable`], for a descriptor of the reactor.
 pub(crate) async fn fd_readable(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> {
     readable(core, fd.raw(), Rc::clone(fd)).await

@@ -211,12 +211,6 @@ impl Reactor {
         single::fd_readable(&self.inner.core, socket.fd()).await
     }
 
-    /// Waits until a socket has failed, such as by a reset, and says how. For a socket whose stream
-    /// has ended: before that its receiver tells. A socket that ends in order never fails.
-    pub async fn failure(&self, socket: &Socket) -> io::Error {
-        single::failure(&self.inner.core, socket).await
-    }
-
     /// Turns the receiving half of a mailbox into an inbox of this worker.
     pub fn open_inbox<T>(&self, parts: InboxParts<T>) -> Inbox<T> {
         Inbox::new(Rc::clone(&self.inner.core), parts)

@@ -113,8 +113,6 @@ impl Ring {
             Op::PollReadable { fd } => {
                 opcode::PollAdd::new(types::Fd(fd), libc::POLLIN.cast_unsigned().into()).build()
             }
-            // Errors and hang-ups are always reported; nothing else is asked for.
-            Op::PollFailure { fd } => opcode::PollAdd::new(types::Fd(fd), 0).build(),
             Op::Cancel { target } => opcode::AsyncCancel::new(target.to_word()).build(),
         }
     }
