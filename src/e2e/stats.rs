@@ -51,7 +51,8 @@ pub(crate) const TCP_PROXY: &[&str] = &[
     "upstream_flush_total",
 ];
 
-/// Compared under `cluster.<name>.`. What only HTTP moves (`upstream_rq_completed`, say) is left out.
+/// Compared under `cluster.<name>.`. What only HTTP moves (`upstream_rq_completed`, say) is left
+/// out.
 pub(crate) const CLUSTER: &[&str] = &[
     "circuit_breakers.default.cx_open",
     "membership_change",

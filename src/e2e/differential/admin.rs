@@ -20,7 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "admin_server_info",
-            shows: "admin: /server_info has Envoy's fields, with the same values where they must be",
+            shows: "admin: /server_info has Envoy's fields, and its values where they must agree",
             plan: Plan::relay,
             script: admin_server_info,
         },

@@ -62,7 +62,8 @@ fn upstream_half_closes(stage: &mut Stage<'_>) {
     client.send(b"upload, ");
     assert_eq!(upstream.receive(8), b"upload, ");
     stage.expect_stat("cluster.upstream_cx_active", 1);
-    // Data and FIN apart: whether Envoy counts upstream_flush_total depends on reading them at once.
+    // Data and FIN apart: whether Envoy counts upstream_flush_total depends on reading them at
+    // once.
     client.send(b"then more");
     assert_eq!(upstream.receive(9), b"then more");
     drop(client);
