@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Acceptor {
-    /// Accepts from `listener`, which is bound and listening.
+    /// Accepts from `listener`, which is bound, listening and non-blocking.
     pub(crate) fn new(core: Rc<Core>, listener: OwnedFd) -> Self {
         let fd = Fd::new(Rc::clone(&core), listener);
         Self { inner: Rc::new(Inner { core, fd, state: RefCell::default() }) }

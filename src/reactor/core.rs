@@ -423,15 +423,20 @@ impl Core {
         self.closed.get()
     }
 
-    /// Ends the reactor: lets every source go. Whatever the kernel still had in flight ends with
-    /// the ring.
+    /// Ends the reactor: lets every source go. If the kernel has not ended an operation even now,
+    /// what it may still touch is left to it for ever: lost memory is better than overwritten
+    /// memory.
     pub(crate) fn close_down(&self) {
         self.closed.set(true);
         self.to_flush.take();
         self.to_copy_out.take();
         self.starved.take();
         let ops = self.ops.take();
-        drop(ops);
+        if ops.is_empty() {
+            return;
+        }
+        #[expect(clippy::mem_forget, reason = "the kernel may still touch what the sources own")]
+        std::mem::forget((ops, Rc::clone(&self.pool)));
     }
 
     pub(crate) fn driver_stats(&self) -> DriverStats {

@@ -135,15 +135,22 @@ fn as_std(address: &socket2::SockAddr) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP socket address"))
 }
 
-/// Accepts one connection that is already queued on a listening descriptor, if there is one.
+/// Accepts one connection that is already queued on a non-blocking listening descriptor, if there
+/// is one.
 pub(crate) fn accept_queued(listener: &Fd) -> io::Result<Option<OwnedFd>> {
-    match listener.socket().accept_raw() {
-        Ok((socket, _)) => {
-            socket.set_cloexec(true)?;
-            socket.set_nonblocking(true)?;
-            Ok(Some(socket.into()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
+    loop {
+        return match listener.socket().accept_raw() {
+            Ok((socket, _)) => {
+                socket.set_cloexec(true)?;
+                socket.set_nonblocking(true)?;
+                Ok(Some(socket.into()))
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(None),
+                // The connection died in the queue: the next one may live.
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => continue,
+                _ => Err(error),
+            },
+        };
     }
 }

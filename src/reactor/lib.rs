@@ -10,7 +10,9 @@
 //! **Invariant:** no completion runs user code: it marks tasks ready.
 //! **Invariant:** what the kernel may still read or write belongs to the op table until its last
 //! completion, whatever happens to the future that asked for it.
-//! **Invariant:** a lease on ring memory lasts at most until the next reap.
+//! **Invariant:** a lease on ring memory lasts at most until the next reap, as far as the reactor
+//! holds it. A task that has taken a span out must pass it on or drop it in the same turn: the
+//! reactor cannot move bytes that a task may be looking at.
 //! **Invariant:** the reactor knows no protocol, no configuration and no statistics; it keeps plain
 //! numbers ([`LoopStats`]) that the floors above publish.
 

@@ -172,7 +172,7 @@ impl Reactor {
         self.sleep_until(self.now() + duration.min(far))
     }
 
-    /// Accepts from a socket that is bound and listening.
+    /// Accepts from a socket that is bound, listening and non-blocking.
     pub fn acceptor(&self, listener: OwnedFd) -> Acceptor {
         Acceptor::new(Rc::clone(&self.inner.core), listener)
     }

@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -200,6 +199,7 @@ fn the_breaker_is_asked_before_the_host() {
     assert!(matches!(failure, ConnectFailure::NoHealthyHost));
     assert!(!failure.may_retry());
     empty.expect_moved(&[("lb_healthy_panic", 1), ("upstream_cx_none_healthy", 1)]);
+    drop(empty);
     let shut = Bench::new(&[], 0);
     let failure = shut.connect().unwrap_err();
     assert!(matches!(failure, ConnectFailure::Overflow));
@@ -238,14 +238,20 @@ fn each_attempt_goes_to_the_next_host() {
 fn a_panic_at_any_await_point_leaves_no_gauge_behind() {
     let (_sockets, address) = silent();
     let bench = Bench::new(&[address], 1);
-    bench.reactor.inject_panic(None);
-    bench.connect().unwrap_err();
-    let points = bench.reactor.inject_panic(None);
+    // Faults are injected into tasks.
+    let connect_in_a_task = |panic_at| {
+        bench.reactor.inject_panic(panic_at);
+        let tasks = bench.reactor.task_set();
+        let cluster = Rc::clone(&bench.cluster);
+        tasks.spawn(async move { drop(cluster.connect().await.unwrap_err()) });
+        bench.reactor.run(tasks.wait_empty());
+        bench.reactor.inject_panic(None)
+    };
+    let points = connect_in_a_task(None);
     assert!(points >= 2, "the connect and its timer");
     for point in 0..points {
-        bench.reactor.inject_panic(Some(point));
-        let outcome = catch_unwind(AssertUnwindSafe(|| bench.connect().unwrap_err()));
-        assert!(outcome.is_err(), "no panic at point {point} of {points}");
+        connect_in_a_task(Some(point));
+        assert_eq!(bench.reactor.stats().task_panics, point + 1, "no panic at point {point}");
         bench.expect_gauges_at_zero();
     }
 }
