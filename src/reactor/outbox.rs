@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -23,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::buf::Span;
+use crate::buf::{Span, SpanQueue};
 use crate::core::{Core, Source, count};
 use crate::driver::{Completion, MessagePointer, Op, OpKey, SendMode, SendSpan};
 use crate::fd::{Fd, Socket};
@@ -73,7 +72,7 @@ impl fmt::Debug for Inner {
 
 #[derive(Debug)]
 struct State {
-    queue: VecDeque<Span>,
+    queue: SpanQueue,
     /// Bytes in `queue`.
     buffered: usize,
     /// Bytes the kernel has taken.
@@ -386,13 +385,14 @@ impl Inner {
         let bytes = state.queue.iter().take(spans).map(|span| span.len()).sum();
         let fd = self.fd.raw();
         if spans == 1
+            && let Some(front) = state.queue.front()
             && let Ok(len) = u32::try_from(bytes)
         {
-            let span = SendSpan { start: state.queue[0].as_ptr(), len };
+            let span = SendSpan { start: front.as_ptr(), len };
             return (Op::Send { fd, span, mode }, spans, bytes);
         }
         let message = state.message.get_or_insert_with(Message::boxed);
-        for (iovec, span) in message.iovecs.iter_mut().zip(&state.queue) {
+        for (iovec, span) in message.iovecs.iter_mut().zip(state.queue.iter()) {
             iovec.iov_base = span.as_ptr().cast_mut().cast();
             iovec.iov_len = span.len();
         }
@@ -406,7 +406,7 @@ impl Inner {
 impl State {
     fn new(now: Instant) -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: SpanQueue::default(),
             buffered: 0,
             sent: 0,
             last_sent: now,
@@ -442,7 +442,7 @@ impl Message {
 
 /// Appends the bytes of `span` in memory of the connection: to the last chunk if it has room and
 /// is not one of the first `frozen` spans, which the kernel is reading.
-fn append_copied(queue: &mut VecDeque<Span>, frozen: usize, span: &mut Span) {
+fn append_copied(queue: &mut SpanQueue, frozen: usize, span: &mut Span) {
     let open = queue.len() > frozen;
     if open
         && let Some(last) = queue.back_mut()
@@ -532,7 +532,7 @@ impl Drop for Outbox {
         state.failure_waiter = None;
         match state.sending {
             Sending::InFlight { key, spans, .. } => {
-                state.queue.truncate(spans);
+                drop(state.queue.split_off(spans));
                 self.inner.core.cancel(key);
             }
             Sending::Idle | Sending::Listed => {

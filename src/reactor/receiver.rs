@@ -13,14 +13,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::buf::Span;
+use crate::buf::{Span, SpanQueue};
 use crate::core::{Core, Place, Source, count};
 use crate::driver::{Completion, Op, OpKey};
 use crate::fd::{Fd, Socket};
@@ -62,7 +61,7 @@ struct Inner {
 struct State {
     arm: Arm,
     /// Received and not yet taken.
-    ready: VecDeque<Span>,
+    ready: SpanQueue,
     /// What ended the stream: `Ok` for the peer's end, or an errno.
     end: Option<Result<(), i32>>,
     waker: Option<Waker>,

@@ -2,8 +2,10 @@
 
 mod lease;
 mod pool;
+mod queue;
 mod span;
 
 pub use lease::Lease;
 pub(crate) use pool::{BufferPool, FilledBuffer};
+pub(crate) use queue::SpanQueue;
 pub use span::Span;

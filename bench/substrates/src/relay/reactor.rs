@@ -1,8 +1,11 @@
 //! The relay on Nuncio's reactor: received spans go on from the ring memory they arrived in.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use ::reactor::{Outbox, OutboxMeter, Reactor, Received, Receiver, Settings, Socket, probe};
 use anyhow::{Context, Result};
@@ -40,11 +43,28 @@ async fn relay(reactor: &Reactor, client: Socket, upstream: SocketAddr) -> io::R
     let server = reactor.connect(upstream).await?;
     let (client_read, client_write) = reactor.split(&client, BUFFER, Rc::new(NoMeter));
     let (server_read, server_write) = reactor.split(&server, BUFFER, Rc::new(NoMeter));
-    ::tokio::try_join!(copy(client_read, server_write), copy(server_read, client_write))?;
-    Ok(())
+    let mut up = pin!(copy(client_read, server_write));
+    let mut down = pin!(copy(server_read, client_write));
+    let (mut up_open, mut down_open) = (true, true);
+    // As the proxy's relay: a message wakes the direction it goes.
+    let branches = reactor.branches();
+    poll_fn(|context| {
+        let woken = branches.woken(context);
+        if up_open && let Poll::Ready(ended) = woken.poll(context, 0, up.as_mut()) {
+            ended?;
+            up_open = false;
+        }
+        if down_open && let Poll::Ready(ended) = woken.poll(context, 1, down.as_mut()) {
+            ended?;
+            down_open = false;
+        }
+        if up_open || down_open { Poll::Pending } else { Poll::Ready(Ok(())) }
+    })
+    .await
 }
 
 async fn copy(from: Receiver, to: Outbox) -> io::Result<()> {
+    from.feeds(&to);
     loop {
         let room = to.room().await?;
         match from.recv(room).await? {
