@@ -102,3 +102,44 @@ impl fmt::Display for RingError {
 }
 
 impl std::error::Error for RingError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a person sees at start: what failed, the likely cause, and what to try.
+    #[test]
+    fn each_error_names_its_cause_and_a_cure() {
+        let setup = |errno| RingError::Setup(io::Error::from_raw_os_error(errno));
+        let cases = [
+            (setup(libc::ENOSYS), ["built without io_uring", "seccomp profile"]),
+            (setup(libc::EPERM), ["kernel.io_uring_disabled", "sysctl -w"]),
+            (setup(libc::ENOMEM), ["RLIMIT_MEMLOCK", "ulimit -l unlimited"]),
+            (setup(libc::EINVAL), ["IORING_SETUP_DEFER_TASKRUN", "Linux 6.1 or newer"]),
+            (setup(libc::EMFILE), ["out of descriptors", "ulimit -n"]),
+            (setup(libc::ENFILE), ["out of descriptors", "fs.file-max"]),
+            (RingError::MissingFeature("X"), ["lacks X", "Linux 6.1 or newer"]),
+            (
+                RingError::BufferRing(io::Error::from_raw_os_error(libc::ENOMEM)),
+                ["receive buffer ring", "ulimit -l unlimited"],
+            ),
+            (
+                RingError::BufferMemory {
+                    bytes: 7,
+                    source: io::Error::from_raw_os_error(libc::ENOMEM),
+                },
+                ["7 bytes of receive buffers", "--concurrency"],
+            ),
+            (
+                RingError::EventFd(io::Error::from_raw_os_error(libc::EMFILE)),
+                ["eventfd", "ulimit -n"],
+            ),
+        ];
+        for (error, expected) in cases {
+            let text = error.to_string();
+            for part in expected {
+                assert!(text.contains(part), "'{part}' is missing in: {text}");
+            }
+        }
+    }
+}
