@@ -1,4 +1,4 @@
-//! The circuit breaker for connections: one count for the whole process, exact.
+//! Circuit breakers: each one count for the whole process, exact.
 //!
 //! Envoy's breaker reads, decides and adds in three steps, so several workers can pass it together.
 //! Here the check and the addition are one compare-and-swap: the limit holds at every moment
@@ -12,21 +12,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use observe::Scope;
 use observe::names::ClusterStat;
 
-/// Connections in use against the most there may be.
+/// What is in use of something against the most there may be.
 #[derive(Debug)]
-pub(crate) struct ConnectionBreaker {
+pub(crate) struct Breaker {
     /// `0 <= count <= limit`.
     count: AtomicU32,
     limit: u32,
+    /// The gauge that is 1 while the limit is reached.
+    open: ClusterStat,
 }
 
-impl ConnectionBreaker {
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { count: AtomicU32::new(0), limit }
+impl Breaker {
+    pub(crate) fn new(limit: u32, open: ClusterStat) -> Arc<Self> {
+        Arc::new(Self { count: AtomicU32::new(0), limit, open })
     }
 
-    /// Takes one connection out of the limit, unless it is reached. The token gives it back, and
-    /// keeps `circuit_breakers.default.cx_open` of `stats` at 1 while the limit is reached.
+    /// Takes one out of the limit, unless it is reached. The token gives it back, and keeps the
+    /// breaker's gauge in `stats` at 1 while the limit is reached.
     pub(crate) fn try_acquire(self: &Arc<Self>, stats: &Scope<ClusterStat>) -> Option<Token> {
         // Relaxed: the count guards no other memory, and each of its changes is atomic.
         let taken = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
@@ -34,7 +36,7 @@ impl ConnectionBreaker {
         });
         let before = taken.ok()?;
         if before + 1 == self.limit {
-            stats.gauge_inc(ClusterStat::CircuitBreakersDefaultCxOpen);
+            stats.gauge_inc(self.open);
         }
         Some(Token { breaker: Arc::clone(self), stats: stats.clone() })
     }
@@ -45,13 +47,13 @@ impl ConnectionBreaker {
     }
 }
 
-/// One connection's share of the limit, given back on drop.
+/// One share of the limit, given back on drop.
 ///
 /// Of all workers exactly one sees each step onto the limit and each step off it, so the shards of
 /// the gauge add up to 0 or 1.
 #[derive(Debug)]
 pub(crate) struct Token {
-    breaker: Arc<ConnectionBreaker>,
+    breaker: Arc<Breaker>,
     stats: Scope<ClusterStat>,
 }
 
@@ -59,7 +61,7 @@ impl Drop for Token {
     fn drop(&mut self) {
         let before = self.breaker.count.fetch_sub(1, Ordering::Relaxed);
         if before == self.breaker.limit {
-            self.stats.gauge_dec(ClusterStat::CircuitBreakersDefaultCxOpen);
+            self.stats.gauge_dec(self.breaker.open);
         }
     }
 }
@@ -80,7 +82,7 @@ mod tests {
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
         let stats = scope.on(&shard);
         let open = || scope.total(ClusterStat::CircuitBreakersDefaultCxOpen);
-        let breaker = Arc::new(ConnectionBreaker::new(2));
+        let breaker = Breaker::new(2, ClusterStat::CircuitBreakersDefaultCxOpen);
         let first = breaker.try_acquire(&stats).unwrap();
         assert_eq!(open(), 0);
         let second = breaker.try_acquire(&stats).unwrap();
@@ -99,7 +101,11 @@ mod tests {
         let registry = Registry::new(1);
         let scope = registry.scope::<ClusterStat>("cluster.c");
         let stats = scope.on(&registry.shard(ShardIndex::Worker(0)).unwrap());
-        assert!(Arc::new(ConnectionBreaker::new(0)).try_acquire(&stats).is_none());
+        assert!(
+            Breaker::new(0, ClusterStat::CircuitBreakersDefaultCxOpen)
+                .try_acquire(&stats)
+                .is_none()
+        );
         assert_eq!(scope.total(ClusterStat::CircuitBreakersDefaultCxOpen), 0);
     }
 
@@ -110,7 +116,7 @@ mod tests {
         const ROUNDS: usize = 20_000;
         let registry = Registry::new(WORKERS);
         let scope = registry.scope::<ClusterStat>("cluster.c");
-        let breaker = Arc::new(ConnectionBreaker::new(LIMIT));
+        let breaker = Breaker::new(LIMIT, ClusterStat::CircuitBreakersDefaultCxOpen);
         let start = Barrier::new(WORKERS);
         thread::scope(|threads| {
             for worker in 0..WORKERS {

@@ -29,6 +29,8 @@ use crate::connection::{ClosedBy, Existence, UpstreamConnection};
 pub enum ConnectFailure {
     /// The connection breaker is at its limit (`UO`). Another attempt now would meet it again.
     Overflow,
+    /// As many wait for a connect as may (`UO`). They may be fewer in a moment.
+    PendingOverflow,
     /// The cluster has no host (`UH`).
     NoHealthyHost,
     /// The host refused, reset, or could not be reached (`UF`).
@@ -52,7 +54,7 @@ impl ConnectFailure {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Overflow | Self::NoHealthyHost => false,
-            Self::Refused { .. } | Self::Timeout { .. } => true,
+            Self::PendingOverflow | Self::Refused { .. } | Self::Timeout { .. } => true,
         }
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overflow => f.write_str("the cluster's connection limit is reached"),
+            Self::PendingOverflow => f.write_str("too many wait for a connect to the cluster"),
             Self::NoHealthyHost => f.write_str("the cluster has no host"),
             Self::Refused { host, source } => write!(f, "connecting to {host}: {source}"),
             Self::Timeout { host } => write!(f, "connecting to {host}: no answer in time"),
@@ -72,21 +75,32 @@ impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { source, .. } => Some(source),
-            Self::Overflow | Self::NoHealthyHost | Self::Timeout { .. } => None,
+            Self::Overflow | Self::PendingOverflow | Self::NoHealthyHost | Self::Timeout { .. } => {
+                None
+            }
         }
     }
+}
+
+/// What an attempt takes out of the cluster's limits.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    /// For as long as the connection exists.
+    pub(crate) connection: Token,
+    /// For as long as it is waited for.
+    pub(crate) waiting: Token,
 }
 
 /// Connects to `host` within `timeout` and counts how it went.
 pub(crate) async fn connect(
     reactor: &Reactor,
     stats: &Scope<ClusterStat>,
-    token: Token,
+    tokens: Tokens,
     host: SocketAddr,
     timeout: Duration,
 ) -> Result<UpstreamConnection, ConnectFailure> {
-    let existence = Existence::begin(stats, token);
-    let waiting = Waiting::begin(stats);
+    let existence = Existence::begin(stats, tokens.connection);
+    let waiting = Waiting::begin(stats, tokens.waiting);
     match connect_within(reactor, host, timeout).await {
         Some(Ok(socket)) => {
             waiting.end(None);
@@ -132,15 +146,17 @@ struct Waiting {
     /// What the end of the wait counts as.
     counts_as: Option<ClusterStat>,
     _pending: GaugeGuard<ClusterStat>,
+    _token: Token,
 }
 
 impl Waiting {
-    fn begin(stats: &Scope<ClusterStat>) -> Self {
+    fn begin(stats: &Scope<ClusterStat>, token: Token) -> Self {
         stats.inc(ClusterStat::UpstreamRqPendingTotal);
         Self {
             stats: stats.clone(),
             counts_as: Some(ClusterStat::UpstreamRqCancelled),
             _pending: stats.guard(ClusterStat::UpstreamRqPendingActive),
+            _token: token,
         }
     }
 

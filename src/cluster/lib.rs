@@ -1,14 +1,14 @@
 //! Floor 3: hosts, balancing, breakers and connecting.
 //!
 //! A cluster is seen twice. [`Shared`] is what the whole process has of it: the configuration, the
-//! connection breaker and the names of its stats. [`Cluster`] is one worker's view: its own place
+//! circuit breakers and the names of its stats. [`Cluster`] is one worker's view: its own place
 //! in the rotation of hosts, its own shard of the stats. [`Cluster::connect`] gives one connection
 //! to one host, or says why there is none; who asks decides about another attempt.
 //!
-//! **Invariant:** every change a connection makes to a gauge or to the breaker is held by a value
+//! **Invariant:** every change a connection makes to a gauge or to a breaker is held by a value
 //! whose `Drop` undoes it, so a future dropped at any await point leaves each as it was.
-//! **Invariant:** the breaker is exact: all workers together never hold more connections than
-//! `max_connections`.
+//! **Invariant:** breakers are exact: all workers together never hold more connections than
+//! `max_connections`, nor wait for more than `max_pending_requests`.
 //! **Invariant:** cluster reads no clock but its reactor's and draws no randomness: a seed is an
 //! argument.
 //!

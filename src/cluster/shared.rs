@@ -6,14 +6,15 @@ use config::model;
 use observe::names::{ClusterStat, cluster_prefix};
 use observe::{Registry, ScopeId, Shard};
 
-use crate::breaker::ConnectionBreaker;
+use crate::breaker::Breaker;
 
-/// The configuration of a cluster, its connection breaker and its stats scope. Made once by
+/// The configuration of a cluster, its circuit breakers and its stats scope. Made once by
 /// `server`; every worker makes its own [`crate::Cluster`] from it.
 #[derive(Debug)]
 pub struct Shared {
     config: Arc<model::Cluster>,
-    breaker: Arc<ConnectionBreaker>,
+    connections: Arc<Breaker>,
+    pending: Arc<Breaker>,
     scope: ScopeId<ClusterStat>,
 }
 
@@ -21,9 +22,12 @@ impl Shared {
     /// The process-wide part of `config`, with its stats in `registry`.
     #[must_use]
     pub fn new(config: Arc<model::Cluster>, registry: &Registry) -> Arc<Self> {
-        let breaker = Arc::new(ConnectionBreaker::new(config.max_connections));
+        let cx_open = ClusterStat::CircuitBreakersDefaultCxOpen;
+        let connections = Breaker::new(config.max_connections, cx_open);
+        let pending_open = ClusterStat::CircuitBreakersDefaultRqPendingOpen;
+        let pending = Breaker::new(config.max_pending_requests, pending_open);
         let scope = registry.scope(&cluster_prefix(&config.stat_name));
-        Arc::new(Self { config, breaker, scope })
+        Arc::new(Self { config, connections, pending, scope })
     }
 
     /// Sets the membership stats of the static host list, on control's shard. To be called once.
@@ -42,8 +46,14 @@ impl Shared {
         &self.config
     }
 
-    pub(crate) fn breaker(&self) -> &Arc<ConnectionBreaker> {
-        &self.breaker
+    /// The breaker for connections, connecting or connected.
+    pub(crate) fn connections(&self) -> &Arc<Breaker> {
+        &self.connections
+    }
+
+    /// The breaker for those who wait for a connect.
+    pub(crate) fn pending(&self) -> &Arc<Breaker> {
+        &self.pending
     }
 
     pub(crate) fn scope(&self) -> &ScopeId<ClusterStat> {

@@ -10,7 +10,7 @@ use observe::names::ClusterStat;
 use observe::{Scope, Shard};
 use reactor::Reactor;
 
-use crate::connect::{self, ConnectFailure};
+use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::UpstreamConnection;
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
@@ -50,14 +50,15 @@ impl Cluster {
     /// Connects to the next host in turn. One call is one attempt; each may meet another host.
     ///
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
-    /// (row C14), then the connect itself, which `connect_timeout` bounds. Dropping the future
+    /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
+    /// which `connect_timeout` bounds. Dropping the future
     /// gives the attempt up and leaves every gauge as it was.
     ///
     /// # Errors
     /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:
     /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
     pub async fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
-        let Some(token) = self.shared.breaker().try_acquire(&self.stats) else {
+        let Some(token) = self.shared.connections().try_acquire(&self.stats) else {
             self.stats.inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
@@ -69,8 +70,13 @@ impl Cluster {
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
             return Err(ConnectFailure::NoHealthyHost);
         };
+        let Some(waiting) = self.shared.pending().try_acquire(&self.stats) else {
+            self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
+            return Err(ConnectFailure::PendingOverflow);
+        };
+        let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;
-        connect::connect(&self.reactor, &self.stats, token, host.address, timeout).await
+        connect::connect(&self.reactor, &self.stats, tokens, host.address, timeout).await
     }
 }
 

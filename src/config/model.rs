@@ -97,6 +97,9 @@ pub struct Cluster {
     pub per_connection_buffer_limit_bytes: u32,
     /// `circuit_breakers.thresholds[DEFAULT].max_connections`, 1024 unless set.
     pub max_connections: u32,
+    /// `circuit_breakers.thresholds[DEFAULT].max_pending_requests`, 1024 unless set: how many may
+    /// wait for a connect at a time.
+    pub max_pending_requests: u32,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
 }

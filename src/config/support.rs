@@ -136,6 +136,7 @@ const TABLE: &[(&str, Fields)] = &[
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
             ("max_connections", Supported),
+            ("max_pending_requests", Supported),
             ("max_requests", Ignored(NO_HTTP)),
             ("max_retries", Ignored(NO_HTTP)),
             ("priority", Supported),

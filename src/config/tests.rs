@@ -92,6 +92,7 @@ static_resources:
       thresholds:
       - priority: DEFAULT
         max_connections: 7
+        max_pending_requests: 0
     load_assignment:
       cluster_name: "service:web"
       endpoints:
@@ -127,7 +128,7 @@ static_resources:
     assert_eq!((cluster.name.as_str(), cluster.stat_name.as_str()), ("service:web", "service_web"));
     assert_eq!(cluster.connect_timeout, Duration::from_millis(250));
     assert_eq!(cluster.per_connection_buffer_limit_bytes, 65_536);
-    assert_eq!(cluster.max_connections, 7);
+    assert_eq!((cluster.max_connections, cluster.max_pending_requests), (7, 0));
     let endpoints: Vec<_> =
         cluster.endpoints.iter().map(|e| (e.address.to_string(), e.weight)).collect();
     assert_eq!(endpoints, [("127.0.0.1:80".to_owned(), 3), ("[::1]:81".to_owned(), 1)]);
@@ -148,10 +149,8 @@ fn defaults_are_envoys() {
     let loaded = load_yaml(&cluster("type: STATIC")).unwrap();
     let cluster = &loaded.bootstrap.clusters[0];
     assert_eq!(cluster.connect_timeout, Duration::from_secs(5));
-    assert_eq!(
-        (cluster.per_connection_buffer_limit_bytes, cluster.max_connections),
-        (1 << 20, 1024)
-    );
+    assert_eq!(cluster.per_connection_buffer_limit_bytes, 1 << 20);
+    assert_eq!((cluster.max_connections, cluster.max_pending_requests), (1024, 1024));
     assert!(cluster.endpoints.is_empty());
 
     let loaded = load_yaml("{}").unwrap();

@@ -46,6 +46,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         connect_timeout: Duration::from_secs(5),
         per_connection_buffer_limit_bytes: 1 << 20,
         max_connections: 1024,
+        max_pending_requests: 1024,
         endpoints: vec![model::Endpoint { address: host, weight: 1 }],
     })
 }

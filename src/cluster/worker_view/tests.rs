@@ -22,6 +22,10 @@ struct Bench {
 
 impl Bench {
     fn new(hosts: &[SocketAddr], max_connections: u32) -> Self {
+        Self::with_limits(hosts, max_connections, 1024)
+    }
+
+    fn with_limits(hosts: &[SocketAddr], max_connections: u32, max_pending: u32) -> Self {
         let endpoints = hosts.iter().map(|&address| model::Endpoint { address, weight: 1 });
         let config = Arc::new(model::Cluster {
             name: "backend".to_owned(),
@@ -29,6 +33,7 @@ impl Bench {
             connect_timeout: Duration::from_millis(100),
             per_connection_buffer_limit_bytes: 1024 * 1024,
             max_connections,
+            max_pending_requests: max_pending,
             endpoints: endpoints.collect(),
         });
         let registry = Registry::new(1);
@@ -59,7 +64,8 @@ impl Bench {
         for sample in self.registry.snapshot() {
             assert!(sample.kind != Kind::Gauge || sample.value == 0, "{sample:?}");
         }
-        assert_eq!(self.cluster.shared.breaker().count(), 0);
+        assert_eq!(self.cluster.shared.connections().count(), 0);
+        assert_eq!(self.cluster.shared.pending().count(), 0);
     }
 }
 
@@ -219,6 +225,17 @@ fn connections_beyond_the_limit_overflow_until_one_ends() {
     assert_eq!(bench.cluster.stats().value(ClusterStat::CircuitBreakersDefaultCxOpen), 0);
     bench.connect().unwrap();
     assert_eq!(bench.cluster.stats().value(ClusterStat::UpstreamCxOverflow), 1);
+}
+
+#[test]
+fn who_may_not_wait_for_a_connect_is_told_so_and_may_try_again() {
+    let (_listener, address) = listener();
+    let bench = Bench::with_limits(&[address], 1, 0);
+    let failure = bench.connect().unwrap_err();
+    assert!(matches!(failure, ConnectFailure::PendingOverflow));
+    assert!(failure.may_retry());
+    bench.expect_moved(&[("upstream_rq_pending_overflow", 1)]);
+    bench.expect_gauges_at_zero();
 }
 
 #[test]

@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's default of `max_connections`.
 const MAX_CONNECTIONS: u32 = 1024;
 
+/// Envoy's default of `max_pending_requests`.
+const MAX_PENDING_REQUESTS: u32 = 1024;
+
 impl Lower<'_> {
     pub(super) fn cluster(&mut self, message: &pb::Cluster, path: &str) -> model::Cluster {
         let connect_timeout = match &message.connect_timeout {
@@ -27,13 +30,17 @@ impl Lower<'_> {
             "" => &message.name,
             name => name,
         };
+        let thresholds = self.thresholds(message, &format!("{path}.circuit_breakers"));
+        let max_connections = thresholds.and_then(|thresholds| thresholds.max_connections);
+        let max_pending = thresholds.and_then(|thresholds| thresholds.max_pending_requests);
         model::Cluster {
             name: message.name.clone(),
             // Envoy's stat names keep ':' for itself.
             stat_name: stat_name.replace(':', "_"),
             connect_timeout,
             per_connection_buffer_limit_bytes: limit,
-            max_connections: self.max_connections(message, &format!("{path}.circuit_breakers")),
+            max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
+            max_pending_requests: max_pending.unwrap_or(MAX_PENDING_REQUESTS),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
                 Some(_) if self.problems.is_reported(&format!("{path}.type")) => Vec::new(),
@@ -43,11 +50,13 @@ impl Lower<'_> {
         }
     }
 
-    /// The first thresholds of a priority count, as in Envoy.
-    fn max_connections(&mut self, message: &pb::Cluster, path: &str) -> u32 {
-        let Some(breakers) = &message.circuit_breakers else {
-            return MAX_CONNECTIONS;
-        };
+    /// The thresholds of the default priority: the first ones count, as in Envoy.
+    fn thresholds<'m>(
+        &mut self,
+        message: &'m pb::Cluster,
+        path: &str,
+    ) -> Option<&'m pb::circuit_breakers::Thresholds> {
+        let breakers = message.circuit_breakers.as_ref()?;
         let mut of_default = None;
         for (index, thresholds) in breakers.thresholds.iter().enumerate() {
             let path = format!("{path}.thresholds[{index}]");
@@ -64,7 +73,7 @@ impl Lower<'_> {
                 RoutingPriority::Default => of_default = Some(thresholds),
             }
         }
-        of_default.and_then(|thresholds| thresholds.max_connections).unwrap_or(MAX_CONNECTIONS)
+        of_default
     }
 
     fn endpoints(

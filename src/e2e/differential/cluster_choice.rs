@@ -34,6 +34,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: max_connections,
         },
         Scenario {
+            name: "max_pending_requests",
+            shows: "D7: nobody may wait for a connect; each attempt counts an overflow",
+            plan: || {
+                let more = More { tcp_proxy: &["max_connect_attempts: 3"], ..NOBODY_WAITS };
+                Plan::relay().with(more)
+            },
+            script: max_pending_requests,
+        },
+        Scenario {
             name: "max_connect_attempts",
             shows: "C10: exactly three attempts; upstream_cx_connect_attempts_exceeded",
             plan: || {
@@ -71,6 +80,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 const ONE_CONNECTION: More =
     More::cluster(&["circuit_breakers: {thresholds: [{max_connections: 1}]}"]);
+
+const NOBODY_WAITS: More =
+    More::cluster(&["circuit_breakers: {thresholds: [{max_pending_requests: 0}]}"]);
+
+fn max_pending_requests(stage: &mut Stage<'_>) {
+    stage.note_end("the client", &stage.connect().receive_to_end());
+    stage.expect_stat("cluster.upstream_rq_pending_overflow", 3);
+    stage.expect_stat("cluster.upstream_cx_connect_attempts_exceeded", 1);
+}
 
 fn refused(stage: &mut Stage<'_>) {
     stage.note_end("the client", &stage.connect().receive_to_end());
