@@ -1,8 +1,8 @@
 //! Circuit breakers: each one count for the whole process, exact.
 //!
 //! Envoy's breaker reads, decides and adds in three steps, so several workers can pass it together.
-//! Here the check and the addition are one compare-and-swap: the limit holds at every moment
-//! (DESIGN section 3, process-wide limits).
+//! Here the check and the addition are one compare-and-swap: the limit holds at every moment.
+//! These counts are the only thing that workers share and change.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking>
 

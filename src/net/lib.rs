@@ -15,5 +15,5 @@ mod relay;
 mod stream;
 
 pub use pump::{PumpFailure, PumpObserver, pump};
-pub use relay::{RelayEnd, Side, relay};
+pub use relay::{Flushed, RelayEnd, Side, flush, relay};
 pub use stream::Stream;

@@ -5,7 +5,7 @@
 //! looks at it when it fires.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
@@ -116,6 +116,32 @@ impl Ends {
     }
 }
 
+/// How a [`flush`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Everything was sent.
+    Sent,
+    /// The peer failed first.
+    Failed,
+    /// Nothing moved for the idle timeout.
+    Idle,
+}
+
+/// Waits until everything queued on a stream was sent. A peer that takes nothing for
+/// `idle_timeout` ends the wait; `None` waits for as long as the peer stays.
+pub async fn flush(reactor: &Reactor, stream: &Stream, idle_timeout: Option<Duration>) -> Flushed {
+    let drained = stream.outbox().drained();
+    let idle = idle_for(reactor, idle_timeout, || stream.last_activity());
+    let (mut drained, mut idle) = (pin!(drained), pin!(idle));
+    poll_fn(|context| {
+        if let Poll::Ready(result) = drained.as_mut().poll(context) {
+            return Poll::Ready(if result.is_ok() { Flushed::Sent } else { Flushed::Failed });
+        }
+        idle.as_mut().poll(context).map(|()| Flushed::Idle)
+    })
+    .await
+}
+
 fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
     match failure {
         PumpFailure::Reading(error) => RelayEnd::Failed { side: from, error },
@@ -136,5 +162,67 @@ async fn idle_for(
         if last_activity() == seen {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
+    use std::thread;
+
+    use reactor::{OutboxMeter, Settings};
+    use socket2::SockRef;
+
+    use super::*;
+
+    struct Uncounted;
+
+    impl OutboxMeter for Uncounted {
+        fn queued(&self, _bytes: usize) {}
+        fn sent(&self, _bytes: usize) {}
+        fn dropped(&self, _bytes: usize) {}
+    }
+
+    /// More than the sockets of both ends hold.
+    const MORE_THAN_FITS: usize = 32 << 20;
+
+    /// Flushes a stream with much queued, whose peer does as `peer` says.
+    fn flush_to(idle: Duration, peer: impl FnOnce(TcpStream) + Send + 'static) -> Flushed {
+        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        let peer = thread::spawn(move || peer(far));
+        let flushed = reactor.run(async {
+            let socket = reactor.socket(near.into());
+            let stream = Stream::new(&reactor, socket, 1 << 20, Rc::new(Uncounted));
+            stream.outbox().push(vec![7; MORE_THAN_FITS].into());
+            flush(&reactor, &stream, Some(idle)).await
+        });
+        // Closes the stream, which a peer that stalls waits for.
+        drop(reactor);
+        peer.join().unwrap();
+        flushed
+    }
+
+    /// A peer that takes nothing must not hold its connection for ever.
+    #[test]
+    fn a_flush_ends_when_the_peer_has_everything_or_fails_or_stalls() {
+        let reads_all = |mut peer: TcpStream| {
+            peer.read_exact(&mut vec![0; MORE_THAN_FITS]).unwrap();
+        };
+        let never = Duration::from_secs(600);
+        assert_eq!(flush_to(never, reads_all), Flushed::Sent);
+        let resets = |peer: TcpStream| {
+            SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        };
+        assert_eq!(flush_to(never, resets), Flushed::Failed);
+        let (keep, kept) = std::sync::mpsc::channel();
+        let stalls = move |peer: TcpStream| keep.send(peer).unwrap();
+        assert_eq!(flush_to(Duration::from_millis(50), stalls), Flushed::Idle);
+        drop(kept.recv().unwrap());
     }
 }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use cluster::{ClosedBy, Cluster, UpstreamConnection};
 use config::model;
-use net::{RelayEnd, Side, Stream, relay};
+use net::{Flushed, RelayEnd, Side, Stream, flush, relay};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
@@ -109,25 +109,26 @@ impl TcpProxy {
                 connection.set_closed_by(ClosedBy::Remote);
             }
             RelayEnd::Finished { last: Side::Downstream } => {}
-            RelayEnd::Failed { side, error } => {
-                let other = match side {
-                    Side::Upstream => {
-                        connection.set_closed_by(ClosedBy::Remote);
-                        &downstream
-                    }
-                    Side::Downstream => &upstream,
-                };
-                pass_on(&error, other).await;
+            RelayEnd::Failed { side: Side::Downstream, error } => {
+                // What waits for upstream is dropped, as in Envoy (row C22).
+                pass_on_reset(&error, &upstream);
+            }
+            RelayEnd::Failed { side: Side::Upstream, error } => {
+                connection.set_closed_by(ClosedBy::Remote);
+                match flush(reactor, &downstream, self.config.idle_timeout).await {
+                    Flushed::Sent => pass_on_reset(&error, &downstream),
+                    Flushed::Failed => {}
+                    Flushed::Idle => self.stats.inc(TcpProxyStat::IdleTimeout),
+                }
             }
             RelayEnd::Idle => self.stats.inc(TcpProxyStat::IdleTimeout),
         }
     }
 }
 
-/// Ends the other side as the failed one ended: a reset is passed on as a reset, once what was
-/// queued before it has left.
-async fn pass_on(error: &io::Error, other: &Stream) {
-    if other.outbox().drained().await.is_ok() && error.kind() == io::ErrorKind::ConnectionReset {
+/// Ends the other side as the failed one ended: a reset is passed on as a reset.
+fn pass_on_reset(error: &io::Error, other: &Stream) {
+    if error.kind() == io::ErrorKind::ConnectionReset {
         // A peer that is gone already needs no reset.
         let _ = other.socket().reset_on_close();
     }

@@ -107,8 +107,10 @@ impl Bench {
                 inbox.recv().await.unwrap();
                 connections.wait_empty().await;
             });
+            let mut deadline = pin!(self.reactor.sleep(Duration::from_secs(60)));
             poll_fn(|context| {
                 assert!(accepting.as_mut().poll(context).is_pending());
+                assert!(deadline.as_mut().poll(context).is_pending(), "a connection never ended");
                 ended.as_mut().poll(context)
             })
             .await;

@@ -122,7 +122,9 @@ fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(),
             concurrency,
         },
     })
-    .map_err(|error| one(format!("cannot start the control loop: {error}")))?;
+    .map_err(|error| {
+        one(format!("cannot start the control loop: {error}; see 'ulimit -n' and 'ulimit -u'"))
+    })?;
     let handle = control.handle();
 
     let listeners = u64::try_from(bound.listeners.len()).unwrap_or(u64::MAX);
