@@ -40,14 +40,9 @@ pub async fn pump(
 ) -> Result<(), PumpFailure> {
     receiver.feeds(outbox);
     loop {
-        let room = if outbox.is_paused() {
-            let paused = Pause::begin(observer);
-            let room = outbox.room().await.map_err(PumpFailure::Writing)?;
-            drop(paused);
-            room
-        } else {
-            outbox.room().await.map_err(PumpFailure::Writing)?
-        };
+        let pause = outbox.is_paused().then(|| Pause::begin(observer));
+        let room = outbox.room().await.map_err(PumpFailure::Writing)?;
+        drop(pause);
         // A send that fails later must not go unnoticed until something else arrives.
         let received = poll_fn(|context| match outbox.poll_failure(context) {
             Poll::Ready(error) => Poll::Ready(Err(PumpFailure::Writing(error))),

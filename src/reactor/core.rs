@@ -247,9 +247,9 @@ impl Core {
         self.timers.borrow_mut().insert(tick, waker)
     }
 
-    /// Takes a timer back. `false` if it has fired.
-    pub(crate) fn cancel_timer(&self, key: TimerKey) -> bool {
-        self.timers.borrow_mut().cancel(key).is_some()
+    /// Takes a timer back. One that has fired is gone already.
+    pub(crate) fn cancel_timer(&self, key: TimerKey) {
+        self.timers.borrow_mut().cancel(key);
     }
 
     /// Timers set.

@@ -5,8 +5,8 @@
 //! connection that was given the same number.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -90,14 +90,6 @@ impl Socket {
         &self.fd
     }
 
-    /// The address of this end.
-    ///
-    /// # Errors
-    /// What `getsockname(2)` said.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        as_std(&self.fd.socket().local_addr()?)
-    }
-
     /// The address of the other end.
     ///
     /// # Errors
@@ -112,20 +104,6 @@ impl Socket {
     /// What `setsockopt(2)` said.
     pub fn reset_on_close(&self) -> io::Result<()> {
         self.fd.socket().set_linger(Some(Duration::ZERO))
-    }
-
-    /// Shuts both directions down at once, past everything that is queued.
-    ///
-    /// # Errors
-    /// What `shutdown(2)` said; `ENOTCONN` once the peer has reset the connection.
-    pub fn shut_down(&self) -> io::Result<()> {
-        self.fd.socket().shutdown(Shutdown::Both)
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.raw()
     }
 }
 

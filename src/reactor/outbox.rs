@@ -140,7 +140,7 @@ impl Outbox {
 
     /// Queues bytes; they leave at the end of this turn. Never waits: ask [`Outbox::room`] first.
     /// After a failure or [`Outbox::finish`] the bytes are dropped.
-    pub fn push(&self, mut span: Span) {
+    pub fn push(&self, span: Span) {
         let mut state = self.inner.state.borrow_mut();
         if state.failure.is_some() || state.end != End::Open || span.is_empty() {
             return;
@@ -152,10 +152,7 @@ impl Outbox {
             Sending::Idle | Sending::Listed => 0,
         };
         if state.congested || in_flight > 0 {
-            if span.is_leased() {
-                count(&self.inner.core.counters.copied_out_bytes, span.len() as u64);
-            }
-            append_copied(&mut state.queue, in_flight, &mut span);
+            self.inner.append_copied(&mut state.queue, in_flight, span);
         } else {
             state.queue.push_back(span);
         }
@@ -227,7 +224,7 @@ impl Outbox {
         if let Some(errno) = state.failure {
             return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
         }
-        if state.queue.is_empty() && matches!(state.end, End::Open | End::Done) {
+        if state.is_drained() {
             return Poll::Ready(Ok(()));
         }
         state.drained_waiter = Some(context.waker().clone());
@@ -304,22 +301,34 @@ impl Inner {
         if std::mem::replace(&mut state.congested, true) {
             return;
         }
-        let leased: usize = state.queue.iter().filter(|s| s.is_leased()).map(|s| s.len()).sum();
-        count(&self.core.counters.copied_out_bytes, leased as u64);
-        for mut span in std::mem::take(&mut state.queue) {
-            append_copied(&mut state.queue, 0, &mut span);
+        for span in std::mem::take(&mut state.queue) {
+            self.append_copied(&mut state.queue, 0, span);
         }
     }
 
     /// What does not leave with this turn's send, its first `sent` spans, must not hold ring memory
     /// until the next.
     fn copy_out_behind(&self, state: &mut State, sent: usize) {
-        for mut span in state.queue.split_off(sent) {
-            if span.is_leased() {
-                count(&self.core.counters.copied_out_bytes, span.len() as u64);
-            }
-            append_copied(&mut state.queue, sent, &mut span);
+        for span in state.queue.split_off(sent) {
+            self.append_copied(&mut state.queue, sent, span);
         }
+    }
+
+    /// Appends the bytes of `span` in memory of the connection: to the last chunk if it has room
+    /// and is not one of the first `frozen` spans, which the kernel is reading.
+    fn append_copied(&self, queue: &mut SpanQueue, frozen: usize, mut span: Span) {
+        if span.is_leased() {
+            count(&self.core.counters.copied_out_bytes, span.len() as u64);
+        }
+        let open = queue.len() > frozen;
+        if open
+            && let Some(last) = queue.back_mut()
+            && last.extend_owned(&span, CHUNK_BYTES_MAX)
+        {
+            return;
+        }
+        span.copy_out();
+        queue.push_back(span);
     }
 
     fn fail(&self, state: &mut State, errno: i32) {
@@ -361,11 +370,21 @@ impl Inner {
         {
             waiter.wake();
         }
-        let drained = state.queue.is_empty() && matches!(state.end, End::Open | End::Done);
-        if (drained || state.failure.is_some())
+        if (state.is_drained() || state.failure.is_some())
             && let Some(waiter) = state.drained_waiter.take()
         {
             waiter.wake();
+        }
+    }
+
+    fn shutdown_completed(self: &Rc<Self>, state: &mut State, result: i32) {
+        if state.end == End::ShuttingDown {
+            state.end = End::Done;
+            // ENOTCONN: the peer has reset the connection; there is nobody left to tell.
+            if result < 0 && -result != libc::ENOTCONN && -result != libc::ECANCELED {
+                self.fail(state, -result);
+            }
+            self.go_on(state);
         }
     }
 
@@ -422,6 +441,11 @@ impl State {
             abandoned: false,
         }
     }
+
+    /// Everything was sent, and the end too if it was asked for.
+    fn is_drained(&self) -> bool {
+        self.queue.is_empty() && matches!(self.end, End::Open | End::Done)
+    }
 }
 
 impl Message {
@@ -438,20 +462,6 @@ impl Message {
         let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         Box::new(Self { header, iovecs: [none; SPANS_PER_SEND] })
     }
-}
-
-/// Appends the bytes of `span` in memory of the connection: to the last chunk if it has room and
-/// is not one of the first `frozen` spans, which the kernel is reading.
-fn append_copied(queue: &mut SpanQueue, frozen: usize, span: &mut Span) {
-    let open = queue.len() > frozen;
-    if open
-        && let Some(last) = queue.back_mut()
-        && last.extend_owned(span, CHUNK_BYTES_MAX)
-    {
-        return;
-    }
-    span.copy_out();
-    queue.push_back(std::mem::replace(span, Span::from(Vec::new())));
 }
 
 impl Source for Inner {
@@ -474,14 +484,10 @@ impl Source for Inner {
 
     fn complete(self: Rc<Self>, completion: Completion) {
         let mut state = self.state.borrow_mut();
-        let Sending::InFlight { key, bytes, .. } = state.sending else {
-            self.shutdown_completed(&mut state, completion.result);
-            return;
+        let bytes = match state.sending {
+            Sending::InFlight { key, bytes, .. } if key == completion.key => bytes,
+            _ => return self.shutdown_completed(&mut state, completion.result),
         };
-        if key != completion.key {
-            self.shutdown_completed(&mut state, completion.result);
-            return;
-        }
         state.sending = Sending::Idle;
         match usize::try_from(completion.result) {
             Ok(sent) if sent > 0 => {
@@ -506,19 +512,6 @@ impl Source for Inner {
             state.sending = Sending::Idle;
             self.consume(&mut state, bytes);
             self.go_on(&mut state);
-        }
-    }
-}
-
-impl Inner {
-    fn shutdown_completed(self: &Rc<Self>, state: &mut State, result: i32) {
-        if state.end == End::ShuttingDown {
-            state.end = End::Done;
-            // ENOTCONN: the peer has reset the connection; there is nobody left to tell.
-            if result < 0 && -result != libc::ENOTCONN && -result != libc::ECANCELED {
-                self.fail(state, -result);
-            }
-            self.go_on(state);
         }
     }
 }

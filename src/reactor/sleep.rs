@@ -19,11 +19,10 @@ pub struct Sleep {
     armed: Option<Armed>,
 }
 
-/// A timer wheel entry. While its time has not come it cannot have fired, so a poll need not look.
+/// A timer wheel entry. Before the deadline it cannot have fired, so a poll need not look.
 #[derive(Debug)]
 struct Armed {
     key: TimerKey,
-    at: Instant,
     waker: Waker,
 }
 
@@ -32,17 +31,8 @@ impl Sleep {
         Self { core, deadline, armed: None }
     }
 
-    /// Moves the deadline. A later one costs nothing until the earlier one passes.
-    pub fn reset(&mut self, deadline: Instant) {
-        if deadline < self.deadline {
-            self.disarm();
-        }
-        self.deadline = deadline;
-    }
-
     fn disarm(&mut self) {
         if let Some(armed) = self.armed.take() {
-            // One that has fired is gone already.
             self.core.cancel_timer(armed.key);
         }
     }
@@ -53,21 +43,19 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.core.await_point();
-        let now = self.core.now();
-        if now >= self.deadline {
+        if self.core.now() >= self.deadline {
             self.disarm();
             return Poll::Ready(());
         }
         if let Some(armed) = &self.armed
-            && now < armed.at
             && armed.waker.will_wake(context.waker())
         {
             return Poll::Pending;
         }
         self.disarm();
-        let (at, waker) = (self.deadline, context.waker().clone());
-        let key = self.core.set_timer(at, waker.clone());
-        self.armed = Some(Armed { key, at, waker });
+        let waker = context.waker().clone();
+        let key = self.core.set_timer(self.deadline, waker.clone());
+        self.armed = Some(Armed { key, waker });
         Poll::Pending
     }
 }

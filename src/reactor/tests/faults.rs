@@ -9,9 +9,8 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use crate::{
-    Features, LoopStats, Outbox, OutboxMeter, Reactor, Received, Receiver, Settings, probe,
-};
+use super::kernel::copy;
+use crate::{Features, LoopStats, OutboxMeter, Reactor, Settings, probe};
 
 /// Counts what is queued now, as a gauge of the floors above does.
 #[derive(Default)]
@@ -28,21 +27,6 @@ impl OutboxMeter for Gauge {
 
     fn dropped(&self, bytes: usize) {
         self.0.set(self.0.get() - bytes);
-    }
-}
-
-async fn pump(receiver: Receiver, outbox: Outbox) {
-    loop {
-        let Ok(room) = outbox.room().await else { return };
-        match receiver.recv(room).await {
-            Ok(Received::Data(span)) => outbox.push(span),
-            Ok(Received::End) => {
-                outbox.finish();
-                outbox.drained().await.ok();
-                return;
-            }
-            Err(_) => return,
-        }
     }
 }
 
@@ -77,8 +61,8 @@ fn relay_once(reactor: &Reactor, gauge: &Rc<Gauge>) {
         let far = own.connect(upstream_address).await.unwrap();
         let (near_in, near_out) = own.split(&near, 5_000, Rc::clone(&meter) as _);
         let (far_in, far_out) = own.split(&far, 5_000, meter);
-        inner.spawn(pump(near_in, far_out));
-        inner.spawn(pump(far_in, near_out));
+        inner.spawn(copy(near_in, far_out));
+        inner.spawn(copy(far_in, near_out));
         pumping.set(true);
         // An idle timer that is never due.
         own.sleep(Duration::from_secs(3600)).await;

@@ -29,7 +29,8 @@ fn on_each_feature_set(test: impl Fn(&Reactor)) {
     }
 }
 
-async fn copy(receiver: Receiver, outbox: Outbox) {
+/// Copies until the end of the stream, and passes it on.
+pub(super) async fn copy(receiver: Receiver, outbox: Outbox) {
     loop {
         let Ok(room) = outbox.room().await else {
             return;

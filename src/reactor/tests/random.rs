@@ -151,9 +151,8 @@ impl World {
 
     /// Adds a connection with a peer at each end, relayed both ways.
     fn connect(&mut self) {
-        use std::os::fd::AsRawFd;
         let sockets = [(); 2].map(|()| self.stage.reactor.socket(descriptor()));
-        let [near, far] = sockets.each_ref().map(AsRawFd::as_raw_fd);
+        let [near, far] = sockets.each_ref().map(|socket| socket.fd().raw());
         for fd in [near, far] {
             let mut random = self.random.borrow_mut();
             let len = random.below(700);

@@ -74,7 +74,7 @@ fn one_accept_brings_many_connections_and_is_armed_again_when_it_ends() {
     stage.script.complete(key, -libc::ECONNABORTED);
     stage.step();
     let Poll::Ready(Ok(socket)) = poll_accept(&acceptor, &probe) else { panic!() };
-    assert_eq!(socket.as_raw_fd(), first.fd);
+    assert_eq!(socket.fd().raw(), first.fd);
     assert!(acceptor.accept_queued().unwrap().is_some());
     assert!(poll_accept(&acceptor, &probe).is_pending(), "an aborted connection is no error");
     stage.step();
