@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base::Slab;
 
@@ -50,6 +50,11 @@ pub(crate) trait Source: fmt::Debug {
     /// The source asked for this with [`Core::wait_for_buffer`]: a buffer came free.
     fn buffer_available(self: Rc<Self>) {}
 }
+
+/// Spare memory is kept for this many sends of a turn, in pieces of at most this many bytes: heads
+/// are shorter, and what is longer costs more to fill than to allocate.
+const SPARE_MAX: usize = 256;
+const SPARE_BYTES_MAX: usize = 16 * 1024;
 
 /// A place in the queue for buffers; earlier ones are served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +96,10 @@ pub(crate) struct Core {
     timers: RefCell<TimerWheel<Waker>>,
     origin: Instant,
     now: Cell<Instant>,
+    /// The wall clock of this turn, once somebody has asked.
+    wall_now: Cell<Option<SystemTime>>,
+    /// Memory for bytes to send, empty and ready to be filled again.
+    spare_memory: RefCell<Vec<Vec<u8>>>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
     /// Who waits for a buffer, by place in the queue.
@@ -125,6 +134,8 @@ impl Core {
             timers: RefCell::new(TimerWheel::new()),
             origin: now,
             now: Cell::new(now),
+            wall_now: Cell::new(None),
+            spare_memory: RefCell::default(),
             to_flush: RefCell::default(),
             to_copy_out: RefCell::default(),
             starved: RefCell::default(),
@@ -152,6 +163,32 @@ impl Core {
     /// The time of this turn.
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// The wall clock, read at most once in a turn.
+    pub(crate) fn wall_now(&self) -> SystemTime {
+        match self.wall_now.get() {
+            Some(now) => now,
+            None => {
+                let now = wall_clock();
+                self.wall_now.set(Some(now));
+                now
+            }
+        }
+    }
+
+    /// Empty memory for bytes to send; it comes back through [`Core::recycle`].
+    pub(crate) fn spare_memory(&self) -> Vec<u8> {
+        self.spare_memory.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes memory back whose bytes were sent.
+    pub(crate) fn recycle(&self, mut memory: Vec<u8>) {
+        let mut spare = self.spare_memory.borrow_mut();
+        if spare.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&memory.capacity()) {
+            memory.clear();
+            spare.push(memory);
+        }
     }
 
     /// Every leaf future passes here when polled; a simulation may let it panic, in a task.
@@ -399,6 +436,7 @@ impl Core {
     /// Sets the time of the turn and fires the timers that are due.
     pub(crate) fn advance_clock(&self, now: Instant) {
         self.now.set(now);
+        self.wall_now.set(None);
         let tick = now_tick(now.saturating_duration_since(self.origin));
         // What the wheel leaves for later is due at once: the next turn does not wait.
         let _advanced = self.timers.borrow_mut().advance(tick, &mut |waker: Waker| waker.wake());
@@ -459,3 +497,9 @@ const PREFETCH_DISTANCE: usize = 3;
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// Completions handed over before the next batch is taken: one queue's worth.
 const REAP_MAX: usize = 8192;
+
+/// The one place where a worker reads the wall clock.
+#[expect(clippy::disallowed_methods, reason = "the reactor is where time comes from")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}

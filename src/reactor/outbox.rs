@@ -160,6 +160,12 @@ impl Outbox {
         self.inner.list(&mut state);
     }
 
+    /// Empty memory to write into what is to be pushed, used again after its bytes were sent.
+    #[must_use]
+    pub fn memory_to_fill(&self) -> Vec<u8> {
+        self.inner.core.spare_memory()
+    }
+
     /// Waits until the outbox takes bytes again and says how many, at least 1.
     ///
     /// # Errors
@@ -291,7 +297,9 @@ impl Inner {
                 break;
             }
             bytes -= front.len();
-            state.queue.pop_front();
+            if let Some(memory) = state.queue.pop_front().and_then(Span::into_memory) {
+                self.core.recycle(memory);
+            }
         }
     }
 
@@ -325,6 +333,9 @@ impl Inner {
             && let Some(last) = queue.back_mut()
             && last.extend_owned(&span, CHUNK_BYTES_MAX)
         {
+            if let Some(memory) = span.into_memory() {
+                self.core.recycle(memory);
+            }
             return;
         }
         span.copy_out();

@@ -45,6 +45,8 @@ pub struct Receiver {
 /// Most bytes one receive is armed for, whatever room there is: what one connection may take of a
 /// turn before others have theirs.
 pub const RECV_CREDIT_MAX: u32 = 64 * 1024;
+/// What may come in while a stream is only watched for its end.
+const WATCH_CREDIT: usize = 16 * 1024;
 
 #[derive(Debug)]
 struct Inner {
@@ -119,18 +121,46 @@ impl Receiver {
             Some(Err(errno)) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
             None => {}
         }
-        if let Arm::Idle = state.arm {
-            let credit = u32::try_from(credit).unwrap_or(u32::MAX).clamp(1, RECV_CREDIT_MAX);
-            if self.inner.core.is_starving() {
-                self.inner.starve(&mut state, credit);
-            } else {
-                self.inner.arm(&mut state, credit);
-            }
-        }
-        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            state.waker = Some(context.waker().clone());
-        }
+        self.inner.wait(&mut state, credit, context.waker());
         Poll::Pending
+    }
+
+    /// Gives back what was taken and not used: the next receive brings it first.
+    pub fn unread(&self, span: Span) {
+        if span.is_empty() {
+            return;
+        }
+        let mut state = self.inner.state.borrow_mut();
+        let leased = span.is_leased();
+        state.ready.push_front(span);
+        if leased {
+            self.inner.list(&mut state);
+        }
+    }
+
+    /// Ready once the stream has ended, whatever was received before its end and not yet taken.
+    /// Watches on as long as nothing waits to be taken: bytes that do are a reason to read before
+    /// looking any further.
+    pub fn poll_end(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.inner.state.borrow_mut();
+        match state.end {
+            Some(Ok(())) => return Poll::Ready(Ok(())),
+            Some(Err(errno)) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+            None => {}
+        }
+        self.inner.watch(&mut state, context.waker());
+        Poll::Pending
+    }
+
+    /// Wakes `waker` when something is received or the stream ends, as if its task had polled
+    /// last: for an owner that lends the stream out and takes it back.
+    pub fn watch(&self, waker: &Waker) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.end.is_some() || !state.ready.is_empty() {
+            waker.wake_by_ref();
+        } else {
+            self.inner.watch(&mut state, waker);
+        }
     }
 
     /// Says where received bytes go, so that the outbox is in the cache by the time they are
@@ -151,6 +181,36 @@ impl Receiver {
 }
 
 impl Inner {
+    /// Has a receive in flight or in the queue for a buffer, and a waker for what it brings.
+    fn wait(self: &Rc<Self>, state: &mut State, credit: usize, waker: &Waker) {
+        if let Arm::Idle = state.arm {
+            let credit = u32::try_from(credit).unwrap_or(u32::MAX).clamp(1, RECV_CREDIT_MAX);
+            if self.core.is_starving() {
+                self.starve(state, credit);
+            } else {
+                self.arm(state, credit);
+            }
+        }
+        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+    }
+
+    /// As [`Inner::wait`], without taking in more than one credit beyond what was read.
+    fn watch(self: &Rc<Self>, state: &mut State, waker: &Waker) {
+        if state.ready.is_empty() || !matches!(state.arm, Arm::Idle) {
+            self.wait(state, WATCH_CREDIT, waker);
+        }
+    }
+
+    /// Asks for a copy-out before the next reap.
+    fn list(self: &Rc<Self>, state: &mut State) {
+        if !state.listed {
+            state.listed = true;
+            self.core.copy_out_later(Rc::clone(self) as Rc<dyn Source>);
+        }
+    }
+
     fn arm(self: &Rc<Self>, state: &mut State, credit: u32) {
         let op = Op::Recv { fd: self.fd.raw(), credit };
         let key = self.core.submit(Rc::clone(self) as Rc<dyn Source>, &op);
@@ -188,10 +248,7 @@ impl Inner {
                 self.received.set(self.received.get() + u64::from(len));
                 self.last_received.set(self.core.now());
                 state.ready.push_back(Span::from(lease));
-                if !state.listed {
-                    state.listed = true;
-                    self.core.copy_out_later(Rc::clone(self) as Rc<dyn Source>);
-                }
+                self.list(state);
             }
         }
     }

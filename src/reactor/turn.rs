@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base::WorkerId;
 
@@ -188,6 +188,12 @@ impl Reactor {
     /// What the kernel said, such as `ECONNREFUSED`. There is no timeout here beyond the kernel's.
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
         single::connect(&self.inner.core, address).await
+    }
+
+    /// The wall-clock time of this turn, for what people read: logs and `date` headers. It may
+    /// jump; waiting and measuring go by [`Reactor::now`].
+    pub fn wall_now(&self) -> SystemTime {
+        self.inner.core.wall_now()
     }
 
     /// Splits a connected socket into its halves. At most `limit` bytes (and

@@ -24,6 +24,17 @@ impl Lease {
         Self { pool, buffer, start, len }
     }
 
+    /// Takes the first `count` bytes out, as a lease of their own.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub(super) fn split_to(&mut self, count: usize) -> Self {
+        self.pool.share(self.buffer);
+        let (pool, buffer, start) = (Rc::clone(&self.pool), self.buffer, self.start);
+        self.advance(count);
+        Self { pool, buffer, start, len: count }
+    }
+
     /// Gives up the first `count` bytes.
     ///
     /// # Panics

@@ -135,6 +135,13 @@ impl BufferPool {
         self.memory.at(offset)
     }
 
+    /// One more lease on a buffer that is leased.
+    pub(super) fn share(&self, id: u16) {
+        let state = &self.buffers[usize::from(id)];
+        state.leases.set(state.leases.get() + 1);
+        self.leases.set(self.leases.get() + 1);
+    }
+
     /// Ends one lease on a buffer; the last one on a retired buffer frees it.
     pub(super) fn release(&self, id: u16) {
         let state = &self.buffers[usize::from(id)];

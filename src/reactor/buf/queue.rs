@@ -32,6 +32,12 @@ impl SpanQueue {
         }
     }
 
+    pub(crate) fn push_front(&mut self, span: Span) {
+        if let Some(second) = self.first.replace(span) {
+            self.rest.push_front(second);
+        }
+    }
+
     pub(crate) fn pop_front(&mut self) -> Option<Span> {
         let span = self.first.take()?;
         self.first = self.rest.pop_front();
@@ -95,6 +101,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Push(u8),
+        PushFront(u8),
         Pop,
         SplitOff(usize),
         Clear,
@@ -103,6 +110,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             8 => any::<u8>().prop_map(Step::Push),
+            2 => any::<u8>().prop_map(Step::PushFront),
             4 => proptest::strategy::Just(Step::Pop),
             2 => (0..6usize).prop_map(Step::SplitOff),
             1 => proptest::strategy::Just(Step::Clear),
@@ -124,6 +132,10 @@ mod tests {
                     Step::Push(byte) => {
                         queue.push_back(Span::from(vec![byte]));
                         model.push_back(byte);
+                    }
+                    Step::PushFront(byte) => {
+                        queue.push_front(Span::from(vec![byte]));
+                        model.push_front(byte);
                     }
                     Step::Pop => {
                         prop_assert_eq!(queue.pop_front().map(|span| span[0]), model.pop_front());

@@ -60,6 +60,31 @@ impl Span {
         }
     }
 
+    /// Takes the first `count` bytes out. Bytes in ring memory are leased twice, those of the
+    /// connection's own memory are copied.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use = "the bytes are gone from the span"]
+    pub fn split_to(&mut self, count: usize) -> Self {
+        match &mut self.place {
+            Place::Leased(lease) => Self { place: Place::Leased(lease.split_to(count)) },
+            Place::Owned { bytes, start } => {
+                let split = bytes[*start..*start + count].to_vec();
+                *start += count;
+                Self { place: Place::Owned { bytes: split, start: 0 } }
+            }
+        }
+    }
+
+    /// The memory behind the span, if it is of the connection's own.
+    pub(crate) fn into_memory(self) -> Option<Vec<u8>> {
+        match self.place {
+            Place::Leased(_) => None,
+            Place::Owned { bytes, .. } => Some(bytes),
+        }
+    }
+
     /// Gives up the first `count` bytes.
     ///
     /// # Panics
@@ -116,6 +141,25 @@ mod tests {
         assert_eq!(&*span, &[0; 3]);
         assert_eq!(span.copy_out(), 0);
         drop(Rc::clone(&pool));
+    }
+
+    #[test]
+    fn both_parts_of_a_split_span_keep_its_memory() {
+        let pool = BufferPool::new(1, 4096).unwrap();
+        pool.take_returned(|_| ());
+        let lease = pool.lease(FilledBuffer { id: 0, more: false }, 8).unwrap();
+        let mut span = Span::from(lease);
+        let first = span.split_to(3);
+        assert_eq!((first.len(), span.len(), pool.leases()), (3, 5, 2));
+        assert_eq!(span.as_ptr().addr(), first.as_ptr().addr() + 3);
+        drop(span);
+        assert!(!pool.has_returned(), "the first part is still leased");
+        drop(first);
+        assert!(pool.has_returned());
+
+        let mut owned = Span::from(b"abcde".to_vec());
+        owned.advance(1);
+        assert_eq!((&*owned.split_to(2), &*owned), (&b"bc"[..], &b"de"[..]));
     }
 
     #[test]

@@ -376,3 +376,60 @@ fn nobody_sleeps_before_a_silent_send_is_known_to_have_gone_out() {
     drop(line);
     stage.end();
 }
+
+#[test]
+fn what_is_given_back_comes_first_again_and_holds_no_ring_memory_after_its_turn() {
+    let stage = Stage::new(NEW);
+    let line = stage.line(1000);
+    let mut span = stage.receive(&line, b"first second");
+    let taken = span.split_to(6);
+    assert_eq!(&*taken, b"first ");
+    line.receiver.unread(span);
+    drop(taken);
+    assert_eq!(stage.leases(), 1);
+    stage.step();
+    assert_eq!(stage.leases(), 0, "copied out before the next reap");
+    let probe = Probe::default();
+    assert_eq!(poll(&line, &probe, 10), Got::Data(b"second".to_vec()));
+    line.receiver.unread(Span::from(Vec::new()));
+    assert_eq!(poll(&line, &probe, 10), Got::Pending, "nothing given back is nothing to read");
+    drop(line);
+    stage.end();
+}
+
+#[test]
+fn the_end_is_seen_behind_bytes_that_nobody_has_taken() {
+    let stage = Stage::new(NEW);
+    let line = stage.line(1000);
+    let probe = Probe::default();
+    assert!(line.receiver.poll_end(&probe.context()).is_pending());
+    let key = only_key(&stage.turn());
+    stage.script.deliver(key, b"early");
+    stage.step();
+    assert_eq!(probe.wakes(), 1);
+    assert!(line.receiver.poll_end(&probe.context()).is_pending());
+    assert_eq!(names(&stage.turn()), [""; 0], "the receive in flight sees the end");
+    stage.script.complete(key, 0);
+    stage.step();
+    assert!(matches!(line.receiver.poll_end(&probe.context()), Poll::Ready(Ok(()))));
+    assert_eq!(poll(&line, &probe, 1), Got::Data(b"early".to_vec()));
+    assert_eq!(poll(&line, &probe, 1), Got::End);
+    drop(line);
+    stage.end();
+}
+
+#[test]
+fn an_owner_that_watches_is_woken_instead_of_who_read_last() {
+    let stage = Stage::new(NEW);
+    let line = stage.line(1000);
+    let (reader, owner) = (Probe::default(), Probe::default());
+    let key = arm(&stage, &line, &reader, 50);
+    line.receiver.watch(owner.context().waker());
+    stage.script.deliver(key, b"x");
+    stage.step();
+    assert_eq!((reader.wakes(), owner.wakes()), (0, 1));
+    line.receiver.watch(owner.context().waker());
+    assert_eq!(owner.wakes(), 2, "at once, for there is something already");
+    drop(line);
+    stage.end();
+}

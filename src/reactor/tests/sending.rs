@@ -447,3 +447,27 @@ fn an_outbox_that_outlives_its_reactor_is_no_reason_to_wait() {
     script.check();
     drop(line);
 }
+
+#[test]
+fn memory_that_was_sent_is_filled_again_and_large_memory_is_not_kept() {
+    let stage = Stage::new(NEW);
+    let line = stage.line(100_000);
+    let mut memory = line.outbox.memory_to_fill();
+    memory.extend_from_slice(b"head");
+    let address = memory.as_ptr().addr();
+    line.outbox.push(memory.into());
+    stage.script.answer_next(Answer::Takes(4));
+    stage.step();
+    stage.step();
+    let again = line.outbox.memory_to_fill();
+    assert_eq!((again.as_ptr().addr(), again.len()), (address, 0));
+    assert_eq!(line.outbox.memory_to_fill().capacity(), 0, "it was handed out once");
+    line.outbox.push(vec![7; 20_000].into());
+    stage.script.answer_next(Answer::Takes(20_000));
+    stage.step();
+    stage.step();
+    assert_eq!(line.outbox.bytes_buffered(), 0);
+    assert_eq!(line.outbox.memory_to_fill().capacity(), 0);
+    drop(line);
+    stage.end();
+}
