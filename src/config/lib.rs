@@ -16,6 +16,7 @@
 
 mod check;
 mod document;
+mod dump;
 mod lower;
 mod mapper;
 pub mod model;
@@ -37,11 +38,13 @@ mod well_known;
 mod tests;
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
+pub use dump::{Dump, DumpError, Dumped};
 pub use place::{Place, Places};
 pub use problem::{PROBLEMS_MAX, Position, Problem, ProblemKind, Report};
 
 use document::Format;
 use problem::Problems;
+use prost::Message;
 
 /// The bytes of one configuration, and what to call them in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub struct Loaded {
     pub bootstrap: model::Bootstrap,
     /// What was left out; every problem in it is [`ProblemKind::Ignored`].
     pub warnings: Report,
+    /// The same configuration as it was written, for `/config_dump`.
+    pub dump: Dump,
     /// Where the fields stand, for problems that later floors find (an address in use, say).
     pub places: Places,
 }
@@ -117,8 +122,8 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
     };
     let mut problems = Problems::new(&source.name);
     match load_document(&source.bytes, format, &mut problems) {
-        Some((bootstrap, places)) if !problems.is_fatal() => {
-            Ok(Loaded { bootstrap, warnings: problems.into_report(), places })
+        Some((bootstrap, dump, places)) if !problems.is_fatal() => {
+            Ok(Loaded { bootstrap, dump, warnings: problems.into_report(), places })
         }
         _ => Err(problems.into_report()),
     }
@@ -128,18 +133,19 @@ fn load_document(
     bytes: &[u8],
     format: Format,
     problems: &mut Problems,
-) -> Option<(model::Bootstrap, Places)> {
+) -> Option<(model::Bootstrap, Dump, Places)> {
     let root = document::read(bytes, format, problems)?;
     let descriptor = schema::message(schema::BOOTSTRAP)?;
     let (message, incomplete) = mapper::map(&root, &descriptor, problems);
     let places = Places::new(root);
     check::check(&message, &places, &incomplete, problems);
     // The typed subset knows every field that the support table lets through.
-    let Ok(typed) = message.transcode_to() else {
+    let bytes = message.encode_to_vec();
+    let Ok(typed) = Message::decode(bytes.as_slice()) else {
         let kind = ProblemKind::NotSupportedYet;
         problems.push(kind, Position::START, "", check::TOO_DEEP, None);
         return None;
     };
     let bootstrap = lower::bootstrap(&typed, &places, &incomplete, problems);
-    Some((bootstrap, places))
+    Some((bootstrap, Dump::new(bytes), places))
 }

@@ -1,0 +1,405 @@
+//! The configuration as `/config_dump` shows it: proto3 JSON with the schema's field names.
+//!
+//! Defaults are left out, fields stand in the schema's order, an `Any` is opened, and what Envoy's
+//! schema marks as sensitive reads "[redacted]". Kept as encoded protobuf, so that a configuration
+//! of ten thousand clusters costs its few megabytes of wire format, and rendered on demand.
+//!
+//! **Invariant:** no value below a field that is marked as sensitive ever leaves this module.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::OnceLock;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use prost_reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value,
+};
+use serde_json::{Map, Number, Value as Json};
+
+use crate::schema;
+
+/// What stands for a string or bytes that must not be shown, as in Envoy.
+const REDACTED: &str = "[redacted]";
+
+/// The same as bytes are written in JSON.
+const REDACTED_BYTES: &str = "W3JlZGFjdGVkXQ==";
+
+/// A configuration that can be shown.
+#[derive(Clone)]
+pub struct Dump {
+    /// An encoded `envoy.config.bootstrap.v3.Bootstrap`.
+    bootstrap: Vec<u8>,
+}
+
+/// A [`Dump`] as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dumped {
+    /// The whole bootstrap, without "@type", as it stands in `BootstrapConfigDump.bootstrap`.
+    pub bootstrap: Json,
+    /// Each of `static_resources.listeners` by its name, which may be empty; with "@type" first,
+    /// as it stands in `ListenersConfigDump.static_listeners[].listener`.
+    pub listeners: Vec<(String, Json)>,
+    /// Each of `static_resources.clusters` by its name; with "@type" first, as it stands in
+    /// `ClustersConfigDump.static_clusters[].cluster`.
+    pub clusters: Vec<(String, Json)>,
+}
+
+/// Why a configuration cannot be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DumpError(String);
+
+impl fmt::Display for DumpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be shown: {}", self.0)
+    }
+}
+
+impl std::error::Error for DumpError {}
+
+impl fmt::Debug for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bytes hold private keys.
+        f.debug_struct("Dump").field("bytes", &self.bootstrap.len()).finish()
+    }
+}
+
+impl Dump {
+    pub(crate) fn new(bootstrap: Vec<u8>) -> Self {
+        Self { bootstrap }
+    }
+
+    /// Renders everything.
+    ///
+    /// # Errors
+    /// When a message is nested deeper than protobuf decodes (100 levels).
+    pub fn render(&self) -> Result<Dumped, DumpError> {
+        let bootstrap = schema::message(schema::BOOTSTRAP)
+            .ok_or_else(|| DumpError(format!("no {}", schema::BOOTSTRAP)))?;
+        let bootstrap = DynamicMessage::decode(bootstrap, self.bootstrap.as_slice())
+            .map_err(|error| DumpError(error.to_string()))?;
+        let resources = bootstrap.get_field_by_name("static_resources");
+        let resources = resources.as_deref().and_then(Value::as_message);
+        let of = |field| match resources {
+            Some(resources) => named(resources, field),
+            None => Ok(Vec::new()),
+        };
+        let (listeners, clusters) = (of("listeners")?, of("clusters")?);
+        Ok(Dumped { bootstrap: message(&bootstrap, Shown::Whole)?, listeners, clusters })
+    }
+}
+
+/// The resources in one of the lists of `StaticResources`, each with its name and its "@type".
+fn named(resources: &DynamicMessage, field: &str) -> Result<Vec<(String, Json)>, DumpError> {
+    let list = resources.get_field_by_name(field);
+    let items = list.as_deref().and_then(Value::as_list).unwrap_or_default();
+    let items = items.iter().filter_map(Value::as_message);
+    let named = items.map(|item| {
+        let name = item.get_field_by_name("name");
+        let name = name.as_deref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        let descriptor = item.descriptor();
+        let type_url = format!("{}{}", schema::TYPE_URL_PREFIX, descriptor.full_name());
+        let mut json = Map::new();
+        json.insert("@type".to_owned(), Json::String(type_url));
+        fields(item, Shown::Whole, &mut json)?;
+        Ok((name, Json::Object(json)))
+    });
+    named.collect()
+}
+
+/// How much of a value may be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Whole,
+    /// It, or something around it, is marked as sensitive.
+    Redacted,
+}
+
+fn message(message: &DynamicMessage, shown: Shown) -> Result<Json, DumpError> {
+    match message.descriptor().full_name() {
+        "google.protobuf.Any" => any(message, shown),
+        name if name.starts_with("google.protobuf.") => well_known(message, shown),
+        _ => {
+            let mut json = Map::new();
+            fields(message, shown, &mut json)?;
+            Ok(Json::Object(json))
+        }
+    }
+}
+
+fn fields(
+    message: &DynamicMessage,
+    shown: Shown,
+    json: &mut Map<String, Json>,
+) -> Result<(), DumpError> {
+    for (field, value) in message.fields() {
+        let shown = if sensitive().contains(field.full_name()) { Shown::Redacted } else { shown };
+        if let Some(value) = of_field(&field, value, shown)? {
+            json.insert(field.name().to_owned(), value);
+        }
+    }
+    Ok(())
+}
+
+/// None for what is left out because it is sensitive and no text.
+fn of_field(
+    field: &FieldDescriptor,
+    value: &Value,
+    shown: Shown,
+) -> Result<Option<Json>, DumpError> {
+    let kind = field.kind();
+    match value {
+        Value::List(items) => {
+            let items = items.iter().map(|item| singular(&kind, item, shown));
+            let items: Result<Option<Vec<Json>>, _> = items.collect();
+            Ok(items?.map(Json::Array))
+        }
+        Value::Map(pairs) => {
+            let Kind::Message(entry) = &kind else {
+                return Ok(None);
+            };
+            let kind = entry.map_entry_value_field().kind();
+            let mut sorted: Vec<(String, &Value)> =
+                pairs.iter().map(|(key, value)| (key_text(key), value)).collect();
+            sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let mut json = Map::new();
+            for (key, value) in sorted {
+                if let Some(value) = singular(&kind, value, shown)? {
+                    json.insert(key, value);
+                }
+            }
+            Ok(Some(Json::Object(json)))
+        }
+        value => singular(&kind, value, shown),
+    }
+}
+
+fn key_text(key: &MapKey) -> String {
+    match key {
+        MapKey::Bool(key) => key.to_string(),
+        MapKey::I32(key) => key.to_string(),
+        MapKey::I64(key) => key.to_string(),
+        MapKey::U32(key) => key.to_string(),
+        MapKey::U64(key) => key.to_string(),
+        MapKey::String(key) => key.clone(),
+    }
+}
+
+fn singular(kind: &Kind, value: &Value, shown: Shown) -> Result<Option<Json>, DumpError> {
+    let json = match (value, shown) {
+        (Value::Message(value), _) => message(value, shown)?,
+        (Value::String(_), Shown::Redacted) => Json::from(REDACTED),
+        (Value::Bytes(_), Shown::Redacted) => Json::from(REDACTED_BYTES),
+        (_, Shown::Redacted) => return Ok(None),
+        (Value::Bool(value), _) => Json::from(*value),
+        (Value::I32(value), _) => Json::from(*value),
+        (Value::U32(value), _) => Json::from(*value),
+        // JSON numbers are doubles, which hold 53 bits.
+        (Value::I64(value), _) => Json::from(value.to_string()),
+        (Value::U64(value), _) => Json::from(value.to_string()),
+        // By its shortest text: the nearest double has digits that nobody wrote.
+        (Value::F32(value), _) => number(value.to_string().parse().unwrap_or(f64::NAN)),
+        (Value::F64(value), _) => number(*value),
+        (Value::String(value), _) => Json::from(value.as_str()),
+        (Value::Bytes(bytes), _) => Json::from(BASE64_STANDARD.encode(bytes)),
+        (Value::EnumNumber(number), _) => match kind {
+            Kind::Enum(descriptor) => enumeration(descriptor, *number),
+            _ => Json::from(*number),
+        },
+        (Value::List(_) | Value::Map(_), _) => return Ok(None),
+    };
+    Ok(Some(json))
+}
+
+fn enumeration(descriptor: &EnumDescriptor, number: i32) -> Json {
+    match descriptor.get_value(number) {
+        Some(value) => Json::from(value.name()),
+        None => Json::from(number),
+    }
+}
+
+/// Whole numbers without a fraction, as protobuf writes them.
+fn number(value: f64) -> Json {
+    /// Up to here every whole number has a double of its own.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and fits, see above")]
+        return Json::from(value as i64);
+    }
+    match Number::from_f64(value) {
+        Some(number) => Json::Number(number),
+        None if value.is_nan() => Json::from("NaN"),
+        None if value > 0.0 => Json::from("Infinity"),
+        None => Json::from("-Infinity"),
+    }
+}
+
+fn any(any: &DynamicMessage, shown: Shown) -> Result<Json, DumpError> {
+    let (type_url, bytes) = (any.get_field_by_number(1), any.get_field_by_number(2));
+    let type_url = type_url.as_deref().and_then(Value::as_str).unwrap_or_default();
+    let mut json = Map::new();
+    if type_url.is_empty() {
+        return Ok(Json::Object(json));
+    }
+    json.insert("@type".to_owned(), Json::from(type_url));
+    let name = type_url.rsplit_once('/').map_or(type_url, |(_, name)| name);
+    let descriptor =
+        schema::message(name).ok_or_else(|| DumpError(format!("unknown type {name}")))?;
+    let bytes = bytes.as_deref().and_then(Value::as_bytes).cloned().unwrap_or_default();
+    let inner = DynamicMessage::decode(descriptor, bytes)
+        .map_err(|error| DumpError(format!("{name}: {error}")))?;
+    if name.starts_with("google.protobuf.") && name != "google.protobuf.Empty" {
+        json.insert("value".to_owned(), message(&inner, shown)?);
+    } else {
+        fields(&inner, shown, &mut json)?;
+    }
+    Ok(Json::Object(json))
+}
+
+/// The types that JSON has a form of its own for.
+fn well_known(message: &DynamicMessage, shown: Shown) -> Result<Json, DumpError> {
+    let json = serde_json::to_value(message).map_err(|error| DumpError(error.to_string()))?;
+    Ok(normal(json, shown))
+}
+
+fn normal(json: Json, shown: Shown) -> Json {
+    match (json, shown) {
+        (Json::Number(value), Shown::Whole) => {
+            value.as_f64().filter(|_| value.is_f64()).map_or(Json::Number(value), number)
+        }
+        (Json::String(_), Shown::Redacted) => Json::from(REDACTED),
+        (Json::Number(_) | Json::Bool(_), Shown::Redacted) => Json::Null,
+        (Json::Array(items), _) => items.into_iter().map(|item| normal(item, shown)).collect(),
+        (Json::Object(fields), _) => {
+            fields.into_iter().map(|(name, value)| (name, normal(value, shown))).collect()
+        }
+        (json, _) => json,
+    }
+}
+
+/// Full names of the fields that Envoy's schema marks as sensitive.
+fn sensitive() -> &'static HashSet<String> {
+    static FIELDS: OnceLock<HashSet<String>> = OnceLock::new();
+    FIELDS.get_or_init(|| {
+        let pool = schema::pool();
+        let Some(extension) = pool.get_extension_by_name("udpa.annotations.sensitive") else {
+            return HashSet::new();
+        };
+        let fields = pool.all_messages().flat_map(|message| message.fields().collect::<Vec<_>>());
+        fields
+            .filter(|field| field.options().get_extension(&extension).as_bool() == Some(true))
+            .map(|field| field.full_name().to_owned())
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::prost::Message as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::problem::Problems;
+    use crate::{document, mapper};
+
+    /// Maps without asking what is supported: `/config_dump` shows every field of the schema.
+    fn dump(yaml: &str) -> Dumped {
+        let mut problems = Problems::new("test");
+        let root = document::read(yaml.as_bytes(), document::Format::Yaml, &mut problems).unwrap();
+        let bootstrap = schema::message(schema::BOOTSTRAP).unwrap();
+        let (message, _) = mapper::map(&root, &bootstrap, &mut problems);
+        assert!(!problems.is_fatal(), "{}", problems.into_report());
+        Dump::new(message.encode_to_vec()).render().unwrap()
+    }
+
+    #[test]
+    fn values_are_written_as_envoy_writes_them() {
+        let dumped = dump(
+            "
+node: {id: front, metadata: {whole: 1, big: 12345678901, list: [x, true, null]}}
+statsFlushInterval: 5.5s
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+layered_runtime: {layers: [{name: admin, admin_layer: {}}]}
+stats_config: {histogram_bucket_settings: [{match: {prefix: a}, buckets: [0.5, 10]}]}
+static_resources:
+  clusters:
+  - name: one
+    type: static
+    lb_policy: round_robin
+    connect_timeout: 0.25s
+    common_lb_config: {healthy_panic_threshold: {value: 33.3}}
+    max_requests_per_connection: 7
+",
+        );
+        // Taken from the real Envoy.
+        let cluster = json!({
+            "name": "one",
+            "type": "STATIC",
+            "connect_timeout": "0.250s",
+            "max_requests_per_connection": 7,
+            "common_lb_config": {"healthy_panic_threshold": {"value": 33.3}},
+        });
+        let bootstrap = json!({
+            "node": {
+                "id": "front",
+                "metadata": {"whole": 1, "big": "12345678901", "list": ["x", true, null]},
+            },
+            "static_resources": {"clusters": [cluster]},
+            "stats_flush_interval": "5.500s",
+            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+            "stats_config": {
+                "histogram_bucket_settings": [{"match": {"prefix": "a"}, "buckets": [0.5, 10]}],
+            },
+            "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        });
+        assert_eq!(dumped.bootstrap, bootstrap);
+        assert_eq!(dumped.clusters.len(), 1);
+        assert_eq!(dumped.clusters[0].0, "one");
+        let text = dumped.clusters[0].1.to_string();
+        let start = "{\"@type\":\"type.googleapis.com/envoy.config.cluster.v3.Cluster\",\"name\":";
+        assert!(text.starts_with(start), "{text}");
+    }
+
+    #[test]
+    fn what_the_schema_marks_as_sensitive_is_not_shown() {
+        let secret = "hidden";
+        let dumped = dump(&format!(
+            "
+static_resources:
+  secrets: [{{name: s, generic_secret: {{secret: {{inline_string: {secret}}}}}}}]
+  listeners:
+  - name: tls
+    filter_chains:
+    - transport_socket:
+       name: tls
+       typed_config:
+         '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+         common_tls_context:
+           tls_certificates:
+           - certificate_chain: {{filename: shown.pem}}
+             private_key: {{filename: {secret}}}
+             password: {{inline_bytes: aGlkZGVu}}
+             private_key_provider:
+               provider_name: p
+               typed_config:
+                 '@type': type.googleapis.com/google.protobuf.Struct
+                 value: {{key: {secret}, number: 4711}}
+"
+        ));
+        let text = dumped.bootstrap.to_string();
+        for word in [secret, "aGlkZGVu", "4711"] {
+            assert!(!text.contains(word), "{text}");
+        }
+        assert!(text.contains("\"certificate_chain\":{\"filename\":\"shown.pem\"}"), "{text}");
+        assert!(text.contains("\"private_key\":{\"filename\":\"[redacted]\"}"), "{text}");
+        assert!(text.contains("\"password\":{\"inline_bytes\":\"W3JlZGFjdGVkXQ==\"}"), "{text}");
+        assert!(text.contains("{\"name\":\"s\",\"generic_secret\":"), "{text}");
+        assert_eq!(dumped.listeners[0].0, "tls");
+        assert!(!dumped.listeners[0].1.to_string().contains(secret));
+    }
+
+    #[test]
+    fn the_dump_itself_shows_nothing_in_a_log() {
+        let dump = Dump::new(b"secret".to_vec());
+        assert_eq!(format!("{dump:?}"), "Dump { bytes: 6 }");
+    }
+}
