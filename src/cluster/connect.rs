@@ -16,12 +16,12 @@ use std::task::Poll;
 use std::time::Duration;
 use std::{fmt, io};
 
-use observe::names::ClusterStat;
-use observe::{GaugeGuard, Scope};
+use observe::GaugeGuard;
+use observe::names::{ClusterStat, HostStat};
 use reactor::{Reactor, Socket};
 
 use crate::breaker::Token;
-use crate::connection::{ClosedBy, Existence, UpstreamConnection};
+use crate::connection::{ClosedBy, Counts, Existence, UpstreamConnection};
 
 /// Why [`crate::Cluster::connect`] gave no connection.
 #[derive(Debug)]
@@ -94,13 +94,13 @@ pub(crate) struct Tokens {
 /// Connects to `host` within `timeout` and counts how it went.
 pub(crate) async fn connect(
     reactor: &Reactor,
-    stats: &Scope<ClusterStat>,
+    counts: Counts,
     tokens: Tokens,
     host: SocketAddr,
     timeout: Duration,
 ) -> Result<UpstreamConnection, ConnectFailure> {
-    let existence = Existence::begin(stats, tokens.connection);
-    let waiting = Waiting::begin(stats, tokens.waiting);
+    let existence = Existence::begin(counts.clone(), tokens.connection);
+    let waiting = Waiting::begin(counts.clone(), tokens.waiting);
     match connect_within(reactor, host, timeout).await {
         Some(Ok(socket)) => {
             waiting.end(None);
@@ -108,15 +108,15 @@ pub(crate) async fn connect(
         }
         Some(Err(source)) => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            stats.inc(ClusterStat::UpstreamCxConnectFail);
+            counts.connect_failed();
             // Envoy books every error of connect(2) on the host, a missing route too.
             existence.set_closed_by(ClosedBy::Remote);
             Err(ConnectFailure::Refused { host, source })
         }
         None => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            stats.inc(ClusterStat::UpstreamCxConnectFail);
-            stats.inc(ClusterStat::UpstreamCxConnectTimeout);
+            counts.connect_failed();
+            counts.cluster.inc(ClusterStat::UpstreamCxConnectTimeout);
             Err(ConnectFailure::Timeout { host })
         }
     }
@@ -142,20 +142,22 @@ async fn connect_within(
 /// A user who waits for a connect. One that is dropped before it has ended was cancelled.
 #[derive(Debug)]
 struct Waiting {
-    stats: Scope<ClusterStat>,
+    counts: Counts,
     /// What the end of the wait counts as.
     counts_as: Option<ClusterStat>,
     _pending: GaugeGuard<ClusterStat>,
+    _pending_at_host: GaugeGuard<HostStat>,
     _token: Token,
 }
 
 impl Waiting {
-    fn begin(stats: &Scope<ClusterStat>, token: Token) -> Self {
-        stats.inc(ClusterStat::UpstreamRqPendingTotal);
+    fn begin(counts: Counts, token: Token) -> Self {
+        counts.cluster.inc(ClusterStat::UpstreamRqPendingTotal);
         Self {
-            stats: stats.clone(),
             counts_as: Some(ClusterStat::UpstreamRqCancelled),
-            _pending: stats.guard(ClusterStat::UpstreamRqPendingActive),
+            _pending: counts.cluster.guard(ClusterStat::UpstreamRqPendingActive),
+            _pending_at_host: counts.host.guard(HostStat::RqPendingActive),
+            counts,
             _token: token,
         }
     }
@@ -168,7 +170,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(stat) = self.counts_as {
-            self.stats.inc(stat);
+            self.counts.cluster.inc(stat);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 
-use observe::names::ClusterStat;
+use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
 use reactor::Socket;
 
@@ -18,6 +18,20 @@ pub enum ClosedBy {
     Remote,
 }
 
+/// Where a connection to a host is counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Counts {
+    pub(crate) cluster: Scope<ClusterStat>,
+    pub(crate) host: Scope<HostStat>,
+}
+
+impl Counts {
+    pub(crate) fn connect_failed(&self) {
+        self.cluster.inc(ClusterStat::UpstreamCxConnectFail);
+        self.host.inc(HostStat::CxConnectFail);
+    }
+}
+
 /// A connection to a host, in use by one downstream connection and by nobody after it.
 ///
 /// While it lives it counts in `upstream_cx_active` and `upstream_rq_active` and holds its place
@@ -28,13 +42,17 @@ pub struct UpstreamConnection {
     host: SocketAddr,
     existence: Existence,
     _request: GaugeGuard<ClusterStat>,
+    _request_at_host: GaugeGuard<HostStat>,
 }
 
 impl UpstreamConnection {
     pub(crate) fn new(socket: Socket, host: SocketAddr, existence: Existence) -> Self {
-        existence.stats.inc(ClusterStat::UpstreamRqTotal);
-        let request = existence.stats.guard(ClusterStat::UpstreamRqActive);
-        Self { socket, host, existence, _request: request }
+        let Counts { cluster, host: at_host } = &existence.counts;
+        cluster.inc(ClusterStat::UpstreamRqTotal);
+        at_host.inc(HostStat::RqTotal);
+        let request = cluster.guard(ClusterStat::UpstreamRqActive);
+        let request_at_host = at_host.guard(HostStat::RqActive);
+        Self { socket, host, existence, _request: request, _request_at_host: request_at_host }
     }
 
     /// The connected socket.
@@ -52,7 +70,7 @@ impl UpstreamConnection {
     /// The stats of the cluster on this worker, for the bytes that go through.
     #[must_use]
     pub fn stats(&self) -> &Scope<ClusterStat> {
-        &self.existence.stats
+        &self.existence.counts.cluster
     }
 
     /// Says which side ended the connection, to be counted when it is dropped. Until the first
@@ -64,7 +82,7 @@ impl UpstreamConnection {
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
-        let stats = &self.existence.stats;
+        let stats = &self.existence.counts.cluster;
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
         stats.inc(match self.existence.closed_by.get() {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
@@ -76,19 +94,22 @@ impl Drop for UpstreamConnection {
 /// That a connection exists, from its first SYN to its end, connected or not.
 #[derive(Debug)]
 pub(crate) struct Existence {
-    stats: Scope<ClusterStat>,
+    counts: Counts,
     closed_by: Cell<ClosedBy>,
     _active: GaugeGuard<ClusterStat>,
+    _active_at_host: GaugeGuard<HostStat>,
     _token: Token,
 }
 
 impl Existence {
-    pub(crate) fn begin(stats: &Scope<ClusterStat>, token: Token) -> Self {
-        stats.inc(ClusterStat::UpstreamCxTotal);
+    pub(crate) fn begin(counts: Counts, token: Token) -> Self {
+        counts.cluster.inc(ClusterStat::UpstreamCxTotal);
+        counts.host.inc(HostStat::CxTotal);
         Self {
-            stats: stats.clone(),
             closed_by: Cell::new(ClosedBy::Local),
-            _active: stats.guard(ClusterStat::UpstreamCxActive),
+            _active: counts.cluster.guard(ClusterStat::UpstreamCxActive),
+            _active_at_host: counts.host.guard(HostStat::CxActive),
+            counts,
             _token: token,
         }
     }
@@ -100,8 +121,9 @@ impl Existence {
 
 impl Drop for Existence {
     fn drop(&mut self) {
-        self.stats.inc(ClusterStat::UpstreamCxDestroy);
-        self.stats.inc(match self.closed_by.get() {
+        let stats = &self.counts.cluster;
+        stats.inc(ClusterStat::UpstreamCxDestroy);
+        stats.inc(match self.closed_by.get() {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocal,
             ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemote,
         });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::model;
-use observe::names::{ClusterStat, cluster_prefix};
+use observe::names::{ClusterStat, HostStat, cluster_prefix};
 use observe::{Registry, ScopeId, Shard};
 
 use crate::breaker::Breaker;
@@ -16,6 +16,8 @@ pub struct Shared {
     connections: Arc<Breaker>,
     pending: Arc<Breaker>,
     scope: ScopeId<ClusterStat>,
+    /// In the order of the configuration.
+    hosts: Box<[ScopeId<HostStat>]>,
 }
 
 impl Shared {
@@ -27,7 +29,8 @@ impl Shared {
         let pending_open = ClusterStat::CircuitBreakersDefaultRqPendingOpen;
         let pending = Breaker::new(config.max_pending_requests, pending_open);
         let scope = registry.scope(&cluster_prefix(&config.stat_name));
-        Arc::new(Self { config, connections, pending, scope })
+        let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
+        Arc::new(Self { config, connections, pending, scope, hosts })
     }
 
     /// Sets the membership stats of the static host list, on control's shard. To be called once.
@@ -44,6 +47,16 @@ impl Shared {
     #[must_use]
     pub fn config(&self) -> &model::Cluster {
         &self.config
+    }
+
+    /// The hosts, each with its stats.
+    pub fn hosts(&self) -> impl Iterator<Item = (&model::Endpoint, &ScopeId<HostStat>)> {
+        self.config.endpoints.iter().zip(&self.hosts)
+    }
+
+    /// The stats of the host at this place of the configuration.
+    pub(crate) fn host(&self, index: usize) -> Option<&ScopeId<HostStat>> {
+        self.hosts.get(index)
     }
 
     /// The breaker for connections, connecting or connected.

@@ -1,17 +1,17 @@
 //! A cluster as one worker sees it, and the table of all of them.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use config::model;
-use observe::names::ClusterStat;
+use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
 use reactor::Reactor;
 
 use crate::connect::{self, ConnectFailure, Tokens};
-use crate::connection::UpstreamConnection;
+use crate::connection::{Counts, UpstreamConnection};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
 
@@ -21,6 +21,9 @@ pub struct Cluster {
     shared: Arc<Shared>,
     reactor: Reactor,
     stats: Scope<ClusterStat>,
+    shard: Shard,
+    /// What this worker counts of each host it has met.
+    hosts: Box<[OnceCell<Scope<HostStat>>]>,
     balancer: RefCell<RoundRobin>,
 }
 
@@ -32,7 +35,8 @@ impl Cluster {
         let stats = shared.scope().on(shard);
         let weights = shared.config().endpoints.iter().map(|endpoint| endpoint.weight);
         let balancer = RefCell::new(RoundRobin::new(weights, seed));
-        Rc::new(Self { shared, reactor, stats, balancer })
+        let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
+        Rc::new(Self { shared, reactor, stats, shard: shard.clone(), hosts, balancer })
     }
 
     /// The configuration.
@@ -64,7 +68,7 @@ impl Cluster {
         };
         let config = self.shared.config();
         let picked = self.balancer.borrow_mut().pick();
-        let Some(host) = picked.and_then(|index| config.endpoints.get(index)) else {
+        let Some((host, host_stats)) = picked.and_then(|index| self.host(index)) else {
             // Envoy finds an empty cluster to be in panic before it finds no host in it.
             self.stats.inc(ClusterStat::LbHealthyPanic);
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
@@ -76,7 +80,15 @@ impl Cluster {
         };
         let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;
-        connect::connect(&self.reactor, &self.stats, tokens, host.address, timeout).await
+        let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
+        connect::connect(&self.reactor, counts, tokens, host.address, timeout).await
+    }
+
+    /// The host at this place of the configuration, and what this worker counts of it.
+    fn host(&self, index: usize) -> Option<(&model::Endpoint, &Scope<HostStat>)> {
+        let host = self.shared.config().endpoints.get(index)?;
+        let (stats, scope) = (self.hosts.get(index)?, self.shared.host(index)?);
+        Some((host, stats.get_or_init(|| scope.on(&self.shard))))
     }
 }
 

@@ -119,6 +119,14 @@ impl Registry {
         ScopeId { entry, registry: self.clone(), set: PhantomData }
     }
 
+    /// A scope that no scrape shows: for stats that have a page of their own, such as those of a
+    /// host. It lives as long as somebody holds it.
+    #[must_use]
+    pub fn unlisted<S: Stat>(&self) -> ScopeId<S> {
+        let entry = Arc::new(Entry::new(String::new(), S::SPECS, self.shared.claimed.len()));
+        ScopeId { entry, registry: self.clone(), set: PhantomData }
+    }
+
     /// The sum of one stat over all scopes of its set, each as a reader sees it.
     #[must_use]
     pub fn sum<S: Stat>(&self, stat: S) -> u64 {

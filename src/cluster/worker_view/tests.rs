@@ -296,3 +296,31 @@ fn membership_is_what_the_configuration_lists() {
     let expected = expected.map(|(name, n)| (format!("cluster.back_end.{name}"), n));
     assert_eq!(moved, expected);
 }
+
+/// If this fails, `/clusters` shows a host with the figures of another, or none.
+#[test]
+fn each_host_has_counts_of_its_own() {
+    let (_listener, serving) = listener();
+    let (_refusing, refusing) = refusing();
+    let bench = Bench::new(&[serving, refusing], 1024);
+    let count = |host: usize, stat| bench.cluster.shared.host(host).unwrap().total(stat);
+    let counts = |host| HOST_STATS.map(|stat| count(host, stat));
+    let connection = bench.connect().unwrap();
+    bench.connect().unwrap_err();
+    // Connections and users: active, failed, total; active, pending, total.
+    assert_eq!(counts(0), [1, 0, 1, 1, 0, 1]);
+    assert_eq!(counts(1), [0, 1, 1, 0, 0, 0]);
+    drop(connection);
+    assert_eq!(counts(0), [0, 0, 1, 0, 0, 1]);
+    let prefixed = |sample: &observe::Sample| sample.name.starts_with("cluster.");
+    assert!(bench.registry.snapshot().iter().all(prefixed), "hosts are on no stats page");
+}
+
+const HOST_STATS: [HostStat; 6] = [
+    HostStat::CxActive,
+    HostStat::CxConnectFail,
+    HostStat::CxTotal,
+    HostStat::RqActive,
+    HostStat::RqPendingActive,
+    HostStat::RqTotal,
+];

@@ -5,12 +5,14 @@
 //! its value is a truth today.
 
 mod cluster;
+mod host;
 mod listener;
 mod process;
 mod tcp_proxy;
 mod worker;
 
 pub use cluster::{ClusterStat, cluster_prefix};
+pub use host::HostStat;
 pub use listener::{ListenerStat, listener_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat,
@@ -39,6 +41,7 @@ mod tests {
         assert_names_unique::<AdminListenerStat>();
         assert_names_unique::<ClusterManagerStat>();
         assert_names_unique::<ClusterStat>();
+        assert_names_unique::<HostStat>();
         assert_names_unique::<ListenerManagerStat>();
         assert_names_unique::<ListenerStat>();
         assert_names_unique::<ServerStat>();
