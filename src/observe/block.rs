@@ -1,16 +1,24 @@
 //! The memory behind the stats: one block per scope and shard.
 //!
 //! Invariant: a block is written by the thread that holds its shard and by no other; everybody may
-//! read it. A gauge is stored as the two's complement of this shard's share, because a connection
-//! may be opened on one shard's account and closed on another's.
+//! read it.
+//!
+//! A gauge is stored as this shard's share, which may be negative, because a connection may be
+//! opened on one shard's account and closed on another's. The share stands above the lowest bit;
+//! that bit says that the gauge was written at all, which `usedonly` asks. A counter that was
+//! written is not zero, and says so itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::bins::Bins;
 use crate::stat::{Kind, StatSpec};
 
 /// Stats in one cache line.
 const LINE_SLOTS: usize = 8;
+
+/// The lowest bit of a gauge: somebody has written it.
+const WRITTEN: u64 = 1;
 
 /// A cache line of its own, so that two workers never write to the same line.
 #[derive(Debug, Default)]
@@ -19,112 +27,121 @@ struct Line([AtomicU64; LINE_SLOTS]);
 
 /// The stats of one scope on one shard, zero at birth. A handle: clones are the same block.
 #[derive(Debug, Clone)]
-pub(crate) struct Block(Arc<[Line]>);
+pub(crate) struct Block {
+    numbers: Arc<[Line]>,
+    /// Each allocated by its first record.
+    histograms: Arc<[OnceLock<Box<Bins>>]>,
+}
 
 impl Block {
-    fn new(slots: usize) -> Self {
-        Self((0..slots.div_ceil(LINE_SLOTS)).map(|_| Line::default()).collect())
+    pub(crate) fn new(specs: &[StatSpec]) -> Self {
+        let histograms =
+            specs.iter().filter(|spec| matches!(spec.kind, Kind::Histogram(_))).count();
+        let lines = (specs.len() - histograms).div_ceil(LINE_SLOTS);
+        Self {
+            numbers: (0..lines).map(|_| Line::default()).collect(),
+            histograms: (0..histograms).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     #[inline]
-    fn cell(&self, slot: usize) -> &AtomicU64 {
-        &self.0[slot / LINE_SLOTS].0[slot % LINE_SLOTS]
+    fn cell(&self, place: usize) -> &AtomicU64 {
+        &self.numbers[place / LINE_SLOTS].0[place % LINE_SLOTS]
     }
 
+    /// The stored form; [`gauge_share`] and [`gauge_written`] take that of a gauge apart.
     #[inline]
-    pub(crate) fn read(&self, slot: usize) -> u64 {
-        self.cell(slot).load(Ordering::Relaxed)
-    }
-
-    /// For the one writer only.
-    #[inline]
-    pub(crate) fn write(&self, slot: usize, value: u64) {
-        self.cell(slot).store(value, Ordering::Relaxed);
+    pub(crate) fn read(&self, place: usize) -> u64 {
+        self.cell(place).load(Ordering::Relaxed)
     }
 
     /// For the one writer only: nobody else can store between the load and the store.
     #[inline]
-    pub(crate) fn add(&self, slot: usize, amount: u64) {
-        let cell = self.cell(slot);
+    pub(crate) fn counter_add(&self, place: usize, amount: u64) {
+        let cell = self.cell(place);
         cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
+
+    /// For the one writer only.
+    #[inline]
+    pub(crate) fn counter_set(&self, place: usize, total: u64) {
+        self.cell(place).store(total, Ordering::Relaxed);
+    }
+
+    /// For the one writer only. A negative amount is given as its two's complement.
+    #[inline]
+    pub(crate) fn gauge_add(&self, place: usize, amount: u64) {
+        let cell = self.cell(place);
+        let sum = cell.load(Ordering::Relaxed).wrapping_add(amount << 1);
+        cell.store(sum | WRITTEN, Ordering::Relaxed);
+    }
+
+    /// For the one writer only.
+    #[inline]
+    pub(crate) fn gauge_set(&self, place: usize, share: u64) {
+        self.cell(place).store(share << 1 | WRITTEN, Ordering::Relaxed);
+    }
+
+    /// For the one writer only.
+    #[inline]
+    pub(crate) fn record(&self, place: usize, value: u64) {
+        let bins = match self.histograms[place].get() {
+            Some(bins) => bins,
+            None => self.first_record(place),
+        };
+        bins.record(value);
+    }
+
+    /// Apart, so that what runs every time stays a few instructions.
+    #[cold]
+    #[inline(never)]
+    fn first_record(&self, place: usize) -> &Bins {
+        self.histograms[place].get_or_init(Box::default)
+    }
+
+    /// `None` as long as nothing was recorded.
+    pub(crate) fn bins(&self, place: usize) -> Option<&Bins> {
+        self.histograms[place].get().map(Box::as_ref)
+    }
 }
 
-/// One scope with its blocks, one for each shard that has touched it.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    prefix: String,
-    specs: &'static [StatSpec],
-    /// Workers in order, control last. Empty until the first touch.
-    blocks: Box<[OnceLock<Block>]>,
+/// The share of a stored gauge, as two's complement.
+pub(crate) fn gauge_share(stored: u64) -> u64 {
+    (stored.cast_signed() >> 1).cast_unsigned()
 }
 
-impl Entry {
-    pub(crate) fn new(prefix: String, specs: &'static [StatSpec], shards: usize) -> Self {
-        Self { prefix, specs, blocks: (0..shards).map(|_| OnceLock::new()).collect() }
-    }
-
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    pub(crate) fn specs(&self) -> &'static [StatSpec] {
-        self.specs
-    }
-
-    /// The block of `shard`, made by the first call. Shard indices come from
-    /// [`Registry::shard`](crate::Registry::shard) of the same registry, which checked the range.
-    pub(crate) fn block(&self, shard: usize) -> Block {
-        self.blocks[shard].get_or_init(|| Block::new(self.specs.len())).clone()
-    }
-
-    /// What `slot` reads on each shard, in shard order; zero where the block is absent.
-    pub(crate) fn shares(&self, slot: usize) -> impl Iterator<Item = u64> {
-        self.blocks.iter().map(move |block| block.get().map_or(0, |block| block.read(slot)))
-    }
-
-    /// The stat over all shards, as a reader is to see it.
-    pub(crate) fn total(&self, slot: usize) -> u64 {
-        let sum = self.shares(slot).fold(0, u64::wrapping_add);
-        visible(self.specs[slot].kind, sum)
-    }
-}
-
-/// A gauge can sum to less than zero for a moment, when a scrape reads the shard that gave back
-/// before it reads the one that took. Nobody has minus one connections.
-pub(crate) fn visible(kind: Kind, sum: u64) -> u64 {
-    match kind {
-        Kind::Gauge if sum.cast_signed() < 0 => 0,
-        Kind::Counter | Kind::Gauge => sum,
-    }
+/// Whether the stored gauge was ever written.
+pub(crate) fn gauge_written(stored: u64) -> bool {
+    stored & WRITTEN != 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stat::placed;
 
-    const SPECS: &[StatSpec] = &[StatSpec { name: "a", kind: Kind::Gauge, per_worker: false }; 11];
-
-    #[test]
-    fn absent_block_reads_zero_and_is_not_made_by_reading() {
-        let entry = Entry::new("p".to_owned(), SPECS, 3);
-        assert_eq!(entry.total(10), 0);
-        assert!(entry.blocks.iter().all(|block| block.get().is_none()));
-
-        entry.block(1).add(10, 5);
-        assert_eq!(entry.total(10), 5);
-        assert_eq!(entry.blocks.iter().filter(|block| block.get().is_some()).count(), 1);
-    }
+    const SPECS: [StatSpec; 13] = {
+        let mut specs = [StatSpec::gauge("a"); 13];
+        specs[1] = StatSpec::histogram("h");
+        specs[12] = StatSpec::histogram("i");
+        placed(specs)
+    };
 
     #[test]
     fn slots_do_not_overlap() {
-        let block = Block::new(SPECS.len());
-        for slot in 0..SPECS.len() {
-            block.add(slot, u64::try_from(slot).unwrap() + 1);
+        let block = Block::new(&SPECS);
+        let numbers = || SPECS.iter().filter(|spec| spec.kind == Kind::Gauge);
+        for (value, spec) in numbers().enumerate() {
+            block.gauge_add(spec.place, value as u64 + 1);
         }
-        for slot in 0..SPECS.len() {
-            assert_eq!(block.read(slot), u64::try_from(slot).unwrap() + 1);
+        block.record(SPECS[1].place, 5);
+        block.record(SPECS[12].place, 7);
+        block.record(SPECS[12].place, 7);
+        for (value, spec) in numbers().enumerate() {
+            assert_eq!(gauge_share(block.read(spec.place)), value as u64 + 1);
         }
+        let hits = |spec: &StatSpec| block.bins(spec.place).unwrap().counts().next().unwrap().1;
+        assert_eq!((hits(&SPECS[1]), hits(&SPECS[12])), (1, 2));
     }
 
     #[test]
@@ -134,9 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn gauge_below_zero_shows_zero_and_counter_is_never_clamped() {
-        assert_eq!(visible(Kind::Gauge, u64::MAX), 0);
-        assert_eq!(visible(Kind::Gauge, 3), 3);
-        assert_eq!(visible(Kind::Counter, u64::MAX), u64::MAX);
+    fn gauge_remembers_that_it_was_written() {
+        let block = Block::new(&SPECS);
+        assert!(!gauge_written(block.read(0)));
+        block.gauge_add(0, 5);
+        block.gauge_add(0, 7_u64.wrapping_neg());
+        assert_eq!(gauge_share(block.read(0)).cast_signed(), -2);
+        block.gauge_add(0, 2);
+        assert_eq!((gauge_share(block.read(0)), gauge_written(block.read(0))), (0, true));
+        block.gauge_set(1, 0);
+        assert_eq!((gauge_share(block.read(1)), gauge_written(block.read(1))), (0, true));
+        block.gauge_set(1, u64::MAX >> 2);
+        assert_eq!(gauge_share(block.read(1)), u64::MAX >> 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Floor 1: counters and gauges, one shard per worker.
+//! Floor 1: counters, gauges and histograms, one shard per worker.
 //!
 //! A *scope* is a prefix (`cluster.backend`) and a fixed set of stats ([`stats!`]) below it. Every
 //! worker counts into its own block of a scope; [`Registry::snapshot`] adds the blocks up when
@@ -13,12 +13,16 @@
 //! This floor writes no page and reads no clock: `control` renders the samples.
 #![forbid(unsafe_code)]
 
+mod bins;
 mod block;
+mod distribution;
+mod entry;
 pub mod names;
 mod registry;
 mod scope;
 mod stat;
 
-pub use registry::{Registry, Sample, ScopeId, Shard, ShardIndex};
+pub use distribution::{Bucket, Distribution, QUANTILES};
+pub use registry::{HistogramSample, Registry, Sample, ScopeId, Shard, ShardIndex};
 pub use scope::{GaugeGuard, Scope};
-pub use stat::{Kind, Stat, StatSpec};
+pub use stat::{Kind, Stat, StatSpec, Unit, placed};

@@ -14,9 +14,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::block::{Entry, visible};
+use crate::distribution::Distribution;
+use crate::entry::{Entry, EntryReader, Number};
 use crate::scope::Scope;
-use crate::stat::{Kind, Stat};
+use crate::stat::{Kind, Stat, StatSpec};
 
 /// Every scope of the process, and one shard for each thread that counts. Cloning gives another
 /// handle on the same registry.
@@ -57,7 +58,7 @@ pub struct ScopeId<S: Stat> {
     set: PhantomData<fn() -> S>,
 }
 
-/// One stat as a reader sees it.
+/// A counter or gauge as a reader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// Full name, `cluster.backend.upstream_cx_total`.
@@ -66,6 +67,19 @@ pub struct Sample {
     pub kind: Kind,
     /// The sum over all shards; never negative.
     pub value: u64,
+    /// Written at least once, also if it is zero again.
+    pub used: bool,
+}
+
+/// A histogram as a reader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramSample {
+    /// Full name, `cluster.backend.upstream_cx_length_ms`.
+    pub name: String,
+    /// Every value up to the last flush. The histogram is used if there is one.
+    pub cumulative: Distribution,
+    /// The values between the last flush and the one before.
+    pub interval: Distribution,
 }
 
 impl Registry {
@@ -133,14 +147,15 @@ impl Registry {
         let set = TypeId::of::<S>();
         let scopes = self.scopes();
         let entries = scopes.iter().filter(|((_, other), _)| *other == set);
-        entries.fold(0, |sum, (_, entry)| sum.saturating_add(entry.total(stat.slot())))
+        let totals = entries.map(|(_, entry)| entry.read().total(stat.slot()).value);
+        totals.fold(0, u64::saturating_add)
     }
 
-    /// Every stat of every scope, sorted by name as bytes, shards merged. Two scopes that spell
-    /// the same name are one stat, as in Envoy.
+    /// Every counter and gauge of every scope, sorted by name as bytes, shards merged. Two scopes
+    /// that spell the same name are one stat, as in Envoy.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Sample> {
-        let entries: Vec<Arc<Entry>> = self.scopes().values().map(Arc::clone).collect();
+        let entries = self.entries();
         let mut samples = Vec::with_capacity(entries.iter().map(|e| e.specs().len()).sum());
         for entry in &entries {
             self.sample_into(entry, &mut samples);
@@ -150,27 +165,94 @@ impl Registry {
             let same = later.name == kept.name && later.kind == kept.kind;
             if same {
                 kept.value = kept.value.wrapping_add(later.value);
+                kept.used |= later.used;
             }
             same
         });
         samples
     }
 
+    /// Every histogram of every scope as of the last flush, sorted by name as bytes, shards
+    /// merged. Of two scopes that spell the same name, the first is shown.
+    #[must_use]
+    pub fn histograms(&self) -> Vec<HistogramSample> {
+        let mut samples = Vec::new();
+        for entry in &self.entries() {
+            let reader = entry.read();
+            for (slot, spec) in histograms(entry) {
+                let flushed = reader.histogram(slot);
+                if spec.when_used && flushed.is_none() {
+                    continue;
+                }
+                let flushed = flushed.cloned().unwrap_or_default();
+                samples.push(HistogramSample {
+                    name: format!("{}.{}", entry.prefix(), spec.name),
+                    cumulative: flushed.cumulative,
+                    interval: flushed.interval,
+                });
+            }
+        }
+        samples.sort_by(|a, b| a.name.cmp(&b.name));
+        samples.dedup_by(|later, kept| later.name == kept.name);
+        samples
+    }
+
+    /// Ends the interval of every histogram: readers see what was recorded until now. To be
+    /// called every `stats_flush_interval`.
+    pub fn flush(&self) {
+        for entry in self.entries() {
+            entry.flush();
+        }
+    }
+
+    /// Lets every counter begin at zero again. Gauges and histograms stay.
+    pub fn reset_counters(&self) {
+        for entry in self.entries() {
+            entry.reset_counters();
+        }
+    }
+
     fn sample_into(&self, entry: &Entry, samples: &mut Vec<Sample>) {
         let prefix = entry.prefix();
+        let reader = entry.read();
         for (slot, spec) in entry.specs().iter().enumerate() {
             let (name, kind) = (spec.name, spec.kind);
-            let value = entry.total(slot);
-            samples.push(Sample { name: format!("{prefix}.{name}"), kind, value });
+            if matches!(kind, Kind::Histogram(_)) {
+                continue;
+            }
+            let total = reader.total(slot);
+            if spec.when_used && !total.used {
+                continue;
+            }
+            let name_of_total = format!("{prefix}.{name}");
+            samples.push(Sample {
+                name: name_of_total,
+                kind,
+                value: total.value,
+                used: total.used,
+            });
             if spec.per_worker {
-                let shares = entry.shares(slot).take(self.shared.workers).enumerate();
-                samples.extend(shares.map(|(worker, share)| Sample {
+                samples.extend(self.shares(&reader, slot).map(|(worker, share)| Sample {
                     name: format!("{prefix}.worker_{worker}.{name}"),
                     kind,
-                    value: visible(kind, share),
+                    value: share.value,
+                    used: share.used,
                 }));
             }
         }
+    }
+
+    fn shares(
+        &self,
+        reader: &EntryReader<'_>,
+        slot: usize,
+    ) -> impl Iterator<Item = (usize, Number)> {
+        (0..self.shared.workers).map(move |worker| (worker, reader.share(slot, worker)))
+    }
+
+    /// Without the lock, so that making a scope does not wait for a scrape.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        self.scopes().values().map(Arc::clone).collect()
     }
 
     /// A panic while the map was locked cannot leave it half-changed, so poison means nothing.
@@ -199,10 +281,16 @@ impl<S: Stat> ScopeId<S> {
         Scope::new(Arc::clone(&self.entry), shard.index)
     }
 
-    /// The stat over all shards, as a scrape would show it now.
+    /// A counter or gauge over all shards, as a scrape would show it now.
     #[must_use]
     pub fn total(&self, stat: S) -> u64 {
-        self.entry.total(stat.slot())
+        self.entry.read().total(stat.slot()).value
+    }
+
+    /// Every value of a histogram until now, flushed or not, over all shards.
+    #[must_use]
+    pub fn distribution(&self, stat: S) -> Distribution {
+        self.entry.distribution(stat.slot())
     }
 
     /// The prefix, with Envoy's replacements made.
@@ -222,6 +310,12 @@ impl<S: Stat> fmt::Debug for ScopeId<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ScopeId").field(&self.entry.prefix()).finish()
     }
+}
+
+/// The histograms of a scope with their slots.
+fn histograms(entry: &Entry) -> impl Iterator<Item = (usize, &'static StatSpec)> {
+    let specs = entry.specs().iter().enumerate();
+    specs.filter(|(_, spec)| matches!(spec.kind, Kind::Histogram(_)))
 }
 
 /// The replacements of Envoy's `Stats::Utility::sanitizeStatsName`: longest match first, one dot

@@ -10,9 +10,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::block::{Block, Entry};
-use crate::stat::{Kind, Stat};
+use crate::block::{Block, gauge_share};
+use crate::entry::Entry;
+use crate::stat::{Kind, Stat, StatSpec, Unit};
 
 /// The stats of one scope on one shard. Cheap to clone; clones count into the same block.
 pub struct Scope<S: Stat> {
@@ -42,17 +44,15 @@ impl<S: Stat> Scope<S> {
     /// Adds `amount` to a counter.
     #[inline]
     pub fn add(&self, stat: S, amount: u64) {
-        expect_kind(stat, Kind::Counter);
-        self.block().add(stat.slot(), amount);
+        self.block().counter_add(place(stat, Kind::Counter), amount);
     }
 
     /// Publishes a running total that is counted elsewhere (a reactor keeps plain numbers), as
     /// this shard's share of a counter. The total must never go back.
     #[inline]
     pub fn publish(&self, stat: S, total: u64) {
-        expect_kind(stat, Kind::Counter);
         debug_assert!(self.value(stat) <= total, "a counter went back");
-        self.block().write(stat.slot(), total);
+        self.block().counter_set(place(stat, Kind::Counter), total);
     }
 
     /// Raises a gauge by one. Where something is held for a while, [`Scope::guard`] is safer.
@@ -70,23 +70,39 @@ impl<S: Stat> Scope<S> {
     /// Raises a gauge by `amount`.
     #[inline]
     pub fn gauge_add(&self, stat: S, amount: u64) {
-        expect_kind(stat, Kind::Gauge);
-        self.block().add(stat.slot(), amount);
+        self.block().gauge_add(place(stat, Kind::Gauge), amount);
     }
 
     /// Lowers a gauge by `amount`. This shard's share may fall below zero when another shard
     /// raised the gauge; the sum over all shards is what a reader sees.
     #[inline]
     pub fn gauge_sub(&self, stat: S, amount: u64) {
-        expect_kind(stat, Kind::Gauge);
-        self.block().add(stat.slot(), amount.wrapping_neg());
+        self.block().gauge_add(place(stat, Kind::Gauge), amount.wrapping_neg());
     }
 
-    /// Sets this shard's share of a gauge.
+    /// Sets this shard's share of a gauge, which is below 2^62.
     #[inline]
     pub fn gauge_set(&self, stat: S, value: u64) {
-        expect_kind(stat, Kind::Gauge);
-        self.block().write(stat.slot(), value);
+        self.block().gauge_set(place(stat, Kind::Gauge), value);
+    }
+
+    /// Counts one value in a histogram. Values above `i64::MAX` count as that.
+    #[inline]
+    pub fn record(&self, stat: S, value: u64) {
+        let spec = spec(stat);
+        debug_assert!(matches!(spec.kind, Kind::Histogram(_)), "{} is no histogram", spec.name);
+        self.block().record(spec.place, value);
+    }
+
+    /// Counts one duration in a histogram, in whole units of that: microseconds where the set
+    /// says `us`, milliseconds otherwise.
+    #[inline]
+    pub fn record_duration(&self, stat: S, duration: Duration) {
+        let units = match spec(stat).kind {
+            Kind::Histogram(Unit::Microseconds) => duration.as_micros(),
+            _ => duration.as_millis(),
+        };
+        self.record(stat, u64::try_from(units).unwrap_or(u64::MAX));
     }
 
     /// Raises a gauge by one until the guard is dropped, also by a panic.
@@ -105,11 +121,13 @@ impl<S: Stat> Scope<S> {
         GaugeGuard { scope: self.clone(), stat, amount }
     }
 
-    /// This shard's share of a stat. For tests and for the writer itself; a reader uses
+    /// This shard's share of a counter or gauge. For tests and for the writer itself; a reader uses
     /// [`ScopeId::total`](crate::ScopeId::total).
     #[must_use]
     pub fn value(&self, stat: S) -> u64 {
-        self.local.block.get().map_or(0, |block| block.read(stat.slot()))
+        let spec = spec(stat);
+        let stored = self.local.block.get().map_or(0, |block| block.read(spec.place));
+        if spec.kind == Kind::Gauge { gauge_share(stored) } else { stored }
     }
 
     #[inline]
@@ -187,13 +205,16 @@ impl<S: Stat> fmt::Debug for GaugeGuard<S> {
     }
 }
 
-/// A mix-up of the two kinds is a mistake in our own code, always the same at the same line.
+/// The place of a counter or gauge in its block. A mix-up of kinds is a mistake in our own code,
+/// always the same at the same line.
 #[inline]
-fn expect_kind<S: Stat>(stat: S, kind: Kind) {
-    debug_assert_eq!(
-        S::SPECS[stat.slot()].kind,
-        kind,
-        "{} is of the other kind",
-        S::SPECS[stat.slot()].name
-    );
+fn place<S: Stat>(stat: S, kind: Kind) -> usize {
+    let spec = spec(stat);
+    debug_assert_eq!(spec.kind, kind, "{} is of another kind", spec.name);
+    spec.place
+}
+
+#[inline]
+fn spec<S: Stat>(stat: S) -> &'static StatSpec {
+    &S::SPECS[stat.slot()]
 }

@@ -28,6 +28,7 @@ pub(super) fn exposition<'a>(samples: impl Iterator<Item = &'a Sample>) -> Strin
         let metrics = match sample.kind {
             Kind::Counter => &mut counters,
             Kind::Gauge => &mut gauges,
+            Kind::Histogram(_) => continue,
         };
         let lines: &mut Vec<_> = metrics.entry(metric.name).or_default();
         lines.push((metric.labels, sample.value));
@@ -215,7 +216,8 @@ mod tests {
     #[test]
     fn names_and_labels_are_envoys() {
         for (stat, expected) in ENVOY {
-            let sample = Sample { name: (*stat).to_owned(), kind: Kind::Counter, value: 3 };
+            let sample =
+                Sample { name: (*stat).to_owned(), kind: Kind::Counter, value: 3, used: true };
             let text = exposition([sample].iter());
             assert_eq!(text.lines().nth(1), Some(format!("{expected} 3").as_str()), "{stat}");
         }
@@ -223,7 +225,8 @@ mod tests {
 
     #[test]
     fn metrics_are_grouped_below_one_type_line_counters_first() {
-        let sample = |name: &str, kind| Sample { name: name.to_owned(), kind, value: 1 };
+        let sample =
+            |name: &str, kind| Sample { name: name.to_owned(), kind, value: 1, used: true };
         let samples = [
             sample("cluster.a.membership_total", Kind::Gauge),
             sample("cluster.a.upstream_cx_total", Kind::Counter),

@@ -130,6 +130,7 @@ impl Selection {
         let of_kind = match sample.kind {
             Kind::Counter => self.counters,
             Kind::Gauge => self.gauges,
+            Kind::Histogram(_) => false,
         };
         let named = |filter: &Regex| filter.is_match(&sample.name) != self.invert_filter;
         of_kind && self.filter.as_ref().is_none_or(named)
@@ -171,7 +172,8 @@ mod tests {
     use super::*;
 
     fn samples() -> Vec<Sample> {
-        let sample = |name: &str, kind, value| Sample { name: name.to_owned(), kind, value };
+        let sample =
+            |name: &str, kind, value| Sample { name: name.to_owned(), kind, value, used: true };
         vec![
             sample("cluster.a.membership_total", Kind::Gauge, 2),
             sample("cluster.a.upstream_cx_total", Kind::Counter, 7),

@@ -150,7 +150,7 @@ fn published_total_replaces_the_share() {
 }
 
 #[test]
-#[should_panic(expected = "active is of the other kind")]
+#[should_panic(expected = "active is of another kind")]
 #[cfg(debug_assertions)]
 fn counting_on_a_gauge_is_found_in_tests() {
     let registry = Registry::new(1);
