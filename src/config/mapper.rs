@@ -131,6 +131,8 @@ impl Mapper<'_> {
                 return Some(any);
             }
             let hint = Some(format!("add \"@type\": {}<message>", schema::TYPE_URL_PREFIX));
+            #[cfg(planted = "config_place")]
+            self.push(Position { line: 0, column: 0 }, "planted: a problem without a place", None);
             return self.wrong(node, "'@type' is missing", hint);
         };
         let NodeValue::Scalar { scalar: Scalar::String, text: type_url } = &entry.value.value

@@ -138,6 +138,8 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     if text.len() - digits.len() > 2 || digits.len() % 4 == 1 {
         return None;
     }
+    #[cfg(planted = "config_base64")]
+    assert!(digits.is_ascii(), "planted: only text of one byte per character was expected");
     let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
     let (mut pending, mut bits) = (0u32, 0u32);
     for digit in digits.bytes() {
