@@ -11,19 +11,34 @@ use std::{env, fs};
 use prost::Message as _;
 use prost_build::Module;
 use prost_types::field_descriptor_proto::Type;
-use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet, MessageOptions,
+};
 
 /// Full names of the messages to keep. Nested messages are listed on their own.
 const MESSAGES: &[&str] = &[
+    "envoy.config.accesslog.v3.AccessLog",
     "envoy.config.bootstrap.v3.Admin",
     "envoy.config.bootstrap.v3.Bootstrap",
     "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
+    "envoy.config.bootstrap.v3.LayeredRuntime",
+    "envoy.config.bootstrap.v3.RuntimeLayer",
+    "envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer",
+    "envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer",
     "envoy.config.cluster.v3.CircuitBreakers",
     "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
     "envoy.config.cluster.v3.Cluster",
+    "envoy.config.cluster.v3.Cluster.TypedExtensionProtocolOptionsEntry",
     "envoy.config.core.v3.Address",
+    "envoy.config.core.v3.DataSource",
+    "envoy.config.core.v3.Http1ProtocolOptions",
+    "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
+    "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords",
+    "envoy.config.core.v3.HttpProtocolOptions",
+    "envoy.config.core.v3.Locality",
     "envoy.config.core.v3.Node",
     "envoy.config.core.v3.SocketAddress",
+    "envoy.config.core.v3.SubstitutionFormatString",
     "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "envoy.config.endpoint.v3.Endpoint",
     "envoy.config.endpoint.v3.LbEndpoint",
@@ -31,7 +46,23 @@ const MESSAGES: &[&str] = &[
     "envoy.config.listener.v3.Filter",
     "envoy.config.listener.v3.FilterChain",
     "envoy.config.listener.v3.Listener",
+    "envoy.config.metrics.v3.HistogramBucketSettings",
+    "envoy.config.metrics.v3.StatsConfig",
+    "envoy.config.metrics.v3.StatsMatcher",
+    "envoy.config.metrics.v3.TagSpecifier",
+    "envoy.config.route.v3.DirectResponseAction",
+    "envoy.config.route.v3.RedirectAction",
+    "envoy.config.route.v3.Route",
+    "envoy.config.route.v3.RouteAction",
+    "envoy.config.route.v3.RouteConfiguration",
+    "envoy.config.route.v3.RouteMatch",
+    "envoy.config.route.v3.VirtualHost",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+    "envoy.type.matcher.v3.ListStringMatcher",
+    "envoy.type.matcher.v3.RegexMatcher",
+    "envoy.type.matcher.v3.StringMatcher",
     "validate.AnyRules",
     "validate.BoolRules",
     "validate.BytesRules",
@@ -62,6 +93,9 @@ const WELL_KNOWN: &str = "google.protobuf.";
 
 /// Free-form metadata: nothing reads it typed, and decoding it would limit how deep it may be.
 const FREE_FORM: &str = "google.protobuf.Struct";
+
+/// Messages whose free-form fields are read after all.
+const READ_FREE_FORM: &[&str] = &["envoy.config.bootstrap.v3.RuntimeLayer"];
 
 fn main() {
     let mut args = env::args().skip(1);
@@ -139,13 +173,16 @@ fn prune<'a>(
     found.insert(listed);
     message.nested_type.retain_mut(|m| prune(m, &name, wanted, found));
     message.extension.clear();
-    message.options = None;
+    if !message.options.as_ref().is_some_and(MessageOptions::map_entry) {
+        message.options = None;
+    }
     message.field.retain(|field| {
         if field.r#type() != Type::Message {
             return true;
         }
         let target = field.type_name().trim_start_matches('.');
-        wanted.contains(target) || (target.starts_with(WELL_KNOWN) && target != FREE_FORM)
+        wanted.contains(target) || (target.starts_with(WELL_KNOWN)
+                && (target != FREE_FORM || READ_FREE_FORM.contains(&name.as_str())))
     });
     // A oneof without fields is not allowed: drop it and renumber the others.
     let mut kept = Vec::new();

@@ -218,7 +218,7 @@ fn enumeration(descriptor: &EnumDescriptor, number: i32) -> Json {
 }
 
 /// Whole numbers without a fraction, as protobuf writes them.
-fn number(value: f64) -> Json {
+pub(crate) fn number(value: f64) -> Json {
     /// Up to here every whole number has a double of its own.
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {

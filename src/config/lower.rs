@@ -9,6 +9,8 @@
 mod address;
 mod cluster;
 mod listener;
+mod runtime;
+mod stats;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +33,13 @@ pub(crate) fn bootstrap(
     let node = message.node.as_ref().map_or_else(model::Node::default, |node| model::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
+        locality: node.locality.as_ref().map_or_else(model::Locality::default, |locality| {
+            model::Locality {
+                region: locality.region.clone(),
+                zone: locality.zone.clone(),
+                sub_zone: locality.sub_zone.clone(),
+            }
+        }),
     });
     // Without an address Envoy opens no admin listener.
     let admin_address = message.admin.as_ref().and_then(|admin| admin.address.as_ref());
@@ -43,7 +52,9 @@ pub(crate) fn bootstrap(
         }
         None => (Vec::new(), Vec::new()),
     };
-    model::Bootstrap { node, admin, listeners, clusters }
+    let runtime = lower.runtime(message.layered_runtime.as_ref());
+    let stats = lower.stats_config(message.stats_config.as_ref());
+    model::Bootstrap { node, admin, runtime, stats, listeners, clusters }
 }
 
 struct Lower<'a> {
@@ -152,3 +163,19 @@ impl Lower<'_> {
 
 /// Longest timeout Envoy takes, from the 64-bit nanoseconds of its clock.
 const DURATION_SECONDS_MAX: u64 = 9_223_372_035;
+
+/// Lowering without asking what is supported, for parts that no data path carries out yet.
+#[cfg(test)]
+pub(crate) fn lower_yaml(yaml: &str) -> (model::Bootstrap, crate::Report) {
+    use crate::document::Format;
+    use prost_reflect::DynamicMessage;
+
+    let mut problems = Problems::new("test");
+    let root = crate::document::read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
+    let descriptor = crate::schema::message(crate::schema::BOOTSTRAP).unwrap();
+    let (message, incomplete): (DynamicMessage, _) =
+        crate::mapper::map(&root, &descriptor, &mut problems);
+    let typed = message.transcode_to().unwrap();
+    let bootstrap = bootstrap(&typed, &Places::new(root), &incomplete, &mut problems);
+    (bootstrap, problems.into_report())
+}

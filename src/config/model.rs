@@ -3,30 +3,68 @@
 //! Everything below `server` reads this and never the file. Each value has been checked against
 //! Envoy's rules and against what Nuncio supports, so no later code validates it again.
 
+mod access_log;
+mod http;
+mod route;
+mod runtime;
+mod stats;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogSink};
+pub use http::{
+    HeaderKeyFormat, HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager,
+    HttpOptions, ServerHeader, UpstreamHttp,
+};
+pub use route::{
+    DirectResponse, Domain, ForwardAction, PathMatch, RedirectAction, RedirectPath, RedirectScheme,
+    Route, RouteAction, RouteConfiguration, VirtualHost,
+};
+pub use runtime::{DiskLayer, Runtime, RuntimeLayer, RuntimeSource, RuntimeValue};
+pub use stats::{
+    HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
+    StringPattern,
+};
+
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bootstrap {
     /// `node`: who this process says it is, shown on the admin pages.
     pub node: Node,
     /// `admin`: absent means no admin listener, as in Envoy.
     pub admin: Option<Admin>,
+    /// `layered_runtime`: without it there are no layers.
+    pub runtime: Runtime,
+    /// `stats_config`.
+    pub stats: StatsConfig,
     /// `static_resources.listeners`, in file order.
     pub listeners: Vec<Arc<Listener>>,
     /// `static_resources.clusters`, in file order; names are unique.
     pub clusters: Vec<Arc<Cluster>>,
 }
 
-/// Envoy's `config.core.v3.Node`, the part that has an effect.
+/// Envoy's `config.core.v3.Node`, the part that is more than shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// `node.id`.
     pub id: String,
     /// `node.cluster`.
     pub cluster: String,
+    /// `node.locality`.
+    pub locality: Locality,
+}
+
+/// Envoy's `config.core.v3.Locality`; what is not set is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Locality {
+    /// `region`.
+    pub region: String,
+    /// `zone`.
+    pub zone: String,
+    /// `sub_zone`.
+    pub sub_zone: String,
 }
 
 /// Envoy's `config.bootstrap.v3.Admin`.
@@ -100,6 +138,8 @@ pub struct Cluster {
     /// `circuit_breakers.thresholds[DEFAULT].max_pending_requests`, 1024 unless set: how many may
     /// wait for a connect at a time.
     pub max_pending_requests: u32,
+    /// `typed_extension_protocol_options` for HTTP; the defaults when there are none.
+    pub http: UpstreamHttp,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
 }

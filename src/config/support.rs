@@ -41,6 +41,7 @@ const TABLE: &[(&str, Fields)] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             ("admin", Supported),
+            ("layered_runtime", Supported),
             ("node", Supported),
             ("static_resources", Supported),
             ("stats_flush_interval", Ignored("no stats sink is configured, so nothing is flushed")),
@@ -65,10 +66,34 @@ const TABLE: &[(&str, Fields)] = &[
         &[
             ("cluster", Supported),
             ("id", Supported),
-            ("locality", Ignored(NO_LOCALITY)),
-            ("metadata", Ignored("no management server is configured to read it")),
+            ("locality", Supported),
+            // Free-form: /config_dump and /server_info show it.
+            ("metadata", Supported),
         ],
     ),
+    (
+        "envoy.config.core.v3.Locality",
+        &[("region", Supported), ("sub_zone", Supported), ("zone", Supported)],
+    ),
+    ("envoy.config.bootstrap.v3.LayeredRuntime", &[("layers", Supported)]),
+    (
+        "envoy.config.bootstrap.v3.RuntimeLayer",
+        &[
+            ("admin_layer", Supported),
+            ("disk_layer", Supported),
+            ("name", Supported),
+            ("static_layer", Supported),
+        ],
+    ),
+    (
+        "envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer",
+        &[
+            ("append_service_cluster", Supported),
+            ("subdirectory", Supported),
+            ("symlink_root", Supported),
+        ],
+    ),
+    ("envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer", &[]),
     ("envoy.config.core.v3.Address", &[("socket_address", Supported)]),
     (
         "envoy.config.core.v3.SocketAddress",

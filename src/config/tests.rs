@@ -533,7 +533,7 @@ fn type_urls_are_resolved_through_the_schema() {
 #[test]
 fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
     let cases = [
-        ("layered_runtime: {layers: []}", "1:1: layered_runtime: not supported yet"),
+        ("header_prefix: x-acme", "1:1: header_prefix: not supported yet"),
         ("admin: {address: {pipe: {path: /x}}}", "1:19: admin.address.pipe: not supported yet"),
         (
             "static_resources: {clusters: [{name: c, type: STRICT_DNS}]}",
@@ -598,7 +598,6 @@ fn what_is_left_out_is_told_as_a_warning() {
         &loaded.warnings,
         &[
             "envoy.yaml:1:1: stats_flush_interval: ignored: no stats sink",
-            "envoy.yaml:2:15: node.metadata: ignored: ",
             "envoy.yaml:3:1: ignored: duplicate key 'admin'; the last one, at line 4, wins, as in Envoy",
             "envoy.yaml:4:9: admin.access_log_path: ignored: ",
         ],
@@ -658,7 +657,7 @@ fn bombs_are_refused_before_they_go_off() {
         ],
     );
     let loaded = load_yaml(&format!("node: {{metadata: {deep_struct}}}")).unwrap();
-    assert_eq!(loaded.warnings.problems().len(), 1);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     // Depth through aliases counts too.
     let mut deep = String::from("a0: &a0 {x: 1}\n");
     for level in 1..200 {
@@ -673,7 +672,7 @@ fn bombs_are_refused_before_they_go_off() {
 
 #[test]
 fn a_report_names_a_hundred_problems_and_counts_the_rest() {
-    let mut yaml = String::from("node: {metadata: {}}\n");
+    let mut yaml = String::from("stats_flush_interval: 5s\n");
     for index in 0..150 {
         writeln!(yaml, "unknown_{index}: 1").unwrap();
     }

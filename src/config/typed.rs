@@ -5,6 +5,25 @@
 
 pub mod envoy {
     pub mod config {
+        pub mod accesslog {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct AccessLog {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(oneof = "access_log::ConfigType", tags = "4")]
+                    pub config_type: ::core::option::Option<access_log::ConfigType>,
+                }
+                /// Nested message and enum types in `AccessLog`.
+                pub mod access_log {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum ConfigType {
+                        #[prost(message, tag = "4")]
+                        TypedConfig(::prost_types::Any),
+                    }
+                }
+            }
+        }
         pub mod bootstrap {
             pub mod v3 {
                 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -18,8 +37,13 @@ pub mod envoy {
                     pub static_resources: ::core::option::Option<bootstrap::StaticResources>,
                     #[prost(string, tag = "5")]
                     pub flags_path: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "13")]
+                    pub stats_config:
+                        ::core::option::Option<super::super::metrics::v3::StatsConfig>,
                     #[prost(message, optional, tag = "7")]
                     pub stats_flush_interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "17")]
+                    pub layered_runtime: ::core::option::Option<LayeredRuntime>,
                     #[prost(message, optional, tag = "12")]
                     pub admin: ::core::option::Option<Admin>,
                     #[prost(bool, tag = "16")]
@@ -63,8 +87,11 @@ pub mod envoy {
                         StatsEvictionInterval(::prost_types::Duration),
                     }
                 }
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct Admin {
+                    #[prost(message, repeated, tag = "5")]
+                    pub access_log:
+                        ::prost::alloc::vec::Vec<super::super::accesslog::v3::AccessLog>,
                     #[prost(string, tag = "1")]
                     pub access_log_path: ::prost::alloc::string::String,
                     #[prost(string, tag = "2")]
@@ -73,6 +100,45 @@ pub mod envoy {
                     pub address: ::core::option::Option<super::super::core::v3::Address>,
                     #[prost(bool, tag = "6")]
                     pub ignore_global_conn_limit: bool,
+                    #[prost(message, repeated, tag = "7")]
+                    pub allow_paths: ::prost::alloc::vec::Vec<
+                        super::super::super::r#type::matcher::v3::StringMatcher,
+                    >,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct RuntimeLayer {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(oneof = "runtime_layer::LayerSpecifier", tags = "2, 3, 4")]
+                    pub layer_specifier: ::core::option::Option<runtime_layer::LayerSpecifier>,
+                }
+                /// Nested message and enum types in `RuntimeLayer`.
+                pub mod runtime_layer {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct DiskLayer {
+                        #[prost(string, tag = "1")]
+                        pub symlink_root: ::prost::alloc::string::String,
+                        #[prost(string, tag = "3")]
+                        pub subdirectory: ::prost::alloc::string::String,
+                        #[prost(bool, tag = "2")]
+                        pub append_service_cluster: bool,
+                    }
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct AdminLayer {}
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum LayerSpecifier {
+                        #[prost(message, tag = "2")]
+                        StaticLayer(::prost_types::Struct),
+                        #[prost(message, tag = "3")]
+                        DiskLayer(DiskLayer),
+                        #[prost(message, tag = "4")]
+                        AdminLayer(AdminLayer),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct LayeredRuntime {
+                    #[prost(message, repeated, tag = "1")]
+                    pub layers: ::prost::alloc::vec::Vec<RuntimeLayer>,
                 }
             }
         }
@@ -114,6 +180,9 @@ pub mod envoy {
                     pub name: ::prost::alloc::string::String,
                     #[prost(string, tag = "28")]
                     pub alt_stat_name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "61")]
+                    pub stats_matcher:
+                        ::core::option::Option<super::super::metrics::v3::StatsMatcher>,
                     #[prost(message, optional, tag = "4")]
                     pub connect_timeout: ::core::option::Option<::prost_types::Duration>,
                     #[prost(message, optional, tag = "5")]
@@ -130,6 +199,17 @@ pub mod envoy {
                     pub max_requests_per_connection: ::core::option::Option<u32>,
                     #[prost(message, optional, tag = "10")]
                     pub circuit_breakers: ::core::option::Option<CircuitBreakers>,
+                    #[prost(message, optional, tag = "29")]
+                    pub common_http_protocol_options:
+                        ::core::option::Option<super::super::core::v3::HttpProtocolOptions>,
+                    #[prost(message, optional, tag = "13")]
+                    pub http_protocol_options:
+                        ::core::option::Option<super::super::core::v3::Http1ProtocolOptions>,
+                    #[prost(map = "string, message", tag = "36")]
+                    pub typed_extension_protocol_options: ::std::collections::HashMap<
+                        ::prost::alloc::string::String,
+                        ::prost_types::Any,
+                    >,
                     #[prost(message, optional, tag = "16")]
                     pub dns_refresh_rate: ::core::option::Option<::prost_types::Duration>,
                     #[prost(message, optional, tag = "58")]
@@ -428,12 +508,23 @@ pub mod envoy {
                         SocketAddress(super::SocketAddress),
                     }
                 }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct Locality {
+                    #[prost(string, tag = "1")]
+                    pub region: ::prost::alloc::string::String,
+                    #[prost(string, tag = "2")]
+                    pub zone: ::prost::alloc::string::String,
+                    #[prost(string, tag = "3")]
+                    pub sub_zone: ::prost::alloc::string::String,
+                }
                 #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct Node {
                     #[prost(string, tag = "1")]
                     pub id: ::prost::alloc::string::String,
                     #[prost(string, tag = "2")]
                     pub cluster: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "4")]
+                    pub locality: ::core::option::Option<Locality>,
                     #[prost(string, tag = "6")]
                     pub user_agent_name: ::prost::alloc::string::String,
                     #[prost(string, repeated, tag = "10")]
@@ -449,6 +540,25 @@ pub mod envoy {
                     pub enum UserAgentVersionType {
                         #[prost(string, tag = "7")]
                         UserAgentVersion(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct DataSource {
+                    #[prost(oneof = "data_source::Specifier", tags = "1, 2, 3, 4")]
+                    pub specifier: ::core::option::Option<data_source::Specifier>,
+                }
+                /// Nested message and enum types in `DataSource`.
+                pub mod data_source {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum Specifier {
+                        #[prost(string, tag = "1")]
+                        Filename(::prost::alloc::string::String),
+                        #[prost(bytes, tag = "2")]
+                        InlineBytes(::prost::alloc::vec::Vec<u8>),
+                        #[prost(string, tag = "3")]
+                        InlineString(::prost::alloc::string::String),
+                        #[prost(string, tag = "4")]
+                        EnvironmentVariable(::prost::alloc::string::String),
                     }
                 }
                 #[derive(
@@ -510,6 +620,25 @@ pub mod envoy {
                         }
                     }
                 }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct SubstitutionFormatString {
+                    #[prost(bool, tag = "3")]
+                    pub omit_empty_values: bool,
+                    #[prost(string, tag = "4")]
+                    pub content_type: ::prost::alloc::string::String,
+                    #[prost(oneof = "substitution_format_string::Format", tags = "1, 5")]
+                    pub format: ::core::option::Option<substitution_format_string::Format>,
+                }
+                /// Nested message and enum types in `SubstitutionFormatString`.
+                pub mod substitution_format_string {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum Format {
+                        #[prost(string, tag = "1")]
+                        TextFormat(::prost::alloc::string::String),
+                        #[prost(message, tag = "5")]
+                        TextFormatSource(super::DataSource),
+                    }
+                }
                 #[derive(
                     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration,
                 )]
@@ -550,6 +679,114 @@ pub mod envoy {
                         }
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct HttpProtocolOptions {
+                    #[prost(message, optional, tag = "1")]
+                    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "3")]
+                    pub max_connection_duration: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "2")]
+                    pub max_headers_count: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "7")]
+                    pub max_response_headers_kb: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "4")]
+                    pub max_stream_duration: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(
+                        enumeration = "http_protocol_options::HeadersWithUnderscoresAction",
+                        tag = "5"
+                    )]
+                    pub headers_with_underscores_action: i32,
+                    #[prost(message, optional, tag = "6")]
+                    pub max_requests_per_connection: ::core::option::Option<u32>,
+                }
+                /// Nested message and enum types in `HttpProtocolOptions`.
+                pub mod http_protocol_options {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum HeadersWithUnderscoresAction {
+                        Allow = 0,
+                        RejectRequest = 1,
+                        DropHeader = 2,
+                    }
+                    impl HeadersWithUnderscoresAction {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::Allow => "ALLOW",
+                                Self::RejectRequest => "REJECT_REQUEST",
+                                Self::DropHeader => "DROP_HEADER",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "ALLOW" => Some(Self::Allow),
+                                "REJECT_REQUEST" => Some(Self::RejectRequest),
+                                "DROP_HEADER" => Some(Self::DropHeader),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Http1ProtocolOptions {
+                    #[prost(message, optional, tag = "1")]
+                    pub allow_absolute_url: ::core::option::Option<bool>,
+                    #[prost(bool, tag = "2")]
+                    pub accept_http_10: bool,
+                    #[prost(string, tag = "3")]
+                    pub default_host_for_http_10: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "4")]
+                    pub header_key_format:
+                        ::core::option::Option<http1_protocol_options::HeaderKeyFormat>,
+                    #[prost(bool, tag = "5")]
+                    pub enable_trailers: bool,
+                    #[prost(bool, tag = "6")]
+                    pub allow_chunked_length: bool,
+                    #[prost(message, optional, tag = "7")]
+                    pub override_stream_error_on_invalid_http_message: ::core::option::Option<bool>,
+                    #[prost(bool, tag = "8")]
+                    pub send_fully_qualified_url: bool,
+                    #[prost(message, optional, tag = "9")]
+                    pub use_balsa_parser: ::core::option::Option<bool>,
+                    #[prost(bool, tag = "10")]
+                    pub allow_custom_methods: bool,
+                    #[prost(message, repeated, tag = "11")]
+                    pub ignore_http_11_upgrade: ::prost::alloc::vec::Vec<
+                        super::super::super::r#type::matcher::v3::StringMatcher,
+                    >,
+                }
+                /// Nested message and enum types in `Http1ProtocolOptions`.
+                pub mod http1_protocol_options {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct HeaderKeyFormat {
+                        #[prost(oneof = "header_key_format::HeaderFormat", tags = "1")]
+                        pub header_format: ::core::option::Option<header_key_format::HeaderFormat>,
+                    }
+                    /// Nested message and enum types in `HeaderKeyFormat`.
+                    pub mod header_key_format {
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct ProperCaseWords {}
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+                        pub enum HeaderFormat {
+                            #[prost(message, tag = "1")]
+                            ProperCaseWords(ProperCaseWords),
+                        }
+                    }
+                }
             }
         }
         pub mod endpoint {
@@ -584,6 +821,8 @@ pub mod envoy {
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct LocalityLbEndpoints {
+                    #[prost(message, optional, tag = "1")]
+                    pub locality: ::core::option::Option<super::super::core::v3::Locality>,
                     #[prost(message, repeated, tag = "2")]
                     pub lb_endpoints: ::prost::alloc::vec::Vec<LbEndpoint>,
                     #[prost(message, optional, tag = "3")]
@@ -639,6 +878,9 @@ pub mod envoy {
                     pub address: ::core::option::Option<super::super::core::v3::Address>,
                     #[prost(string, tag = "28")]
                     pub stat_prefix: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "39")]
+                    pub stats_matcher:
+                        ::core::option::Option<super::super::metrics::v3::StatsMatcher>,
                     #[prost(message, repeated, tag = "3")]
                     pub filter_chains: ::prost::alloc::vec::Vec<FilterChain>,
                     #[prost(message, optional, tag = "4")]
@@ -668,6 +910,9 @@ pub mod envoy {
                     pub reuse_port: bool,
                     #[prost(message, optional, tag = "29")]
                     pub enable_reuse_port: ::core::option::Option<bool>,
+                    #[prost(message, repeated, tag = "22")]
+                    pub access_log:
+                        ::prost::alloc::vec::Vec<super::super::accesslog::v3::AccessLog>,
                     #[prost(message, optional, tag = "24")]
                     pub tcp_backlog_size: ::core::option::Option<u32>,
                     #[prost(message, optional, tag = "34")]
@@ -722,13 +967,777 @@ pub mod envoy {
                 }
             }
         }
+        pub mod metrics {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct StatsConfig {
+                    #[prost(message, repeated, tag = "1")]
+                    pub stats_tags: ::prost::alloc::vec::Vec<TagSpecifier>,
+                    #[prost(message, optional, tag = "2")]
+                    pub use_all_default_tags: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "3")]
+                    pub stats_matcher: ::core::option::Option<StatsMatcher>,
+                    #[prost(message, repeated, tag = "4")]
+                    pub histogram_bucket_settings:
+                        ::prost::alloc::vec::Vec<HistogramBucketSettings>,
+                    #[prost(message, optional, tag = "5")]
+                    pub allow_default_tag_overrides: ::core::option::Option<bool>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct StatsMatcher {
+                    #[prost(oneof = "stats_matcher::StatsMatcher", tags = "1, 2, 3")]
+                    pub stats_matcher: ::core::option::Option<stats_matcher::StatsMatcher>,
+                }
+                /// Nested message and enum types in `StatsMatcher`.
+                pub mod stats_matcher {
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum StatsMatcher {
+                        #[prost(bool, tag = "1")]
+                        RejectAll(bool),
+                        #[prost(message, tag = "2")]
+                        ExclusionList(
+                            super::super::super::super::r#type::matcher::v3::ListStringMatcher,
+                        ),
+                        #[prost(message, tag = "3")]
+                        InclusionList(
+                            super::super::super::super::r#type::matcher::v3::ListStringMatcher,
+                        ),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct TagSpecifier {
+                    #[prost(string, tag = "1")]
+                    pub tag_name: ::prost::alloc::string::String,
+                    #[prost(oneof = "tag_specifier::TagValue", tags = "2, 3")]
+                    pub tag_value: ::core::option::Option<tag_specifier::TagValue>,
+                }
+                /// Nested message and enum types in `TagSpecifier`.
+                pub mod tag_specifier {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum TagValue {
+                        #[prost(string, tag = "2")]
+                        Regex(::prost::alloc::string::String),
+                        #[prost(string, tag = "3")]
+                        FixedValue(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct HistogramBucketSettings {
+                    #[prost(message, optional, tag = "1")]
+                    pub r#match: ::core::option::Option<
+                        super::super::super::r#type::matcher::v3::StringMatcher,
+                    >,
+                    #[prost(double, repeated, tag = "2")]
+                    pub buckets: ::prost::alloc::vec::Vec<f64>,
+                    #[prost(message, optional, tag = "3")]
+                    pub bins: ::core::option::Option<u32>,
+                }
+            }
+        }
+        pub mod route {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct VirtualHost {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(string, repeated, tag = "2")]
+                    pub domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, repeated, tag = "3")]
+                    pub routes: ::prost::alloc::vec::Vec<Route>,
+                    #[prost(enumeration = "virtual_host::TlsRequirementType", tag = "4")]
+                    pub require_tls: i32,
+                    #[prost(string, repeated, tag = "13")]
+                    pub request_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(string, repeated, tag = "11")]
+                    pub response_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(bool, tag = "14")]
+                    pub include_request_attempt_count: bool,
+                    #[prost(bool, tag = "19")]
+                    pub include_attempt_count_in_response: bool,
+                    #[prost(message, optional, tag = "20")]
+                    pub retry_policy_typed_config: ::core::option::Option<::prost_types::Any>,
+                    #[prost(bool, tag = "23")]
+                    pub include_is_timeout_retry_header: bool,
+                    #[prost(message, optional, tag = "18")]
+                    pub per_request_buffer_limit_bytes: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "25")]
+                    pub request_body_buffer_limit: ::core::option::Option<u64>,
+                }
+                /// Nested message and enum types in `VirtualHost`.
+                pub mod virtual_host {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum TlsRequirementType {
+                        None = 0,
+                        ExternalOnly = 1,
+                        All = 2,
+                    }
+                    impl TlsRequirementType {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::None => "NONE",
+                                Self::ExternalOnly => "EXTERNAL_ONLY",
+                                Self::All => "ALL",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "NONE" => Some(Self::None),
+                                "EXTERNAL_ONLY" => Some(Self::ExternalOnly),
+                                "ALL" => Some(Self::All),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct Route {
+                    #[prost(string, tag = "14")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "1")]
+                    pub r#match: ::core::option::Option<RouteMatch>,
+                    #[prost(string, repeated, tag = "12")]
+                    pub request_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(string, repeated, tag = "11")]
+                    pub response_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, optional, tag = "16")]
+                    pub per_request_buffer_limit_bytes: ::core::option::Option<u32>,
+                    #[prost(string, tag = "19")]
+                    pub stat_prefix: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "20")]
+                    pub request_body_buffer_limit: ::core::option::Option<u64>,
+                    #[prost(oneof = "route::Action", tags = "2, 3, 7")]
+                    pub action: ::core::option::Option<route::Action>,
+                }
+                /// Nested message and enum types in `Route`.
+                pub mod route {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum Action {
+                        #[prost(message, tag = "2")]
+                        Route(super::RouteAction),
+                        #[prost(message, tag = "3")]
+                        Redirect(super::RedirectAction),
+                        #[prost(message, tag = "7")]
+                        DirectResponse(super::DirectResponseAction),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RouteMatch {
+                    #[prost(message, optional, tag = "4")]
+                    pub case_sensitive: ::core::option::Option<bool>,
+                    #[prost(oneof = "route_match::PathSpecifier", tags = "1, 2, 10, 14")]
+                    pub path_specifier: ::core::option::Option<route_match::PathSpecifier>,
+                }
+                /// Nested message and enum types in `RouteMatch`.
+                pub mod route_match {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum PathSpecifier {
+                        #[prost(string, tag = "1")]
+                        Prefix(::prost::alloc::string::String),
+                        #[prost(string, tag = "2")]
+                        Path(::prost::alloc::string::String),
+                        #[prost(message, tag = "10")]
+                        SafeRegex(super::super::super::super::r#type::matcher::v3::RegexMatcher),
+                        #[prost(string, tag = "14")]
+                        PathSeparatedPrefix(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RouteAction {
+                    #[prost(enumeration = "route_action::ClusterNotFoundResponseCode", tag = "20")]
+                    pub cluster_not_found_response_code: i32,
+                    #[prost(string, tag = "5")]
+                    pub prefix_rewrite: ::prost::alloc::string::String,
+                    #[prost(string, tag = "45")]
+                    pub path_rewrite: ::prost::alloc::string::String,
+                    #[prost(bool, tag = "38")]
+                    pub append_x_forwarded_host: bool,
+                    #[prost(message, optional, tag = "8")]
+                    pub timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "24")]
+                    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "42")]
+                    pub flush_timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "33")]
+                    pub retry_policy_typed_config: ::core::option::Option<::prost_types::Any>,
+                    #[prost(enumeration = "super::super::core::v3::RoutingPriority", tag = "11")]
+                    pub priority: i32,
+                    #[prost(message, optional, tag = "14")]
+                    pub include_vh_rate_limits: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "23")]
+                    pub max_grpc_timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "28")]
+                    pub grpc_timeout_offset: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(enumeration = "route_action::InternalRedirectAction", tag = "26")]
+                    pub internal_redirect_action: i32,
+                    #[prost(message, optional, tag = "31")]
+                    pub max_internal_redirects: ::core::option::Option<u32>,
+                    #[prost(oneof = "route_action::ClusterSpecifier", tags = "1, 2, 37")]
+                    pub cluster_specifier: ::core::option::Option<route_action::ClusterSpecifier>,
+                    #[prost(oneof = "route_action::HostRewriteSpecifier", tags = "6, 7, 29, 44")]
+                    pub host_rewrite_specifier:
+                        ::core::option::Option<route_action::HostRewriteSpecifier>,
+                }
+                /// Nested message and enum types in `RouteAction`.
+                pub mod route_action {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum ClusterNotFoundResponseCode {
+                        ServiceUnavailable = 0,
+                        NotFound = 1,
+                        InternalServerError = 2,
+                    }
+                    impl ClusterNotFoundResponseCode {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
+                                Self::NotFound => "NOT_FOUND",
+                                Self::InternalServerError => "INTERNAL_SERVER_ERROR",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "SERVICE_UNAVAILABLE" => Some(Self::ServiceUnavailable),
+                                "NOT_FOUND" => Some(Self::NotFound),
+                                "INTERNAL_SERVER_ERROR" => Some(Self::InternalServerError),
+                                _ => None,
+                            }
+                        }
+                    }
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum InternalRedirectAction {
+                        PassThroughInternalRedirect = 0,
+                        HandleInternalRedirect = 1,
+                    }
+                    impl InternalRedirectAction {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::PassThroughInternalRedirect => {
+                                    "PASS_THROUGH_INTERNAL_REDIRECT"
+                                }
+                                Self::HandleInternalRedirect => "HANDLE_INTERNAL_REDIRECT",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "PASS_THROUGH_INTERNAL_REDIRECT" => {
+                                    Some(Self::PassThroughInternalRedirect)
+                                }
+                                "HANDLE_INTERNAL_REDIRECT" => Some(Self::HandleInternalRedirect),
+                                _ => None,
+                            }
+                        }
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum ClusterSpecifier {
+                        #[prost(string, tag = "1")]
+                        Cluster(::prost::alloc::string::String),
+                        #[prost(string, tag = "2")]
+                        ClusterHeader(::prost::alloc::string::String),
+                        #[prost(string, tag = "37")]
+                        ClusterSpecifierPlugin(::prost::alloc::string::String),
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum HostRewriteSpecifier {
+                        #[prost(string, tag = "6")]
+                        HostRewriteLiteral(::prost::alloc::string::String),
+                        #[prost(message, tag = "7")]
+                        AutoHostRewrite(bool),
+                        #[prost(string, tag = "29")]
+                        HostRewriteHeader(::prost::alloc::string::String),
+                        #[prost(string, tag = "44")]
+                        HostRewrite(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RedirectAction {
+                    #[prost(string, tag = "1")]
+                    pub host_redirect: ::prost::alloc::string::String,
+                    #[prost(uint32, tag = "8")]
+                    pub port_redirect: u32,
+                    #[prost(enumeration = "redirect_action::RedirectResponseCode", tag = "3")]
+                    pub response_code: i32,
+                    #[prost(bool, tag = "6")]
+                    pub strip_query: bool,
+                    #[prost(oneof = "redirect_action::SchemeRewriteSpecifier", tags = "4, 7")]
+                    pub scheme_rewrite_specifier:
+                        ::core::option::Option<redirect_action::SchemeRewriteSpecifier>,
+                    #[prost(oneof = "redirect_action::PathRewriteSpecifier", tags = "2, 5, 10")]
+                    pub path_rewrite_specifier:
+                        ::core::option::Option<redirect_action::PathRewriteSpecifier>,
+                }
+                /// Nested message and enum types in `RedirectAction`.
+                pub mod redirect_action {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum RedirectResponseCode {
+                        MovedPermanently = 0,
+                        Found = 1,
+                        SeeOther = 2,
+                        TemporaryRedirect = 3,
+                        PermanentRedirect = 4,
+                    }
+                    impl RedirectResponseCode {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::MovedPermanently => "MOVED_PERMANENTLY",
+                                Self::Found => "FOUND",
+                                Self::SeeOther => "SEE_OTHER",
+                                Self::TemporaryRedirect => "TEMPORARY_REDIRECT",
+                                Self::PermanentRedirect => "PERMANENT_REDIRECT",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "MOVED_PERMANENTLY" => Some(Self::MovedPermanently),
+                                "FOUND" => Some(Self::Found),
+                                "SEE_OTHER" => Some(Self::SeeOther),
+                                "TEMPORARY_REDIRECT" => Some(Self::TemporaryRedirect),
+                                "PERMANENT_REDIRECT" => Some(Self::PermanentRedirect),
+                                _ => None,
+                            }
+                        }
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum SchemeRewriteSpecifier {
+                        #[prost(bool, tag = "4")]
+                        HttpsRedirect(bool),
+                        #[prost(string, tag = "7")]
+                        SchemeRedirect(::prost::alloc::string::String),
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum PathRewriteSpecifier {
+                        #[prost(string, tag = "2")]
+                        PathRedirect(::prost::alloc::string::String),
+                        #[prost(string, tag = "5")]
+                        PrefixRewrite(::prost::alloc::string::String),
+                        #[prost(string, tag = "10")]
+                        PathRewrite(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct DirectResponseAction {
+                    #[prost(uint32, tag = "1")]
+                    pub status: u32,
+                    #[prost(message, optional, tag = "2")]
+                    pub body: ::core::option::Option<super::super::core::v3::DataSource>,
+                    #[prost(message, optional, tag = "3")]
+                    pub body_format:
+                        ::core::option::Option<super::super::core::v3::SubstitutionFormatString>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct RouteConfiguration {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(message, repeated, tag = "2")]
+                    pub virtual_hosts: ::prost::alloc::vec::Vec<VirtualHost>,
+                    #[prost(string, repeated, tag = "3")]
+                    pub internal_only_headers:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(string, repeated, tag = "5")]
+                    pub response_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(string, repeated, tag = "8")]
+                    pub request_headers_to_remove:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(bool, tag = "10")]
+                    pub most_specific_header_mutations_wins: bool,
+                    #[prost(message, optional, tag = "7")]
+                    pub validate_clusters: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "11")]
+                    pub max_direct_response_body_size_bytes: ::core::option::Option<u32>,
+                    #[prost(bool, tag = "14")]
+                    pub ignore_port_in_host_matching: bool,
+                    #[prost(string, tag = "18")]
+                    pub vhost_header: ::prost::alloc::string::String,
+                    #[prost(bool, tag = "15")]
+                    pub ignore_path_parameters_in_path_matching: bool,
+                }
+            }
+        }
     }
     pub mod extensions {
         pub mod filters {
             pub mod network {
+                pub mod http_connection_manager {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct HttpConnectionManager {
+    #[prost(enumeration = "http_connection_manager::CodecType", tag = "1")]
+    pub codec_type: i32,
+    #[prost(string, tag = "2")]
+    pub stat_prefix: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub http_filters: ::prost::alloc::vec::Vec<HttpFilter>,
+    #[prost(message, optional, tag = "6")]
+    pub add_user_agent: ::core::option::Option<bool>,
+    #[prost(message, optional, tag = "35")]
+    pub common_http_protocol_options: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::HttpProtocolOptions,
+    >,
+    #[prost(bool, tag = "58")]
+    pub http1_safe_max_connection_duration: bool,
+    #[prost(message, optional, tag = "8")]
+    pub http_protocol_options: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::Http1ProtocolOptions,
+    >,
+    #[prost(string, tag = "10")]
+    pub server_name: ::prost::alloc::string::String,
+    #[prost(
+        enumeration = "http_connection_manager::ServerHeaderTransformation",
+        tag = "34"
+    )]
+    pub server_header_transformation: i32,
+    #[prost(message, optional, tag = "29")]
+    pub max_request_headers_kb: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "24")]
+    pub stream_idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "59")]
+    pub stream_flush_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "28")]
+    pub request_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "41")]
+    pub request_headers_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "12")]
+    pub drain_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "26")]
+    pub delayed_close_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, repeated, tag = "13")]
+    pub access_log: ::prost::alloc::vec::Vec<
+        super::super::super::super::super::config::accesslog::v3::AccessLog,
+    >,
+    #[prost(message, optional, tag = "54")]
+    pub access_log_flush_interval: ::core::option::Option<::prost_types::Duration>,
+    #[prost(bool, tag = "55")]
+    pub flush_access_log_on_new_request: bool,
+    #[prost(message, optional, tag = "14")]
+    pub use_remote_address: ::core::option::Option<bool>,
+    #[prost(uint32, tag = "19")]
+    pub xff_num_trusted_hops: u32,
+    #[prost(bool, tag = "21")]
+    pub skip_xff_append: bool,
+    #[prost(string, tag = "22")]
+    pub via: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "15")]
+    pub generate_request_id: ::core::option::Option<bool>,
+    #[prost(bool, tag = "32")]
+    pub preserve_external_request_id: bool,
+    #[prost(bool, tag = "37")]
+    pub always_set_request_id_in_response: bool,
+    #[prost(
+        enumeration = "http_connection_manager::ForwardClientCertDetails",
+        tag = "16"
+    )]
+    pub forward_client_cert_details: i32,
+    #[prost(bool, tag = "18")]
+    pub proxy_100_continue: bool,
+    #[prost(bool, tag = "20")]
+    pub represent_ipv4_remote_address_as_ipv4_mapped_ipv6: bool,
+    #[prost(message, optional, tag = "30")]
+    pub normalize_path: ::core::option::Option<bool>,
+    #[prost(bool, tag = "33")]
+    pub merge_slashes: bool,
+    #[prost(
+        enumeration = "http_connection_manager::PathWithEscapedSlashesAction",
+        tag = "45"
+    )]
+    pub path_with_escaped_slashes_action: i32,
+    #[prost(bool, tag = "39")]
+    pub strip_matching_host_port: bool,
+    #[prost(message, optional, tag = "40")]
+    pub stream_error_on_invalid_http_message: ::core::option::Option<bool>,
+    #[prost(bool, tag = "47")]
+    pub strip_trailing_host_dot: bool,
+    #[prost(bool, tag = "51")]
+    pub append_x_forwarded_port: bool,
+    #[prost(bool, tag = "57")]
+    pub append_local_overload: bool,
+    #[prost(message, optional, tag = "53")]
+    pub add_proxy_protocol_connection_state: ::core::option::Option<bool>,
+    #[prost(oneof = "http_connection_manager::RouteSpecifier", tags = "4")]
+    pub route_specifier: ::core::option::Option<http_connection_manager::RouteSpecifier>,
+    #[prost(oneof = "http_connection_manager::StripPortMode", tags = "42")]
+    pub strip_port_mode: ::core::option::Option<http_connection_manager::StripPortMode>,
+}
+                        /// Nested message and enum types in `HttpConnectionManager`.
+                        pub mod http_connection_manager {
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum CodecType {
+                                Auto = 0,
+                                Http1 = 1,
+                                Http2 = 2,
+                                Http3 = 3,
+                            }
+                            impl CodecType {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::Auto => "AUTO",
+                                        Self::Http1 => "HTTP1",
+                                        Self::Http2 => "HTTP2",
+                                        Self::Http3 => "HTTP3",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "AUTO" => Some(Self::Auto),
+                                        "HTTP1" => Some(Self::Http1),
+                                        "HTTP2" => Some(Self::Http2),
+                                        "HTTP3" => Some(Self::Http3),
+                                        _ => None,
+                                    }
+                                }
+                            }
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum ServerHeaderTransformation {
+                                Overwrite = 0,
+                                AppendIfAbsent = 1,
+                                PassThrough = 2,
+                            }
+                            impl ServerHeaderTransformation {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::Overwrite => "OVERWRITE",
+                                        Self::AppendIfAbsent => "APPEND_IF_ABSENT",
+                                        Self::PassThrough => "PASS_THROUGH",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "OVERWRITE" => Some(Self::Overwrite),
+                                        "APPEND_IF_ABSENT" => Some(Self::AppendIfAbsent),
+                                        "PASS_THROUGH" => Some(Self::PassThrough),
+                                        _ => None,
+                                    }
+                                }
+                            }
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum ForwardClientCertDetails {
+                                Sanitize = 0,
+                                ForwardOnly = 1,
+                                AppendForward = 2,
+                                SanitizeSet = 3,
+                                AlwaysForwardOnly = 4,
+                            }
+                            impl ForwardClientCertDetails {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::Sanitize => "SANITIZE",
+                                        Self::ForwardOnly => "FORWARD_ONLY",
+                                        Self::AppendForward => "APPEND_FORWARD",
+                                        Self::SanitizeSet => "SANITIZE_SET",
+                                        Self::AlwaysForwardOnly => "ALWAYS_FORWARD_ONLY",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "SANITIZE" => Some(Self::Sanitize),
+                                        "FORWARD_ONLY" => Some(Self::ForwardOnly),
+                                        "APPEND_FORWARD" => Some(Self::AppendForward),
+                                        "SANITIZE_SET" => Some(Self::SanitizeSet),
+                                        "ALWAYS_FORWARD_ONLY" => Some(Self::AlwaysForwardOnly),
+                                        _ => None,
+                                    }
+                                }
+                            }
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum PathWithEscapedSlashesAction {
+                                ImplementationSpecificDefault = 0,
+                                KeepUnchanged = 1,
+                                RejectRequest = 2,
+                                UnescapeAndRedirect = 3,
+                                UnescapeAndForward = 4,
+                            }
+                            impl PathWithEscapedSlashesAction {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::ImplementationSpecificDefault => {
+                                            "IMPLEMENTATION_SPECIFIC_DEFAULT"
+                                        }
+                                        Self::KeepUnchanged => "KEEP_UNCHANGED",
+                                        Self::RejectRequest => "REJECT_REQUEST",
+                                        Self::UnescapeAndRedirect => "UNESCAPE_AND_REDIRECT",
+                                        Self::UnescapeAndForward => "UNESCAPE_AND_FORWARD",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "IMPLEMENTATION_SPECIFIC_DEFAULT" => {
+                                            Some(Self::ImplementationSpecificDefault)
+                                        }
+                                        "KEEP_UNCHANGED" => Some(Self::KeepUnchanged),
+                                        "REJECT_REQUEST" => Some(Self::RejectRequest),
+                                        "UNESCAPE_AND_REDIRECT" => Some(Self::UnescapeAndRedirect),
+                                        "UNESCAPE_AND_FORWARD" => Some(Self::UnescapeAndForward),
+                                        _ => None,
+                                    }
+                                }
+                            }
+                            #[derive(Clone, PartialEq, ::prost::Oneof)]
+                            pub enum RouteSpecifier {
+                                #[prost(message, tag = "4")]
+        RouteConfig(
+            super::super::super::super::super::super::config::route::v3::RouteConfiguration,
+        ),
+    }
+                            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+                            pub enum StripPortMode {
+                                #[prost(bool, tag = "42")]
+                                StripAnyHostPort(bool),
+                            }
+                        }
+                        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct HttpFilter {
+                            #[prost(string, tag = "1")]
+                            pub name: ::prost::alloc::string::String,
+                            #[prost(bool, tag = "6")]
+                            pub is_optional: bool,
+                            #[prost(bool, tag = "7")]
+                            pub disabled: bool,
+                            #[prost(oneof = "http_filter::ConfigType", tags = "4")]
+                            pub config_type: ::core::option::Option<http_filter::ConfigType>,
+                        }
+                        /// Nested message and enum types in `HttpFilter`.
+                        pub mod http_filter {
+                            #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                            pub enum ConfigType {
+                                #[prost(message, tag = "4")]
+                                TypedConfig(::prost_types::Any),
+                            }
+                        }
+                    }
+                }
                 pub mod tcp_proxy {
                     pub mod v3 {
-                        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                        #[derive(Clone, PartialEq, ::prost::Message)]
                         pub struct TcpProxy {
                             #[prost(string, tag = "1")]
                             pub stat_prefix: ::prost::alloc::string::String,
@@ -740,6 +1749,10 @@ pub mod envoy {
                             #[prost(message, optional, tag = "4")]
                             pub upstream_idle_timeout:
                                 ::core::option::Option<::prost_types::Duration>,
+                            #[prost(message, repeated, tag = "5")]
+                            pub access_log: ::prost::alloc::vec::Vec<
+                                super::super::super::super::super::config::accesslog::v3::AccessLog,
+                            >,
                             #[prost(message, optional, tag = "7")]
                             pub max_connect_attempts: ::core::option::Option<u32>,
                             #[prost(message, optional, tag = "13")]
@@ -855,6 +1868,45 @@ pub mod envoy {
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+    pub mod r#type {
+        pub mod matcher {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RegexMatcher {
+                    #[prost(string, tag = "2")]
+                    pub regex: ::prost::alloc::string::String,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct StringMatcher {
+                    #[prost(bool, tag = "6")]
+                    pub ignore_case: bool,
+                    #[prost(oneof = "string_matcher::MatchPattern", tags = "1, 2, 3, 5, 7")]
+                    pub match_pattern: ::core::option::Option<string_matcher::MatchPattern>,
+                }
+                /// Nested message and enum types in `StringMatcher`.
+                pub mod string_matcher {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum MatchPattern {
+                        #[prost(string, tag = "1")]
+                        Exact(::prost::alloc::string::String),
+                        #[prost(string, tag = "2")]
+                        Prefix(::prost::alloc::string::String),
+                        #[prost(string, tag = "3")]
+                        Suffix(::prost::alloc::string::String),
+                        #[prost(message, tag = "5")]
+                        SafeRegex(super::RegexMatcher),
+                        #[prost(string, tag = "7")]
+                        Contains(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ListStringMatcher {
+                    #[prost(message, repeated, tag = "1")]
+                    pub patterns: ::prost::alloc::vec::Vec<StringMatcher>,
                 }
             }
         }

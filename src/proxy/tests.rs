@@ -47,6 +47,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         per_connection_buffer_limit_bytes: 1 << 20,
         max_connections: 1024,
         max_pending_requests: 1024,
+        http: model::UpstreamHttp::default(),
         endpoints: vec![model::Endpoint { address: host, weight: 1 }],
     })
 }

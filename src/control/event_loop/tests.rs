@@ -99,7 +99,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
         info: ServerInfo {
             version: "nuncio/0.1.0".to_owned(),
             command_line_options,
-            node: Node { id: "n1".to_owned(), cluster: "c1".to_owned() },
+            node: Node { id: "n1".to_owned(), cluster: "c1".to_owned(), ..Node::default() },
             concurrency: 1,
         },
     }

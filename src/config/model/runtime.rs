@@ -1,0 +1,66 @@
+//! The values that an operator may change while the process runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Envoy's `config.bootstrap.v3.LayeredRuntime`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Runtime {
+    /// `layers`: a later layer wins. Names are unique and at most one is an admin layer.
+    pub layers: Vec<RuntimeLayer>,
+}
+
+/// Envoy's `config.bootstrap.v3.RuntimeLayer`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuntimeLayer {
+    /// `name`; empty only for the layer that stands for a `layers` without any.
+    pub name: String,
+    /// Where its values come from.
+    pub source: RuntimeSource,
+}
+
+/// Where a layer's values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuntimeSource {
+    /// `static_layer`: flat names, `a.b` for `b` in `a`.
+    Static(BTreeMap<String, RuntimeValue>),
+    /// `disk_layer`.
+    Disk(DiskLayer),
+    /// `admin_layer`: what `/runtime_modify` sets.
+    Admin,
+}
+
+/// Envoy's `config.bootstrap.v3.RuntimeLayer.DiskLayer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskLayer {
+    /// `symlink_root`: never empty.
+    pub symlink_root: String,
+    /// `subdirectory`; may be empty.
+    pub subdirectory: String,
+    /// `append_service_cluster`: read the folder that is named as the service cluster, below.
+    pub append_service_cluster: bool,
+}
+
+/// A value of the runtime, as `/runtime` shows it by its [`Display`](fmt::Display).
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuntimeValue {
+    /// A number.
+    Number(f64),
+    /// A boolean.
+    Bool(bool),
+    /// Anything else; may read as a number or a boolean.
+    Text(String),
+    /// `{numerator: .., denominator: ..}`, as it was written.
+    Fraction(serde_json::Value),
+}
+
+impl fmt::Display for RuntimeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Text(text) => f.write_str(text),
+            Self::Fraction(json) => write!(f, "{json}"),
+        }
+    }
+}
