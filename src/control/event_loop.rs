@@ -6,6 +6,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use observe::{Registry, Shard};
 use tokio::runtime::Runtime;
@@ -13,7 +14,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::admin::{Admin, Limits, ServerInfo, View};
-use crate::signals::Signals;
+use crate::log::LogControl;
+use crate::signals::{Heard, Signals};
 use crate::state::Handle;
 
 /// What the control loop needs.
@@ -29,6 +31,8 @@ pub struct Options {
     pub shard: Shard,
     /// What `/server_info` shows.
     pub info: ServerInfo,
+    /// The log, for its levels and its file.
+    pub log: Arc<dyn LogControl>,
 }
 
 /// How `server` is asked to shut down.
@@ -49,6 +53,7 @@ pub struct Control {
     admin: Option<Admin>,
     /// Rung by `POST /quitquitquit`.
     quit: Rc<Notify>,
+    log: Arc<dyn LogControl>,
     handle: Handle,
 }
 
@@ -58,16 +63,17 @@ impl Control {
     /// # Errors
     /// When the kernel refuses the event loop or a signal handler.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { admin, limits, registry, shard, info } = options;
+        let Options { admin, limits, registry, shard, info, log } = options;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::install()?;
         let handle = Handle::new();
         let quit = Rc::new(Notify::new());
-        let view = View::new(registry, &shard, info, handle.clone(), Rc::clone(&quit));
+        let view =
+            View::new(registry, &shard, info, handle.clone(), Rc::clone(&quit), Arc::clone(&log));
         let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
         drop(entered);
-        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, handle })
+        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, log, handle })
     }
 
     /// For `server` to set the state and to end the loop.
@@ -79,7 +85,7 @@ impl Control {
     /// Runs on the calling thread until [`Handle::stop`]. `on_shutdown` is called on this thread
     /// when a shutdown is asked for, by signal or by `POST /quitquitquit`; it must not block.
     pub fn run(self, mut on_shutdown: impl FnMut(Shutdown)) {
-        let Self { runtime, tasks, mut signals, admin, quit, handle } = self;
+        let Self { runtime, tasks, mut signals, admin, quit, log, handle } = self;
         tasks.block_on(&runtime, async {
             let (closing, closed) = watch::channel(false);
             let serving = spawn_local(async move {
@@ -91,11 +97,14 @@ impl Control {
             loop {
                 tokio::select! {
                     () = handle.stopped() => break,
-                    signal = signals.next_shutdown() => {
-                        tracing::info!(signal, second = asked, "shutdown requested");
-                        on_shutdown(if asked { Shutdown::Now } else { Shutdown::Graceful });
-                        asked = true;
-                    }
+                    heard = signals.next() => match heard {
+                        Heard::Shutdown(signal) => {
+                            tracing::info!(signal, second = asked, "shutdown requested");
+                            on_shutdown(if asked { Shutdown::Now } else { Shutdown::Graceful });
+                            asked = true;
+                        }
+                        Heard::ReopenLogs => log.reopen(),
+                    },
                     () = quit.notified() => {
                         tracing::info!("shutdown requested by /quitquitquit");
                         if !asked {

@@ -14,9 +14,11 @@
 mod admin;
 mod clock;
 mod event_loop;
+mod log;
 mod signals;
 mod state;
 
 pub use admin::{Limits, ServerInfo};
 pub use event_loop::{Control, Options, Shutdown};
+pub use log::{LogControl, LogLevel, LogLosses};
 pub use state::{Handle, State};

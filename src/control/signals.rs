@@ -1,11 +1,19 @@
 //! Signals, as Envoy hears them.
 //!
-//! SIGTERM and SIGINT ask for a shutdown. SIGHUP changes nothing and SIGUSR1 asks to reopen the
-//! log files; there are none yet, so both are only taken: left alone they would end the process.
+//! SIGTERM and SIGINT ask for a shutdown, SIGUSR1 asks to reopen the log files. SIGHUP changes
+//! nothing and is only taken: left alone it would end the process.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// This signal asks for a shutdown.
+    Shutdown(&'static str),
+    ReopenLogs,
+}
 
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -27,16 +35,14 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal that asks for a shutdown, and names it. Cancel-safe.
-    pub(crate) async fn next_shutdown(&mut self) -> &'static str {
+    /// Waits for the next signal that asks for something. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Heard {
         loop {
             tokio::select! {
-                Some(()) = self.terminate.recv() => return "SIGTERM",
-                Some(()) = self.interrupt.recv() => return "SIGINT",
+                Some(()) = self.terminate.recv() => return Heard::Shutdown("SIGTERM"),
+                Some(()) = self.interrupt.recv() => return Heard::Shutdown("SIGINT"),
+                Some(()) = self.user_1.recv() => return Heard::ReopenLogs,
                 Some(()) = self.hang_up.recv() => tracing::warn!("caught and ignored SIGHUP"),
-                Some(()) = self.user_1.recv() => {
-                    tracing::warn!("caught SIGUSR1: there are no log files to reopen");
-                }
                 else => std::future::pending().await,
             }
         }

@@ -71,10 +71,11 @@ impl Running {
             }
         };
         command.arg("--admin-address-path").arg(scratch.path(ADMIN_ADDRESS)).args(arguments);
+        // Many run beside each other. Without hot restart Envoy makes no shared memory, which a
+        // killed one would leave behind; at its default level it lists all its extensions.
+        command.arg("--disable-hot-restart");
         if program.kind == Kind::Envoy {
-            // Several Envoys on one machine need separate shared memory; at its default level
-            // Envoy lists all its extensions.
-            command.args(["--use-dynamic-base-id", "--log-level", "warn"]);
+            command.args(["--log-level", "warn"]);
         }
         let child = command
             .stdin(Stdio::null())

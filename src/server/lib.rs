@@ -4,7 +4,7 @@
 //! hands the main thread to the control loop, and ends when every worker has.
 //!
 //! ```text
-//! options -> configuration -> descriptors, ring -> bind all -> start all workers -> LIVE
+//! options -> log -> configuration -> base id, ring -> bind all -> start all workers -> LIVE
 //!    LIVE --SIGTERM, SIGINT, /quitquitquit--> DRAINING --empty or grace over--> exit 0
 //!                                                \--second signal--> exit 0 at once
 //! ```
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod base_id;
 mod bootstrap;
 mod demo;
 mod exit;

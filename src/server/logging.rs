@@ -1,34 +1,308 @@
-//! The log: lines on standard error, of the level that `--log-level` asks for.
+//! The log of the process: what the code tells `tracing` becomes lines in Envoy's format.
 //!
-//! Problems of the configuration are not log lines: they are printed as they are, whatever the
-//! level. Nothing is logged per connection above `debug`.
+//! ```text
+//! event -> component's level -> limit of its place -> line -> queue -> writer thread -> file
+//! ```
+//!
+//! Problems of the configuration and of the start are not log lines: they are printed as they are,
+//! whatever the level. Nothing is logged per connection or request above `debug`.
+//!
+//! **Invariant:** a thread that logs never waits for a file; what cannot be kept is counted
+//! ([`control::LogLosses`]) and said later.
 
-use std::io;
+mod component;
+mod event;
+mod limiter;
+mod pattern;
+mod writer;
 
-use tracing::level_filters::LevelFilter;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::options::LogLevel;
+use control::{LogControl, LogLevel, LogLosses};
+use jiff::Zoned;
+use tracing_core::callsite::{self, Identifier};
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatcher};
 
-/// Installs the log for the rest of the process' life. A second call changes nothing.
-pub(crate) fn init(level: LogLevel) {
-    let log = tracing_subscriber::fmt()
-        .with_max_level(filter(level))
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .finish();
-    // It fails only if a log is installed already, as by another test of this process.
-    drop(tracing::subscriber::set_global_default(log));
+use component::{Component, Levels, level_of};
+use event::{Line, Message};
+use limiter::{Limiter, Verdict};
+use pattern::{Moment, Pattern};
+use writer::{Queue, Sink};
+
+pub(crate) use pattern::DEFAULT as DEFAULT_FORMAT;
+
+/// What the command line says about the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) level: LogLevel,
+    /// Levels of single components, in the order given; the names were checked.
+    pub(crate) component_levels: Vec<(String, LogLevel)>,
+    pub(crate) format: Format,
+    /// Each line as one line, whatever it says.
+    pub(crate) escaped: bool,
+    /// `None`: standard error.
+    pub(crate) path: Option<PathBuf>,
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        // A release build has no trace events; it shows what there is.
-        LogLevel::Trace => LevelFilter::TRACE,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warning => LevelFilter::WARN,
-        // What Envoy calls critical is an error here: the process ends after it.
-        LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
-        LogLevel::Off => LevelFilter::OFF,
+/// How a line looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text(String),
+    /// A JSON object whose strings hold flags of the pattern language.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the bootstrap cannot ask for it yet"))]
+    Json(String),
+}
+
+/// Whether Envoy has a component of this name.
+pub(crate) fn is_component(name: &str) -> bool {
+    Component::named(name).is_some()
+}
+
+/// The running log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    levels: Levels,
+    lines: Arc<Lines>,
+    queue: Queue,
+}
+
+/// What makes lines from events.
+#[derive(Debug)]
+struct Lines {
+    look: Mutex<Look>,
+    limiter: Mutex<Limiter<Site>>,
+    suppressed: AtomicU64,
+}
+
+/// How lines look, and when the last one was made.
+#[derive(Debug)]
+struct Look {
+    pattern: Pattern,
+    escaped: bool,
+    last: Option<Instant>,
+}
+
+/// A place in the code that logs; the metadata live as long as the program.
+#[derive(Debug, Clone)]
+struct Site(&'static Metadata<'static>);
+
+impl PartialEq for Site {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.callsite() == other.0.callsite()
     }
 }
+
+impl Eq for Site {}
+
+impl std::hash::Hash for Site {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let identifier: Identifier = self.0.callsite();
+        identifier.hash(state);
+    }
+}
+
+/// Starts the log and makes it the one of the process.
+///
+/// # Errors
+/// When the file cannot be opened or the writer cannot be started, in words.
+pub(crate) fn start(settings: &Settings) -> Result<Arc<Log>, String> {
+    let sink = match &settings.path {
+        None => Sink::Stderr,
+        Some(path) => Sink::file(path).map_err(|error| {
+            format!("--log-path: cannot open '{}': {error}; check the path", path.display())
+        })?,
+    };
+    let log = Log::new(settings, sink)?;
+    // It fails only if a log is installed already, as by another test of this process.
+    drop(dispatcher::set_global_default(Dispatch::new(Installed(Arc::clone(&log)))));
+    Ok(log)
+}
+
+/// How long the end of the process waits for its last lines to be written.
+const FLUSH_WAIT_MAX: Duration = Duration::from_secs(1);
+
+impl Log {
+    fn new(settings: &Settings, sink: Sink) -> Result<Arc<Self>, String> {
+        let levels = Levels::new(settings.level);
+        for (name, level) in &settings.component_levels {
+            if let Some(component) = Component::named(name) {
+                levels.set(component, *level);
+            }
+        }
+        let pattern = match &settings.format {
+            Format::Text(text) => Pattern::read(text),
+            Format::Json(object) => Pattern::read_json(object),
+        };
+        let lines = Arc::new(Lines {
+            look: Mutex::new(Look { pattern, escaped: settings.escaped, last: None }),
+            limiter: Mutex::new(Limiter::new()),
+            suppressed: AtomicU64::new(0),
+        });
+        let (ticking, mut dropped_told) = (Arc::clone(&lines), 0);
+        let queue = Queue::start(sink, move |counts| {
+            let dropped = counts.dropped();
+            let news = dropped - dropped_told;
+            dropped_told = dropped;
+            ticking.overdue(now(), news)
+        })
+        .map_err(|error| format!("cannot start the log's thread: {error}; see 'ulimit -u'"))?;
+        Ok(Arc::new(Self { levels, lines, queue }))
+    }
+
+    /// Waits until what was logged is written, for a moment at most.
+    pub(crate) fn flush(&self) {
+        self.queue.flush(FLUSH_WAIT_MAX);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let now = now();
+        let site = Site(event.metadata());
+        // Who asks for every step gets every step, as far as the queue takes it.
+        let suppressed_before = if level_of(event.metadata().level()) <= LogLevel::Debug {
+            0
+        } else {
+            match locked(&self.lines.limiter).admit(site.clone(), now) {
+                Verdict::Log { suppressed_before } => suppressed_before,
+                Verdict::Suppress => {
+                    self.lines.suppressed.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+            }
+        };
+        if suppressed_before > 0 {
+            self.queue.line(self.lines.line(&site, &suppression(suppressed_before), now));
+        }
+        let mut message = Message::default();
+        event.record(&mut message);
+        self.queue.line(self.lines.line(&site, &message, now));
+    }
+}
+
+impl Lines {
+    fn line(&self, Site(metadata): &Site, message: &Message, now: Instant) -> String {
+        let line = Line {
+            level: level_of(metadata.level()),
+            component: Component::of(metadata.target()).name(),
+            file: metadata.file().unwrap_or_default(),
+            line: metadata.line().unwrap_or_default(),
+            module: metadata.module_path().unwrap_or_default(),
+            message,
+        };
+        let mut look = locked(&self.look);
+        let since_last =
+            look.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        look.last = Some(now);
+        let moment = Moment { time: Zoned::now(), since_last, thread: thread_id() };
+        let text = look.pattern.line(&line, &moment);
+        if look.escaped { pattern::escaped(&text) } else { text }
+    }
+
+    /// Lines that say what was left out, of places that are silent by now and of the queue.
+    fn overdue(&self, now: Instant, dropped: u64) -> Vec<String> {
+        let silent = locked(&self.limiter).take_suppressed(now);
+        let mut lines: Vec<String> =
+            silent.iter().map(|(site, count)| self.line(site, &suppression(*count), now)).collect();
+        if dropped > 0 {
+            let text = format!("{dropped} lines of the log were dropped: nobody took them");
+            lines.push(text);
+        }
+        lines
+    }
+}
+
+fn suppression(count: u64) -> Message {
+    Message::of(format!("suppressed {count} more lines from here within a second"))
+}
+
+impl LogControl for Log {
+    fn levels(&self) -> Vec<(&'static str, LogLevel)> {
+        self.levels.all()
+    }
+
+    fn set_level(&self, component: &str, level: LogLevel) -> bool {
+        let Some(component) = Component::named(component) else { return false };
+        self.levels.set(component, level);
+        callsite::rebuild_interest_cache();
+        true
+    }
+
+    fn set_all_levels(&self, level: LogLevel) {
+        self.levels.set_all(level);
+        callsite::rebuild_interest_cache();
+    }
+
+    fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    fn losses(&self) -> LogLosses {
+        LogLosses {
+            suppressed: self.lines.suppressed.load(Ordering::Relaxed),
+            dropped: self.queue.counts.dropped(),
+            failed_writes: self.queue.counts.failed(),
+        }
+    }
+}
+
+/// The log as `tracing` knows it. Spans are not used here: what an event is about is a field.
+#[derive(Debug)]
+struct Installed(Arc<Log>);
+
+impl Subscriber for Installed {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let wanted = metadata.is_event() && self.0.levels.enabled(metadata);
+        if wanted { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && self.0.levels.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.0.levels.most())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// A panic while a lock was held leaves nothing half-done that would matter to a log.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::disallowed_methods, reason = "when a line is logged is a fact to be logged")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The kernel's number of this thread, as `top -H` shows it; 0 without /proc.
+fn thread_id() -> u64 {
+    fn read() -> Option<u64> {
+        let link = std::fs::read_link("/proc/thread-self").ok()?;
+        link.file_name()?.to_str()?.parse().ok()
+    }
+    thread_local!(static ID: u64 = read().unwrap_or(0));
+    ID.with(|id| *id)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The life of the process, from its arguments to its exit code.
 
 use std::ffi::OsString;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -20,17 +20,19 @@ use observe::names::{
 use observe::{Registry, Scope, Shard, ShardIndex};
 use reactor::Features;
 
+use crate::base_id::BaseId;
 use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
 use crate::listen::{self, Bound};
+use crate::logging::{self, Log};
 use crate::options::{Mode, Options};
 use crate::worker::{Command, Plan};
-use crate::{affinity, demo, exit, logging};
+use crate::{affinity, demo, exit};
 
 /// Runs the process with these arguments, the first of which is the program's name.
 ///
-/// 0: it ended as asked, or the configuration is valid. 1: it could not start or go on; standard
-/// error says why. 2: the command line was not understood.
+/// 0: it ended as asked, or the configuration is valid. 1: the command line was not understood, or
+/// it could not start or go on; standard error says why.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let origin = if arguments.len() > 1 { Origin::Options } else { Origin::Demo };
@@ -39,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // The help and the version come this way too. Nobody reading is no reason to fail.
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+            return ExitCode::from(if error.use_stderr() { exit::FAILED } else { exit::OK });
         }
     };
     ExitCode::from(match execute(&options, &origin) {
@@ -55,8 +57,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn parse(arguments: &[OsString], origin: &Origin) -> Result<Options, clap::Error> {
     let options = Options::try_parse_from(arguments)?;
+    let refuse = |text| Options::command().error(ErrorKind::ArgumentConflict, text);
+    options.check().map_err(refuse)?;
     let configured = options.config_path.is_some() || options.config_yaml.is_some();
-    if *origin == Origin::Options && !configured && !options.print_default_config {
+    if *origin == Origin::Options && !configured && options.needs_configuration() {
         let text = "no configuration: give one with -c; without any argument a demo runs";
         return Err(Options::command().error(ErrorKind::MissingRequiredArgument, text));
     }
@@ -74,7 +78,18 @@ fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
     if options.print_default_config {
         return print(demo::YAML);
     }
-    logging::init(options.log_level);
+    if options.hot_restart_version {
+        // Envoy's words for a process that does no hot restart, where Envoy writes them.
+        eprintln!("disabled");
+        return Ok(());
+    }
+    let log = logging::start(&options.log_settings()).map_err(one)?;
+    let ended = configure_and_run(options, origin, &log);
+    log.flush();
+    ended
+}
+
+fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Result<(), Failures> {
     let bootstrap = bootstrap::load(options, origin).map_err(one)?;
     for warning in bootstrap.loaded.warnings.problems() {
         tracing::warn!("{warning}");
@@ -84,7 +99,7 @@ fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
     }
     match options.mode {
         Mode::Validate => print(&format!("configuration '{}' OK\n", bootstrap.file)),
-        Mode::Serve => serve(options, origin, bootstrap),
+        Mode::Serve | Mode::InitOnly => serve(options, origin, bootstrap, log),
     }
 }
 
@@ -94,14 +109,27 @@ fn print(text: &str) -> Result<(), Failures> {
     written.map_err(|error| one(format!("cannot write to standard output: {error}")))
 }
 
-fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(), Failures> {
+fn serve(
+    options: &Options,
+    origin: &Origin,
+    bootstrap: Bootstrap,
+    log: &Arc<Log>,
+) -> Result<(), Failures> {
+    let random = RandomState::new();
+    let base_id = BaseId::take(options, random.hash_one("base id")).map_err(one)?;
     let features = ring_features().map_err(one)?;
     raise_descriptor_limit();
+    if options.enable_core_dump {
+        raise_core_limit();
+    }
     let workers = worker_count(options.concurrency);
     let bound = listen::bind_all(&bootstrap, workers)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Failures>())?;
     let admin_address = admin_address(bound.admin.as_ref())?;
     log_start(features, workers, &bound, admin_address.as_deref());
+    if let Some(base_id) = base_id.as_ref().filter(|_| options.use_dynamic_base_id) {
+        tracing::info!(base_id = base_id.id(), "chose a base id");
+    }
 
     let registry = Registry::new(workers);
     let shard = registry.shard(ShardIndex::Control).expect("the registry is new");
@@ -121,6 +149,7 @@ fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(),
             node: bootstrap.loaded.bootstrap.node.clone(),
             concurrency,
         },
+        log: Arc::<Log>::clone(log),
     })
     .map_err(|error| {
         one(format!("cannot start the control loop: {error}; see 'ulimit -n' and 'ulimit -u'"))
@@ -128,7 +157,7 @@ fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(),
     let handle = control.handle();
 
     let listeners = u64::try_from(bound.listeners.len()).unwrap_or(u64::MAX);
-    let plans = plans(features, workers, bound.listeners, &clusters, &registry)?;
+    let plans = plans(features, workers, bound.listeners, &clusters, &registry, &random)?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -138,6 +167,10 @@ fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(),
         && let Err(line) = write_admin_address(path, address)
     {
         return Err(one(line).into_iter().chain(describe(fleet.finish())).collect());
+    }
+    if options.mode == Mode::InitOnly {
+        let failures = fleet.finish();
+        return if failures.is_empty() { Ok(()) } else { Err(describe(failures)) };
     }
     fleet.command(Command::Serve);
     managers.workers_started();
@@ -159,6 +192,7 @@ fn serve(options: &Options, origin: &Origin, bootstrap: Bootstrap) -> Result<(),
     });
     let failures = fleet.finish();
     tracing::info!("exiting");
+    drop(base_id);
     if failures.is_empty() { Ok(()) } else { Err(describe(failures)) }
 }
 
@@ -181,6 +215,15 @@ fn raise_descriptor_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "descriptor limit"),
         Err(error) => tracing::warn!(%error, "cannot raise the descriptor limit; see 'ulimit -n'"),
+    }
+}
+
+/// A crash may leave a core file of any size, as far as the hard limit goes.
+fn raise_core_limit() {
+    let raised = rlimit::getrlimit(rlimit::Resource::CORE)
+        .and_then(|(_, hard)| rlimit::setrlimit(rlimit::Resource::CORE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of core files; see 'ulimit -c'");
     }
 }
 
@@ -236,9 +279,9 @@ fn plans(
     listeners: Vec<(Arc<config::model::Listener>, net::listener::BoundListener)>,
     clusters: &[Arc<Shared>],
     registry: &Registry,
+    random: &RandomState,
 ) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
     let cores = affinity::cores(workers);
-    let random = RandomState::new();
     let plan = |(index, listeners)| {
         let (sender, commands) = reactor::channel(COMMANDS_MAX)?;
         let core = cores.as_ref().and_then(|cores| cores.get(index).copied());

@@ -157,10 +157,9 @@ impl Arm for ProxyArm {
         let config = site.directory.join(name);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         let mut arguments: Vec<OsString> = match self.product {
-            Product::Envoy(_) => {
-                words("--concurrency 1 --use-dynamic-base-id --log-level error -c")
+            Product::Envoy(_) | Product::Nuncio => {
+                words("--concurrency 1 --disable-hot-restart --log-level error -c")
             }
-            Product::Nuncio => words("--concurrency 1 --log-level error -c"),
             Product::Haproxy { .. } => words("-db -f"),
             Product::Nginx => {
                 let mut arguments = words("-e stderr -p");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use config::model::Node;
@@ -13,6 +14,7 @@ use observe::{Registry, Sample, Scope, Shard};
 use tokio::sync::Notify;
 
 use crate::clock;
+use crate::log::LogControl;
 use crate::state::{Handle, State};
 
 /// What `/server_info` shows besides state and uptime.
@@ -39,6 +41,7 @@ pub(crate) struct View {
     pub(crate) listener: Scope<AdminListenerStat>,
     pub(crate) http: Scope<AdminHttpStat>,
     quit: Rc<Notify>,
+    log: Arc<dyn LogControl>,
 }
 
 impl View {
@@ -48,6 +51,7 @@ impl View {
         info: ServerInfo,
         handle: Handle,
         quit: Rc<Notify>,
+        log: Arc<dyn LogControl>,
     ) -> Self {
         Self {
             server: registry.scope(SERVER_PREFIX).on(shard),
@@ -58,6 +62,7 @@ impl View {
             handle,
             info,
             quit,
+            log,
         }
     }
 
@@ -83,6 +88,10 @@ impl View {
         server.gauge_set(ServerStat::Concurrency, u64::from(self.info.concurrency));
         server.gauge_set(ServerStat::Live, u64::from(state == State::Live));
         server.gauge_set(ServerStat::State, u64::from(state.number()));
+        let losses = self.log.losses();
+        server.publish(ServerStat::LogLinesSuppressed, losses.suppressed);
+        server.publish(ServerStat::LogLinesDropped, losses.dropped);
+        server.publish(ServerStat::LogWritesFailed, losses.failed_writes);
         let connections = self.registry.sum(ListenerStat::DownstreamCxActive);
         server.gauge_set(ServerStat::TotalConnections, connections);
         match fs::read_to_string("/proc/self/status") {

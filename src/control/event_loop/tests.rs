@@ -13,6 +13,7 @@ use observe::names::{
 };
 
 use super::*;
+use crate::log::{LogLevel, LogLosses};
 use crate::state::State;
 
 /// No test waits this long unless it fails.
@@ -102,6 +103,29 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
             node: Node { id: "n1".to_owned(), cluster: "c1".to_owned(), ..Node::default() },
             concurrency: 1,
         },
+        log: Arc::new(Lossy),
+    }
+}
+
+/// A log that lost something of each kind.
+#[derive(Debug)]
+struct Lossy;
+
+impl LogControl for Lossy {
+    fn levels(&self) -> Vec<(&'static str, LogLevel)> {
+        Vec::new()
+    }
+
+    fn set_level(&self, _: &str, _: LogLevel) -> bool {
+        false
+    }
+
+    fn set_all_levels(&self, _: LogLevel) {}
+
+    fn reopen(&self) {}
+
+    fn losses(&self) -> LogLosses {
+        LogLosses { suppressed: 3, dropped: 2, failed_writes: 1 }
     }
 }
 
@@ -194,6 +218,9 @@ fn stats_show_what_workers_counted_and_the_process() {
         "listener.l.worker_0.downstream_cx_active: 1",
         "server.concurrency: 1",
         "server.live: 1",
+        "server.log_lines_dropped: 2",
+        "server.log_lines_suppressed: 3",
+        "server.log_writes_failed: 1",
         "server.state: 0",
         "server.total_connections: 1",
     ] {

@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::process::Command;
-use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use config::model::Node;
-use nuncio_control::{Control, Limits, Options, ServerInfo, Shutdown};
+use nuncio_control::{
+    Control, Limits, LogControl, LogLevel, LogLosses, Options, ServerInfo, Shutdown,
+};
 use observe::{Registry, ShardIndex};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -18,10 +21,35 @@ fn send(signal: &str) {
     assert!(Command::new("sh").args(["-c", &command]).status().expect("a shell").success());
 }
 
+/// A log that tells when it was asked to reopen its file.
+#[derive(Debug)]
+struct Reopened(Sender<()>);
+
+impl LogControl for Reopened {
+    fn levels(&self) -> Vec<(&'static str, LogLevel)> {
+        Vec::new()
+    }
+
+    fn set_level(&self, _: &str, _: LogLevel) -> bool {
+        false
+    }
+
+    fn set_all_levels(&self, _: LogLevel) {}
+
+    fn reopen(&self) {
+        self.0.send(()).expect("the test listens");
+    }
+
+    fn losses(&self) -> LogLosses {
+        LogLosses::default()
+    }
+}
+
 #[test]
 fn first_signal_asks_gracefully_and_the_second_at_once() {
     let (handles, handle) = channel();
     let (asked, shutdowns) = channel();
+    let (reopened, reopenings) = channel();
     let thread = std::thread::spawn(move || {
         let registry = Registry::new(0);
         let control = Control::new(Options {
@@ -35,6 +63,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
                 node: Node::default(),
                 concurrency: 0,
             },
+            log: Arc::new(Reopened(reopened)),
         })
         .unwrap();
         handles.send(control.handle()).unwrap();
@@ -46,6 +75,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
     // These two would end a process that does not know them.
     send("HUP");
     send("USR1");
+    assert_eq!(reopenings.recv_timeout(DEADLINE), Ok(()));
     send("TERM");
     assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Graceful));
     send("INT");
@@ -55,5 +85,5 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
 
     handle.stop();
     thread.join().unwrap();
-    assert_eq!(shutdowns.iter().count(), 0, "SIGHUP and SIGUSR1 ask for nothing");
+    assert_eq!(shutdowns.iter().count(), 0, "SIGHUP asks for nothing, SIGUSR1 for no shutdown");
 }

@@ -25,6 +25,12 @@ crate::stats! {
         ParentConnections => gauge "parent_connections",
         /// Hot restarts since the first start; zero without hot restart.
         HotRestartEpoch => gauge "hot_restart_epoch",
+        /// Log lines left out because their place in the code said too much in one second; ours.
+        LogLinesSuppressed => counter "log_lines_suppressed",
+        /// Log lines left out because nobody took the earlier ones; ours.
+        LogLinesDropped => counter "log_lines_dropped",
+        /// Writes of the log that failed; ours.
+        LogWritesFailed => counter "log_writes_failed",
     }
 }
 
