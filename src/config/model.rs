@@ -83,6 +83,8 @@ pub struct Listener {
     pub stat_prefix: Option<String>,
     /// `address.socket_address`.
     pub address: SocketAddr,
+    /// `traffic_direction` is `INBOUND`: which listeners `/drain_listeners?inboundonly` is about.
+    pub inbound: bool,
     /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
     pub per_connection_buffer_limit_bytes: u32,
     /// `tcp_backlog_size`; absent means `net.core.somaxconn`, as in Envoy.

@@ -117,6 +117,7 @@ const TABLE: &[(&str, Fields)] = &[
             ("per_connection_buffer_limit_bytes", Supported),
             ("stat_prefix", Supported),
             ("tcp_backlog_size", Supported),
+            ("traffic_direction", Supported),
         ],
     ),
     (

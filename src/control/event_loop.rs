@@ -7,13 +7,14 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use observe::{Registry, Shard};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::{LocalSet, spawn_local};
 
-use crate::admin::{Admin, Limits, ServerInfo, View};
+use crate::admin::{Admin, Configured, Drain, Limits, ServerInfo, View};
 use crate::log::LogControl;
 use crate::signals::{Heard, Signals};
 use crate::state::Handle;
@@ -33,6 +34,29 @@ pub struct Options {
     pub info: ServerInfo,
     /// The log, for its levels and its file.
     pub log: Arc<dyn LogControl>,
+    /// What the process runs.
+    pub configured: Configured,
+    /// How long a graceful drain of listeners takes: `--drain-time-s`.
+    pub drain_time: Duration,
+}
+
+/// What the operator wants of `server`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// End the process.
+    Shutdown(Shutdown),
+    /// Close these listeners; connections go on. Asked for more listeners each time, so at most
+    /// twice.
+    Close(Listeners),
+}
+
+/// Which listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listeners {
+    /// Those whose `traffic_direction` is `INBOUND`.
+    Inbound,
+    /// Every one.
+    All,
 }
 
 /// How `server` is asked to shut down.
@@ -54,6 +78,7 @@ pub struct Control {
     /// Rung by `POST /quitquitquit`.
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
+    drain: Rc<Drain>,
     handle: Handle,
 }
 
@@ -63,17 +88,26 @@ impl Control {
     /// # Errors
     /// When the kernel refuses the event loop or a signal handler.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { admin, limits, registry, shard, info, log } = options;
+        let Options { admin, limits, registry, shard, info, log, configured, drain_time } = options;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::install()?;
         let handle = Handle::new();
         let quit = Rc::new(Notify::new());
-        let view =
-            View::new(registry, &shard, info, handle.clone(), Rc::clone(&quit), Arc::clone(&log));
+        let drain = Rc::new(Drain::new(drain_time));
+        let view = View::new(
+            registry,
+            &shard,
+            info,
+            configured,
+            handle.clone(),
+            Rc::clone(&quit),
+            Arc::clone(&log),
+            Rc::clone(&drain),
+        );
         let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
         drop(entered);
-        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, log, handle })
+        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, log, drain, handle })
     }
 
     /// For `server` to set the state and to end the loop.
@@ -82,10 +116,10 @@ impl Control {
         self.handle.clone()
     }
 
-    /// Runs on the calling thread until [`Handle::stop`]. `on_shutdown` is called on this thread
-    /// when a shutdown is asked for, by signal or by `POST /quitquitquit`; it must not block.
-    pub fn run(self, mut on_shutdown: impl FnMut(Shutdown)) {
-        let Self { runtime, tasks, mut signals, admin, quit, log, handle } = self;
+    /// Runs on the calling thread until [`Handle::stop`]. `on_order` is called on this thread when
+    /// something is asked for, by a signal or on an admin page; it must not block.
+    pub fn run(self, mut on_order: impl FnMut(Order)) {
+        let Self { runtime, tasks, mut signals, admin, quit, log, drain, handle } = self;
         tasks.block_on(&runtime, async {
             let (closing, closed) = watch::channel(false);
             let serving = spawn_local(async move {
@@ -94,13 +128,15 @@ impl Control {
                 }
             });
             let mut asked = false;
+            let mut closed_before = None;
             loop {
                 tokio::select! {
                     () = handle.stopped() => break,
                     heard = signals.next() => match heard {
                         Heard::Shutdown(signal) => {
                             tracing::info!(signal, second = asked, "shutdown requested");
-                            on_shutdown(if asked { Shutdown::Now } else { Shutdown::Graceful });
+                            let now = if asked { Shutdown::Now } else { Shutdown::Graceful };
+                            on_order(Order::Shutdown(now));
                             asked = true;
                         }
                         Heard::ReopenLogs => log.reopen(),
@@ -108,9 +144,16 @@ impl Control {
                     () = quit.notified() => {
                         tracing::info!("shutdown requested by /quitquitquit");
                         if !asked {
-                            on_shutdown(Shutdown::Graceful);
+                            on_order(Order::Shutdown(Shutdown::Graceful));
                         }
                         asked = true;
+                    }
+                    listeners = drain.next() => {
+                        if closed_before < Some(listeners) {
+                            tracing::info!(?listeners, "closing listeners");
+                            closed_before = Some(listeners);
+                            on_order(Order::Close(listeners));
+                        }
                     }
                 }
             }

@@ -18,7 +18,7 @@ mod log;
 mod signals;
 mod state;
 
-pub use admin::{Limits, ServerInfo};
-pub use event_loop::{Control, Options, Shutdown};
+pub use admin::{Configured, Limits, ListenerInfo, ServerInfo};
+pub use event_loop::{Control, Listeners, Options, Order, Shutdown};
 pub use log::{LogControl, LogLevel, LogLosses};
 pub use state::{Handle, State};

@@ -1,7 +1,7 @@
 //! The state of the server as the admin pages show it, and the handle by which `server` sets it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
@@ -60,13 +60,15 @@ pub struct Handle {
 #[derive(Debug)]
 struct Shared {
     state: AtomicU8,
+    health_failed: AtomicBool,
     stop: Notify,
 }
 
 impl Handle {
     pub(crate) fn new() -> Self {
         let state = AtomicU8::new(State::Initializing.number());
-        Self { shared: Arc::new(Shared { state, stop: Notify::new() }) }
+        let health_failed = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { state, health_failed, stop: Notify::new() }) }
     }
 
     /// Sets what the admin pages show; [`State::Initializing`] until the first call.
@@ -74,10 +76,26 @@ impl Handle {
         self.shared.state.store(state.number(), Ordering::Relaxed);
     }
 
-    /// What the admin pages show now.
+    /// What the admin pages show now: a live process whose health was failed looks like one that
+    /// drains.
     #[must_use]
     pub fn state(&self) -> State {
-        State::from_number(self.shared.state.load(Ordering::Relaxed))
+        match State::from_number(self.shared.state.load(Ordering::Relaxed)) {
+            State::Live if self.health_failed() => State::Draining,
+            state => state,
+        }
+    }
+
+    /// Set by `/healthcheck/fail`, taken back by `/healthcheck/ok`.
+    pub(crate) fn set_health_failed(&self, failed: bool) {
+        self.shared.health_failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Whether the operator wants this process to look unhealthy, so that traffic goes elsewhere.
+    /// Connections are served as before.
+    #[must_use]
+    pub fn health_failed(&self) -> bool {
+        self.shared.health_failed.load(Ordering::Relaxed)
     }
 
     /// Ends the control loop, now or as soon as it runs; `Control::run` returns once the admin
@@ -103,5 +121,16 @@ mod tests {
             handle.set_state(state);
             assert_eq!(handle.clone().state(), state);
         }
+    }
+
+    #[test]
+    fn failed_health_hides_that_the_process_is_live_and_nothing_else() {
+        let handle = Handle::new();
+        handle.set_health_failed(true);
+        assert_eq!(handle.state(), State::Initializing);
+        handle.set_state(State::Live);
+        assert_eq!(handle.state(), State::Draining);
+        handle.set_health_failed(false);
+        assert_eq!(handle.state(), State::Live);
     }
 }

@@ -119,6 +119,7 @@ mod tests {
             name: "edge".to_owned(),
             stat_prefix: None,
             address,
+            inbound: false,
             per_connection_buffer_limit_bytes: 1 << 20,
             tcp_backlog_size: Some(16),
             filter_chain: model::FilterChain {

@@ -24,6 +24,7 @@ fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
         name: "l".to_owned(),
         stat_prefix: Some("l".to_owned()),
         address: "127.0.0.1:0".parse().unwrap(),
+        inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
         filter_chain: model::FilterChain { name: String::new(), filter },

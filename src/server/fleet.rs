@@ -57,8 +57,9 @@ enum News {
     Ended(Result<(), String>),
 }
 
-/// Commands a mailbox holds. A worker is sent at most one of each kind.
-pub(crate) const COMMANDS_MAX: usize = 4;
+/// Commands a mailbox holds. A worker is sent at most one of each kind, and two that close
+/// listeners.
+pub(crate) const COMMANDS_MAX: usize = 5;
 
 /// How long workers that were told to stop may take. They wait for nobody, so one that takes
 /// longer is stuck, and the process ends without it.

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use cluster::Shared;
-use control::{Control, Limits, ServerInfo, Shutdown, State};
+use control::{Configured, Control, Limits, ListenerInfo, Listeners, Order, ServerInfo};
+use control::{Shutdown, State};
 use observe::names::{
     CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX, ListenerManagerStat,
 };
@@ -27,7 +28,7 @@ use crate::listen::{self, Bound};
 use crate::logging::{self, Log};
 use crate::options::{Mode, Options};
 use crate::worker::{Command, Plan};
-use crate::{affinity, demo, exit};
+use crate::{affinity, demo, exit, names};
 
 /// Runs the process with these arguments, the first of which is the program's name.
 ///
@@ -134,7 +135,7 @@ fn serve(
     let registry = Registry::new(workers);
     let shard = registry.shard(ShardIndex::Control).expect("the registry is new");
     let clusters = clusters(&bootstrap, &registry, &shard);
-    let managers = Managers::new(&registry, &shard);
+    let mut managers = Managers::new(&registry, &shard, &bound);
     managers.set_up(bound.listeners.len(), clusters.len(), workers);
 
     let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
@@ -150,13 +151,14 @@ fn serve(
             concurrency,
         },
         log: Arc::<Log>::clone(log),
+        configured: configured(&bootstrap, &bound.listeners, &clusters),
+        drain_time: Duration::from_secs(u64::from(options.drain_time_s)),
     })
     .map_err(|error| {
         one(format!("cannot start the control loop: {error}; see 'ulimit -n' and 'ulimit -u'"))
     })?;
     let handle = control.handle();
 
-    let listeners = u64::try_from(bound.listeners.len()).unwrap_or(u64::MAX);
     let plans = plans(features, workers, bound.listeners, &clusters, &registry, &random)?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
@@ -181,14 +183,18 @@ fn serve(
     }
 
     let grace = Duration::from_secs(u64::from(options.shutdown_grace_s));
-    control.run(|shutdown| match shutdown {
-        Shutdown::Graceful => {
+    control.run(|order| match order {
+        Order::Close(listeners) => {
+            managers.closed(listeners);
+            fleet.command(Command::Close(listeners));
+        }
+        Order::Shutdown(Shutdown::Graceful) => {
             tracing::info!(grace_s = grace.as_secs(), "draining");
             handle.set_state(State::Draining);
-            managers.draining(listeners);
+            managers.draining();
             fleet.command(Command::Drain(grace));
         }
-        Shutdown::Now => handle.stop(),
+        Order::Shutdown(Shutdown::Now) => handle.stop(),
     });
     let failures = fleet.finish();
     tracing::info!("exiting");
@@ -273,6 +279,26 @@ fn clusters(bootstrap: &Bootstrap, registry: &Registry, control: &Shard) -> Vec<
         .collect()
 }
 
+/// What the admin pages show of the configuration.
+fn configured(
+    bootstrap: &Bootstrap,
+    listeners: &[(Arc<config::model::Listener>, net::listener::BoundListener)],
+    clusters: &[Arc<Shared>],
+) -> Configured {
+    let info = |(config, bound): &(Arc<config::model::Listener>, _)| {
+        let bound: &net::listener::BoundListener = bound;
+        ListenerInfo { name: names::of_listener(config), address: bound.address }
+    };
+    #[expect(clippy::disallowed_methods, reason = "when the configuration was read is shown")]
+    let loaded_at = SystemTime::now();
+    Configured {
+        listeners: listeners.iter().map(info).collect(),
+        clusters: clusters.to_vec(),
+        dump: bootstrap.loaded.dump.clone(),
+        loaded_at,
+    }
+}
+
 fn plans(
     features: Features,
     workers: usize,
@@ -311,11 +337,20 @@ fn describe(failures: Vec<crate::fleet::Failure>) -> Failures {
 struct Managers {
     listeners: Scope<ListenerManagerStat>,
     clusters: Scope<ClusterManagerStat>,
+    /// Listeners that are open: those for inbound traffic, and the others.
+    open_inbound: u64,
+    open_others: u64,
 }
 
 impl Managers {
-    fn new(registry: &Registry, control: &Shard) -> Self {
+    fn new(registry: &Registry, control: &Shard, bound: &Bound) -> Self {
+        let count = |inbound| {
+            let listeners = bound.listeners.iter().filter(|(one, _)| one.inbound == inbound);
+            u64::try_from(listeners.count()).unwrap_or(u64::MAX)
+        };
         Self {
+            open_inbound: count(true),
+            open_others: count(false),
             listeners: registry.scope(LISTENER_MANAGER_PREFIX).on(control),
             clusters: registry.scope(CLUSTER_MANAGER_PREFIX).on(control),
         }
@@ -335,9 +370,19 @@ impl Managers {
         self.listeners.gauge_set(ListenerManagerStat::WorkersStarted, 1);
     }
 
-    fn draining(&self, listeners: u64) {
-        self.listeners.add(ListenerManagerStat::ListenerStopped, listeners);
+    /// As in Envoy, a listener that was closed on an admin page stays an active one.
+    fn closed(&mut self, listeners: Listeners) -> u64 {
+        let mut closed = std::mem::take(&mut self.open_inbound);
+        if listeners == Listeners::All {
+            closed += std::mem::take(&mut self.open_others);
+        }
+        self.listeners.add(ListenerManagerStat::ListenerStopped, closed);
+        closed
+    }
+
+    fn draining(&mut self) {
+        let closed = self.closed(Listeners::All);
         self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, 0);
-        self.listeners.gauge_set(ListenerManagerStat::TotalListenersDraining, listeners);
+        self.listeners.gauge_set(ListenerManagerStat::TotalListenersDraining, closed);
     }
 }

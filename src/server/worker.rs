@@ -19,6 +19,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Clusters};
+use control::Listeners;
 use core_affinity::CoreId;
 use observe::names::{WORKER_PREFIX, WorkerStat};
 use observe::{Registry, Scope, ShardIndex};
@@ -33,6 +34,8 @@ use crate::{affinity, loop_stats};
 pub(crate) enum Command {
     /// Begin to accept.
     Serve,
+    /// Accept what is queued on these listeners and close them; the worker goes on.
+    Close(Listeners),
     /// Accept what is queued, close the listeners, and end when the last connection has ended, or
     /// after this time.
     Drain(Duration),
@@ -75,17 +78,18 @@ struct Worker {
     reactor: Reactor,
     index: usize,
     listening: Vec<Listening>,
-    /// One task per listener while the worker serves.
-    accept_loops: TaskSet,
-    accept_loops_started: usize,
+    serving: bool,
     connections: Rc<TaskSet>,
     stats: Scope<WorkerStat>,
 }
 
 /// A listener and the socket it accepts from.
 struct Listening {
+    inbound: bool,
     listener: Rc<Listener>,
     acceptor: Rc<Acceptor>,
+    /// One task while the worker serves.
+    accept_loop: TaskSet,
 }
 
 /// Why the worker woke up.
@@ -118,14 +122,15 @@ impl Worker {
             worker_stats: &stats,
         };
         let listen = |one: WorkerListener| Listening {
+            inbound: one.config.inbound,
             listener: Listener::new(&one.config, one.address, context),
             acceptor: Rc::new(reactor.acceptor(one.socket)),
+            accept_loop: reactor.task_set(),
         };
         let worker = Self {
             index: plan.index,
             listening: plan.listeners.into_iter().map(listen).collect(),
-            accept_loops: reactor.task_set(),
-            accept_loops_started: 0,
+            serving: false,
             connections: Rc::new(reactor.task_set()),
             stats,
             reactor: reactor.clone(),
@@ -138,8 +143,9 @@ impl Worker {
         loop {
             match self.next_event(&mut commands, deadline).await? {
                 Event::Command(Command::Serve) => self.serve(),
+                Event::Command(Command::Close(listeners)) => self.close(listeners).await,
                 Event::Command(Command::Drain(grace)) => {
-                    self.close_listeners().await;
+                    self.close(Listeners::All).await;
                     deadline = Some(self.reactor.now() + grace);
                 }
                 Event::Command(Command::Stop) | Event::Empty | Event::Deadline => break,
@@ -185,21 +191,22 @@ impl Worker {
     }
 
     fn serve(&mut self) {
-        for Listening { listener, acceptor } in &self.listening {
+        for Listening { listener, acceptor, accept_loop, .. } in &self.listening {
             let (listener, acceptor) = (Rc::clone(listener), Rc::clone(acceptor));
             let connections = Rc::clone(&self.connections);
-            self.accept_loops.spawn(async move {
+            accept_loop.spawn(async move {
                 listener.accept_loop(&acceptor, &connections).await;
             });
         }
-        self.accept_loops_started = self.listening.len();
+        self.serving = true;
     }
 
     /// Accepts what the kernel has queued, which closing would reset, and closes.
-    async fn close_listeners(&mut self) {
-        self.accept_loops.abort_all();
-        self.accept_loops_started = 0;
-        for Listening { listener, acceptor } in self.listening.drain(..) {
+    async fn close(&mut self, listeners: Listeners) {
+        let closes = |one: &mut Listening| one.inbound || listeners == Listeners::All;
+        let closing: Vec<Listening> = self.listening.extract_if(.., closes).collect();
+        for Listening { listener, acceptor, accept_loop, .. } in closing {
+            accept_loop.abort_all();
             // What the ring accepts until then is taken below; what comes after stays queued.
             acceptor.stop().await;
             listener.accept_queued(&acceptor, &self.connections);
@@ -210,7 +217,7 @@ impl Worker {
     /// has panicked: a worker that goes on without it would be a listener that nobody serves.
     fn look_after(&self) -> Result<(), String> {
         loop_stats::publish(&self.stats, &self.reactor.stats());
-        if self.accept_loops.len() < self.accept_loops_started {
+        if self.serving && self.listening.iter().any(|one| one.accept_loop.is_empty()) {
             return Err("an accept loop ended by a panic".to_owned());
         }
         Ok(())

@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use super::{Lower, address};
 use crate::model;
+use crate::typed::envoy::config::core::v3::TrafficDirection;
 use crate::typed::envoy::config::listener::v3 as pb;
 use crate::typed::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use pb::filter::ConfigType;
@@ -35,6 +36,7 @@ impl Lower<'_> {
             name: message.name.clone(),
             stat_prefix: Some(message.stat_prefix.clone()).filter(|prefix| !prefix.is_empty()),
             address: address?,
+            inbound: message.traffic_direction() == TrafficDirection::Inbound,
             per_connection_buffer_limit_bytes: limit,
             tcp_backlog_size: message.tcp_backlog_size,
             filter_chain: filter_chain?,

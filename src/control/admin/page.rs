@@ -1,26 +1,68 @@
 //! What a page is asked with and what it answers: no HTTP library, no socket.
+//!
+//! A page that grows with the configuration is written in parts, each made when the client has
+//! taken the ones before: ten thousand clusters cost as much memory as one, and other clients are
+//! answered in between.
+
+use std::fmt;
 
 use hyper::StatusCode;
 
 /// An answer before it becomes an HTTP response.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
+    /// The body, or its beginning where there are more parts.
     pub(crate) body: String,
+    /// What follows `body`.
+    pub(crate) parts: Option<Parts>,
 }
+
+/// The rest of a body, made as it is sent.
+pub(crate) type Parts = Box<dyn Iterator<Item = String>>;
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const JSON: &str = "application/json";
 
 impl Page {
     pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=UTF-8", body: body.into() }
+        Self { status, content_type: TEXT, body: body.into(), parts: None }
     }
 
     pub(crate) fn html(body: String) -> Self {
-        Self { status: StatusCode::OK, content_type: "text/html; charset=UTF-8", body }
+        let content_type = "text/html; charset=UTF-8";
+        Self { status: StatusCode::OK, content_type, body, parts: None }
     }
 
     pub(crate) fn json(body: String) -> Self {
-        Self { status: StatusCode::OK, content_type: "application/json", body }
+        Self { status: StatusCode::OK, content_type: JSON, body, parts: None }
+    }
+
+    pub(crate) fn text_in_parts(parts: impl Iterator<Item = String> + 'static) -> Self {
+        Self { parts: Some(Box::new(parts)), ..Self::text(StatusCode::OK, "") }
+    }
+
+    pub(crate) fn json_in_parts(parts: impl Iterator<Item = String> + 'static) -> Self {
+        Self { parts: Some(Box::new(parts)), ..Self::json(String::new()) }
+    }
+
+    /// What Envoy answers to a command that was carried out.
+    pub(crate) fn done() -> Self {
+        Self::text(StatusCode::OK, "OK\n")
+    }
+
+    /// Plain text without a character set, as some of Envoy's error pages.
+    pub(crate) fn bare_text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self { content_type: "text/plain", ..Self::text(status, body) }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, content_type, body, parts } = self;
+        let mut page = f.debug_struct("Page");
+        page.field("status", status).field("content_type", content_type).field("body", body);
+        page.field("has_more_parts", &parts.is_some()).finish()
     }
 }
 
@@ -39,6 +81,16 @@ impl Query {
                 .map(|(name, value)| (percent_decoded(name), percent_decoded(value)))
                 .collect(),
         )
+    }
+
+    /// Every parameter in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether `name` is given, with a value or without.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.first(name).is_some()
     }
 
     /// The first value given for `name`.

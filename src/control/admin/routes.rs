@@ -1,14 +1,17 @@
 //! Which paths there are, and how a request finds its page.
 //!
 //! The table is the only list: `/help`, `/` and the answer to an unknown path are made from it.
+//! Paths, parameters and what `/help` says of them are Envoy's, so that whoever reads one reads
+//! the other.
 
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use hyper::{Method, StatusCode};
 
 use super::page::{Page, Query};
 use super::view::View;
-use super::{server_info, stats};
+use super::{clusters, drain, listeners, profilers, server_info, stats};
 
 /// One path of the admin server.
 struct Route {
@@ -17,7 +20,7 @@ struct Route {
     /// Name and meaning of each parameter.
     parameters: &'static [(&'static str, &'static str)],
     effect: Effect,
-    answer: fn(&View, &Query) -> Page,
+    answer: fn(&Rc<View>, &Query) -> Page,
 }
 
 /// What a request may change.
@@ -29,64 +32,138 @@ enum Effect {
     Mutates,
 }
 
+impl Route {
+    const fn shows(
+        path: &'static str,
+        help: &'static str,
+        parameters: &'static [(&'static str, &'static str)],
+        answer: fn(&Rc<View>, &Query) -> Page,
+    ) -> Self {
+        Self { path, help, parameters, effect: Effect::Reads, answer }
+    }
+
+    const fn changes(
+        path: &'static str,
+        help: &'static str,
+        parameters: &'static [(&'static str, &'static str)],
+        answer: fn(&Rc<View>, &Query) -> Page,
+    ) -> Self {
+        Self { path, help, parameters, effect: Effect::Mutates, answer }
+    }
+}
+
 /// Sorted by path: the order in which `/help` lists them.
 const ROUTES: &[Route] = &[
-    Route {
-        path: "/",
-        help: "Admin home page",
-        parameters: &[],
-        effect: Effect::Reads,
-        answer: |_, _| home(),
-    },
-    Route {
-        path: "/help",
-        help: "print out list of admin commands",
-        parameters: &[],
-        effect: Effect::Reads,
-        answer: |_, _| Page::text(StatusCode::OK, commands()),
-    },
-    Route {
-        path: "/quitquitquit",
-        help: "exit the server",
-        parameters: &[],
-        effect: Effect::Mutates,
-        answer: |view, _| {
-            view.request_quit();
-            Page::text(StatusCode::OK, "OK\n")
+    Route::shows("/", "Admin home page", &[], |_, _| home()),
+    Route::changes(
+        "/allocprofiler",
+        "enable/disable the allocation profiler (if supported)",
+        &[("enable", "enable/disable the allocation profiler; One of (y, n)")],
+        |_, query| profilers::allocations(query),
+    ),
+    Route::shows("/certs", "print certs on machine", &[], |_, _| server_info::certificates()),
+    Route::shows("/clusters", "upstream cluster status", clusters::PARAMETERS, clusters::clusters),
+    Route::shows(
+        "/contention",
+        "dump current Envoy mutex contention stats (if enabled)",
+        &[],
+        |_, _| profilers::contention(),
+    ),
+    Route::changes(
+        "/cpuprofiler",
+        "enable/disable the CPU profiler",
+        &[("enable", "enables the CPU profiler; One of (y, n)")],
+        |_, query| profilers::cpu(query),
+    ),
+    Route::changes(
+        "/drain_listeners",
+        "drain listeners",
+        drain::PARAMETERS,
+        drain::drain_listeners,
+    ),
+    Route::changes(
+        "/healthcheck/fail",
+        "cause the server to fail health checks",
+        &[],
+        |view, _| {
+            view.set_health_failed(true);
+            Page::done()
         },
-    },
-    Route {
-        path: "/ready",
-        help: "print server state, return 200 if LIVE, otherwise return 503",
-        parameters: &[],
-        effect: Effect::Reads,
-        answer: |view, _| server_info::ready(view),
-    },
-    Route {
-        path: "/server_info",
-        help: "print server version/status information",
-        parameters: &[],
-        effect: Effect::Reads,
-        answer: |view, _| server_info::server_info(view),
-    },
-    Route {
-        path: "/stats",
-        help: "print server stats",
-        parameters: stats::PARAMETERS,
-        effect: Effect::Reads,
-        answer: stats::stats,
-    },
-    Route {
-        path: "/stats/prometheus",
-        help: "print server stats in prometheus format",
-        parameters: stats::PROMETHEUS_PARAMETERS,
-        effect: Effect::Reads,
-        answer: stats::prometheus,
-    },
+    ),
+    Route::changes("/healthcheck/ok", "cause the server to pass health checks", &[], |view, _| {
+        view.set_health_failed(false);
+        Page::done()
+    }),
+    Route::shows("/heap_dump", "dump current Envoy heap (if supported)", &[], |_, _| {
+        profilers::heap_dump()
+    }),
+    Route::changes(
+        "/heapprofiler",
+        "enable/disable the heap profiler",
+        &[("enable", "enable/disable the heap profiler; One of (y, n)")],
+        |_, _| profilers::heap(),
+    ),
+    Route::shows("/help", "print out list of admin commands", &[], |_, _| {
+        Page::text(StatusCode::OK, commands())
+    }),
+    Route::shows(
+        "/hot_restart_version",
+        "print the hot restart compatibility version",
+        &[],
+        |_, _| server_info::hot_restart_version(),
+    ),
+    Route::shows(
+        "/init_dump",
+        "dump current Envoy init manager information (experimental)",
+        &[(
+            "mask",
+            "The desired component to dump unready targets. The mask is parsed as a \
+             Protobuf::FieldMask. For example, get the unready targets of all listeners with \
+             /init_dump?mask=listener`",
+        )],
+        |_, _| server_info::init_dump(),
+    ),
+    Route::shows(
+        "/listeners",
+        "print listener info",
+        &[("format", "File format to use; One of (text, json)")],
+        listeners::listeners,
+    ),
+    Route::shows("/memory", "print current allocation/heap usage", &[], |view, _| {
+        server_info::memory(view)
+    }),
+    Route::shows("/memory/tcmalloc", "print TCMalloc stats", &[], |_, _| {
+        server_info::allocator_stats()
+    }),
+    Route::shows("/peak_heap_dump", "dump peak Envoy heap (if supported)", &[], |_, _| {
+        profilers::peak_heap_dump()
+    }),
+    Route::changes("/quitquitquit", "exit the server", &[], |view, _| {
+        view.request_quit();
+        Page::done()
+    }),
+    Route::shows(
+        "/ready",
+        "print server state, return 200 if LIVE, otherwise return 503",
+        &[],
+        |view, _| server_info::ready(view),
+    ),
+    Route::shows("/server_info", "print server version/status information", &[], |view, _| {
+        server_info::server_info(view)
+    }),
+    Route::shows("/stats", "print server stats", stats::PARAMETERS, |view, query| {
+        stats::stats(view, query)
+    }),
+    Route::shows(
+        "/stats/prometheus",
+        "print server stats in prometheus format",
+        stats::PROMETHEUS_PARAMETERS,
+        |view, query| stats::prometheus(view, query),
+    ),
 ];
 
 /// The page for `method` and `path`, where `path` has no query any more.
-pub(crate) fn answer(view: &View, method: &Method, path: &str, query: &Query) -> Page {
+pub(crate) fn answer(view: &Rc<View>, method: &Method, path: &str, query: &Query) -> Page {
     let Some(route) = ROUTES.iter().find(|route| route.path == path) else {
         return Page::text(StatusCode::NOT_FOUND, format!("invalid path. {}", commands()));
     };
@@ -143,7 +220,11 @@ mod tests {
     #[test]
     fn help_has_envoys_layout() {
         let text = commands();
-        assert!(text.starts_with("admin commands are:\n  /: Admin home page\n  /help: "));
+        assert!(
+            text.starts_with(
+                "admin commands are:\n  /: Admin home page\n  /allocprofiler (POST): "
+            )
+        );
         assert!(text.contains("\n  /quitquitquit (POST): exit the server\n"));
         assert!(text.contains("\n  /stats: print server stats\n      filter: "));
     }

@@ -9,8 +9,7 @@ use std::net;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SERVER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::body::PageBody;
 use super::page::{Page, Query};
 use super::routes;
 use super::stall::StallLimit;
@@ -160,7 +160,7 @@ impl Drop for OpenConnection {
 async fn serve_connection(
     stream: TcpStream,
     limits: Limits,
-    view: &View,
+    view: &Rc<View>,
     mut closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
@@ -186,7 +186,7 @@ async fn serve_connection(
     }
 }
 
-fn respond(view: &View, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn respond(view: &Rc<View>, request: &Request<Incoming>) -> Response<PageBody> {
     let http = &view.http;
     http.inc(AdminHttpStat::DownstreamRqTotal);
     let _active = http.guard(AdminHttpStat::DownstreamRqActive);
@@ -229,13 +229,13 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
     fields.fold(target, |bytes, (name, value)| bytes + name.as_str().len() + value.len())
 }
 
-fn answer(view: &View, request: &Request<Incoming>) -> Page {
+fn answer(view: &Rc<View>, request: &Request<Incoming>) -> Page {
     let query = request.uri().query().map(Query::parse).unwrap_or_default();
     routes::answer(view, request.method(), request.uri().path(), &query)
 }
 
-fn response(page: Page, last: bool) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(page.body)));
+fn response(page: Page, last: bool) -> Response<PageBody> {
+    let mut response = Response::new(PageBody::new(page.body, page.parts));
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));

@@ -1,13 +1,13 @@
-//! `/ready` and `/server_info`: what the server is and whether it takes traffic.
+//! `/ready`, `/server_info` and other short pages about the process as a whole.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/server_info.proto>
 
 use hyper::StatusCode;
-use serde_json::ser::{PrettyFormatter, Serializer};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::json::document;
 use super::page::Page;
-use super::view::View;
+use super::view::{Memory, View};
 use crate::state::State;
 
 /// The state, with a status that a load balancer's health check understands.
@@ -23,32 +23,62 @@ pub(crate) fn ready(view: &View) -> Page {
 
 /// Envoy's `admin.v3.ServerInfo`, without the fields that have no meaning here.
 pub(crate) fn server_info(view: &View) -> Page {
-    let info = view.info();
+    let started = view.info();
     // Without hot restart there is one epoch, so both uptimes are the same.
     let uptime = format!("{}s", view.uptime_s());
-    let document = json!({
-        "version": info.version,
+    let info = json!({
+        "version": started.version,
         "state": view.state().name(),
         "uptime_current_epoch": uptime,
         "uptime_all_epochs": uptime,
-        "hot_restart_version": "disabled",
-        "command_line_options": info.command_line_options,
+        "hot_restart_version": HOT_RESTART,
+        "command_line_options": started.command_line_options,
         "node": {
-            "id": info.node.id,
-            "cluster": info.node.cluster,
+            "id": started.node.id,
+            "cluster": started.node.cluster,
             "user_agent_name": "nuncio",
         },
         "hot_restart_initializing": false,
     });
-    Page::json(indented(&document))
+    Page::json(document(&info))
 }
 
-/// Envoy indents by one space and ends with a line break.
-fn indented(document: &Value) -> String {
-    let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b" "));
-    serde::Serialize::serialize(document, &mut serializer)
-        .expect("a JSON value always has a text and a vector takes every byte");
-    bytes.push(b'\n');
-    String::from_utf8(bytes).expect("the serializer writes UTF-8")
+/// `/certs`: no listener and no cluster has TLS yet, so there is no certificate in use.
+pub(crate) fn certificates() -> Page {
+    Page::json(document(&json!({ "certificates": [] })))
+}
+
+/// `/hot_restart_version`, in the words of an Envoy without hot restart.
+pub(crate) fn hot_restart_version() -> Page {
+    Page::text(StatusCode::OK, format!("{HOT_RESTART}\n"))
+}
+
+/// There is no hot restart yet.
+const HOT_RESTART: &str = "disabled";
+
+/// `/init_dump`: with static configuration everything is ready before the first request is
+/// answered, so nothing is ever waited for, whatever part is asked about.
+pub(crate) fn init_dump() -> Page {
+    Page::json(document(&json!({})))
+}
+
+/// `/memory`: Envoy's `admin.v3.Memory`, from the kernel. There is no allocator of our own that
+/// would know what it keeps unused, so those fields are zero.
+pub(crate) fn memory(view: &View) -> Page {
+    let Memory { anonymous_bytes, resident_bytes } = view.memory();
+    // 64-bit numbers, which JSON renderings of protobuf write as strings.
+    Page::json(document(&json!({
+        "allocated": anonymous_bytes.to_string(),
+        "heap_size": anonymous_bytes.to_string(),
+        "pageheap_unmapped": "0",
+        "pageheap_free": "0",
+        "total_thread_cache": "0",
+        "total_physical_bytes": resident_bytes.to_string(),
+    })))
+}
+
+/// `/memory/tcmalloc`, in the sense of an Envoy that was built with another allocator.
+pub(crate) fn allocator_stats() -> Page {
+    let text = "TCMalloc stats are not available: this program uses the system's allocator.\n";
+    Page::text(StatusCode::OK, text)
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use cluster::Shared;
 use config::model::Node;
 use observe::names::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat, ListenerStat,
@@ -13,6 +14,8 @@ use observe::names::{
 use observe::{Registry, Sample, Scope, Shard};
 use tokio::sync::Notify;
 
+use super::drain::Drain;
+use super::listeners::ListenerInfo;
 use crate::clock;
 use crate::log::LogControl;
 use crate::state::{Handle, State};
@@ -30,18 +33,41 @@ pub struct ServerInfo {
     pub concurrency: u32,
 }
 
+/// What the process runs, as the pages show it.
+#[derive(Debug)]
+pub struct Configured {
+    /// The listeners in the order of the configuration.
+    pub listeners: Vec<ListenerInfo>,
+    /// The clusters; the pages show them sorted by name.
+    pub clusters: Vec<Arc<Shared>>,
+    /// The configuration as it was written.
+    pub dump: config::Dump,
+    /// When it was read.
+    pub loaded_at: SystemTime,
+}
+
+/// What the kernel says about the memory of the process; zero where it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// What allocators got and touched.
+    pub(crate) anonymous_bytes: u64,
+    pub(crate) resident_bytes: u64,
+}
+
 /// Everything a page may read or ring.
 #[derive(Debug)]
 pub(crate) struct View {
     registry: Registry,
     handle: Handle,
     info: ServerInfo,
+    configured: Configured,
     start: Instant,
     server: Scope<ServerStat>,
     pub(crate) listener: Scope<AdminListenerStat>,
     pub(crate) http: Scope<AdminHttpStat>,
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
+    drain: Rc<Drain>,
 }
 
 impl View {
@@ -49,10 +75,13 @@ impl View {
         registry: Registry,
         shard: &Shard,
         info: ServerInfo,
+        mut configured: Configured,
         handle: Handle,
         quit: Rc<Notify>,
         log: Arc<dyn LogControl>,
+        drain: Rc<Drain>,
     ) -> Self {
+        configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         Self {
             server: registry.scope(SERVER_PREFIX).on(shard),
             listener: registry.scope(ADMIN_LISTENER_PREFIX).on(shard),
@@ -61,8 +90,10 @@ impl View {
             registry,
             handle,
             info,
+            configured,
             quit,
             log,
+            drain,
         }
     }
 
@@ -94,16 +125,43 @@ impl View {
         server.publish(ServerStat::LogWritesFailed, losses.failed_writes);
         let connections = self.registry.sum(ListenerStat::DownstreamCxActive);
         server.gauge_set(ServerStat::TotalConnections, connections);
+        let memory = self.memory();
+        server.gauge_set(ServerStat::MemoryAllocated, memory.anonymous_bytes);
+        server.gauge_set(ServerStat::MemoryPhysicalSize, memory.resident_bytes);
+        self.registry.snapshot()
+    }
+
+    /// How much memory the process has now.
+    pub(crate) fn memory(&self) -> Memory {
         match fs::read_to_string("/proc/self/status") {
             Ok(status) => {
                 let bytes = |field| kib_field(&status, field).map_or(0, |kib| kib * 1024);
-                server.gauge_set(ServerStat::MemoryAllocated, bytes("RssAnon:"));
-                server.gauge_set(ServerStat::MemoryPhysicalSize, bytes("VmRSS:"));
+                Memory { anonymous_bytes: bytes("RssAnon:"), resident_bytes: bytes("VmRSS:") }
             }
-            // No /proc in this container: the two stats keep zero, which says "unknown".
-            Err(error) => tracing::debug!(%error, "cannot read /proc/self/status"),
+            // No /proc in this container: zero says "unknown".
+            Err(error) => {
+                tracing::debug!(%error, "cannot read /proc/self/status");
+                Memory::default()
+            }
         }
-        self.registry.snapshot()
+    }
+
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
+    /// Every cluster, sorted by name.
+    pub(crate) fn clusters(&self) -> &[Arc<Shared>] {
+        &self.configured.clusters
+    }
+
+    pub(crate) fn drain(&self) -> &Rc<Drain> {
+        &self.drain
+    }
+
+    /// Lets the process look unhealthy to whoever asks, or healthy again.
+    pub(crate) fn set_health_failed(&self, failed: bool) {
+        self.handle.set_health_failed(failed);
     }
 
     /// Asks the control loop for a graceful shutdown.

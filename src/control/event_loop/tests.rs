@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use config::model::Node;
 use observe::ShardIndex;
@@ -23,7 +23,7 @@ struct Running {
     address: SocketAddr,
     handle: Handle,
     registry: Registry,
-    shutdowns: Receiver<Shutdown>,
+    orders: Receiver<Order>,
     thread: JoinHandle<()>,
 }
 
@@ -33,17 +33,17 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let registry = Registry::new(1);
         let (handles, handle) = channel();
-        let (asked, shutdowns) = channel();
+        let (asked, orders) = channel();
         let thread = std::thread::spawn({
             let registry = registry.clone();
             move || {
                 let control = Control::new(options(Some(listener), limits, registry)).unwrap();
                 handles.send(control.handle()).unwrap();
-                control.run(|shutdown| asked.send(shutdown).unwrap());
+                control.run(|order| asked.send(order).unwrap());
             }
         });
         let handle = handle.recv_timeout(DEADLINE).unwrap();
-        Self { address, handle, registry, shutdowns, thread }
+        Self { address, handle, registry, orders, thread }
     }
 
     fn connect(&self) -> TcpStream {
@@ -104,6 +104,13 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
             concurrency: 1,
         },
         log: Arc::new(Lossy),
+        configured: Configured {
+            listeners: Vec::new(),
+            clusters: Vec::new(),
+            dump: config::load(&config::Source::inline("{}")).unwrap().dump,
+            loaded_at: SystemTime::UNIX_EPOCH,
+        },
+        drain_time: Duration::ZERO,
     }
 }
 
@@ -288,19 +295,19 @@ fn quit_takes_post_only_and_asks_once() {
     let answer = running.get("/quitquitquit");
     assert_eq!(answer.status, 405);
     assert_eq!(answer.body, "Method GET not allowed, POST required.");
-    assert!(running.shutdowns.try_recv().is_err());
+    assert!(running.orders.try_recv().is_err());
 
     let answer = running.request("POST", "/quitquitquit");
     assert_eq!((answer.status, answer.body.as_str()), (200, "OK\n"));
-    assert_eq!(running.shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Graceful));
+    assert_eq!(running.orders.recv_timeout(DEADLINE), Ok(Order::Shutdown(Shutdown::Graceful)));
 
     // A second one changes nothing, and the pages go on until the loop is told to stop.
     assert_eq!(running.request("POST", "/quitquitquit").status, 200);
     assert_eq!(running.get("/help").status, 200);
-    let Running { handle, thread, shutdowns, .. } = running;
+    let Running { handle, thread, orders, .. } = running;
     handle.stop();
     thread.join().unwrap();
-    assert_eq!(shutdowns.iter().count(), 0);
+    assert_eq!(orders.iter().count(), 0);
 }
 
 #[test]
@@ -439,5 +446,5 @@ fn stop_ends_idle_connections_at_once_and_stuck_ones_in_time() {
 fn runs_and_stops_without_admin() {
     let control = Control::new(options(None, Limits::default(), Registry::new(0))).unwrap();
     control.handle().stop();
-    control.run(|shutdown| panic!("nobody asked for {shutdown:?}"));
+    control.run(|order| panic!("nobody asked for {order:?}"));
 }

@@ -5,11 +5,12 @@
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use config::model::Node;
 use nuncio_control::{
-    Control, Limits, LogControl, LogLevel, LogLosses, Options, ServerInfo, Shutdown,
+    Configured, Control, Limits, LogControl, LogLevel, LogLosses, Options, Order, ServerInfo,
+    Shutdown,
 };
 use observe::{Registry, ShardIndex};
 
@@ -48,7 +49,7 @@ impl LogControl for Reopened {
 #[test]
 fn first_signal_asks_gracefully_and_the_second_at_once() {
     let (handles, handle) = channel();
-    let (asked, shutdowns) = channel();
+    let (asked, orders) = channel();
     let (reopened, reopenings) = channel();
     let thread = std::thread::spawn(move || {
         let registry = Registry::new(0);
@@ -64,10 +65,17 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
                 concurrency: 0,
             },
             log: Arc::new(Reopened(reopened)),
+            configured: Configured {
+                listeners: Vec::new(),
+                clusters: Vec::new(),
+                dump: config::load(&config::Source::inline("{}")).unwrap().dump,
+                loaded_at: SystemTime::UNIX_EPOCH,
+            },
+            drain_time: Duration::ZERO,
         })
         .unwrap();
         handles.send(control.handle()).unwrap();
-        control.run(|shutdown| asked.send(shutdown).unwrap());
+        control.run(|order| asked.send(order).unwrap());
     });
     // The handle comes after the signals were taken over, so none meets its default action.
     let handle = handle.recv_timeout(DEADLINE).unwrap();
@@ -77,13 +85,13 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
     send("USR1");
     assert_eq!(reopenings.recv_timeout(DEADLINE), Ok(()));
     send("TERM");
-    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Graceful));
+    assert_eq!(orders.recv_timeout(DEADLINE), Ok(Order::Shutdown(Shutdown::Graceful)));
     send("INT");
-    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Now));
+    assert_eq!(orders.recv_timeout(DEADLINE), Ok(Order::Shutdown(Shutdown::Now)));
     send("TERM");
-    assert_eq!(shutdowns.recv_timeout(DEADLINE), Ok(Shutdown::Now));
+    assert_eq!(orders.recv_timeout(DEADLINE), Ok(Order::Shutdown(Shutdown::Now)));
 
     handle.stop();
     thread.join().unwrap();
-    assert_eq!(shutdowns.iter().count(), 0, "SIGHUP asks for nothing, SIGUSR1 for no shutdown");
+    assert_eq!(orders.iter().count(), 0, "SIGHUP asks for nothing, SIGUSR1 for no shutdown");
 }

@@ -30,6 +30,7 @@ fn plans(
         name: "echo".to_owned(),
         stat_prefix: Some("echo".to_owned()),
         address: ([127, 0, 0, 1], 0).into(),
+        inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
         filter_chain: model::FilterChain {

@@ -1,0 +1,217 @@
+//! `/clusters`: every cluster with its breakers, and every host with its own figures.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/clusters.proto>
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cluster::Shared;
+use config::model::{Cluster, Endpoint};
+use hyper::StatusCode;
+use observe::names::HostStat;
+use observe::{Kind, ScopeId, Stat};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::filter;
+use super::json::list_in_parts;
+use super::listeners::socket_address;
+use super::page::{Page, Query};
+use super::view::View;
+
+/// What `/help` says about the parameters.
+pub(crate) const PARAMETERS: &[(&str, &str)] =
+    &[("filter", "Regular expression (Google re2) for filtering clusters by name")];
+
+/// Every cluster whose name `filter` matches, in the order of their names.
+pub(crate) fn clusters(view: &Rc<View>, query: &Query) -> Page {
+    let filter = match query.first("filter").filter(|filter| !filter.is_empty()) {
+        None => None,
+        Some(filter) => match filter::compiled(filter) {
+            Ok(filter) => Some(filter),
+            Err(_) => return Page::text(StatusCode::BAD_REQUEST, "Invalid re2 regex"),
+        },
+    };
+    let chosen = Chosen { view: Rc::clone(view), next: 0, filter };
+    if query.first("format") == Some("json") {
+        Page::json_in_parts(list_in_parts("cluster_statuses", chosen.map(|one| as_json(&one))))
+    } else {
+        Page::text_in_parts(chosen.map(|one| as_text(&one)))
+    }
+}
+
+/// The clusters that a request asks for, one after the other.
+struct Chosen {
+    view: Rc<View>,
+    next: usize,
+    filter: Option<Regex>,
+}
+
+impl Iterator for Chosen {
+    type Item = Arc<Shared>;
+
+    fn next(&mut self) -> Option<Arc<Shared>> {
+        let rest = self.view.clusters().get(self.next..)?;
+        let wanted = |one: &&Arc<Shared>| {
+            self.filter.as_ref().is_none_or(|filter| filter.is_match(&one.config().name))
+        };
+        let (skipped, found) = rest.iter().enumerate().find(|(_, one)| wanted(one))?;
+        self.next += skipped + 1;
+        Some(Arc::clone(found))
+    }
+}
+
+/// Limits of a priority that the configuration does not set, or that nothing here can reach.
+const LIMIT_DEFAULT: u32 = 1024;
+const RETRIES_DEFAULT: u32 = 3;
+
+/// Names and values of the limits of one priority, in Envoy's order.
+fn limits(config: &Cluster, priority: Priority) -> [(&'static str, u32); 4] {
+    let (connections, pending) = match priority {
+        Priority::Default => (config.max_connections, config.max_pending_requests),
+        Priority::High => (LIMIT_DEFAULT, LIMIT_DEFAULT),
+    };
+    [
+        ("max_connections", connections),
+        ("max_pending_requests", pending),
+        ("max_requests", LIMIT_DEFAULT),
+        ("max_retries", RETRIES_DEFAULT),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Priority {
+    Default,
+    High,
+}
+
+fn as_text(cluster: &Shared) -> String {
+    let config = cluster.config();
+    let name = &config.name;
+    let mut text = format!("{name}::observability_name::{}\n", config.stat_name);
+    for (priority, word) in [(Priority::Default, "default"), (Priority::High, "high")] {
+        for (limit, value) in limits(config, priority) {
+            let _ = writeln!(text, "{name}::{word}_priority::{limit}::{value}");
+        }
+    }
+    let _ = writeln!(text, "{name}::added_via_api::false");
+    for (host, stats) in cluster.hosts() {
+        host_text(&mut text, &format!("{name}::{}", host.address), host, stats);
+    }
+    text
+}
+
+fn host_text(text: &mut String, prefix: &str, host: &Endpoint, stats: &ScopeId<HostStat>) {
+    for (spec, stat) in HostStat::SPECS.iter().zip(HOST_STATS) {
+        let _ = writeln!(text, "{prefix}::{}::{}", spec.name, stats.total(*stat));
+    }
+    let weight = host.weight.to_string();
+    for (name, value) in [
+        ("hostname", ""),
+        ("health_flags", "healthy"),
+        ("weight", weight.as_str()),
+        ("region", ""),
+        ("zone", ""),
+        ("sub_zone", ""),
+        ("canary", "false"),
+        ("priority", "0"),
+        // No outlier detection is configured: there is no rate.
+        ("success_rate", "-1"),
+        ("local_origin_success_rate", "-1"),
+    ] {
+        let _ = writeln!(text, "{prefix}::{name}::{value}");
+    }
+}
+
+/// Envoy's `admin.v3.ClusterStatus`; as in every JSON rendering of protobuf, what has its default
+/// is left out.
+fn as_json(cluster: &Shared) -> Value {
+    let config = cluster.config();
+    let hosts: Vec<Value> = cluster.hosts().map(|(host, stats)| host_json(host, stats)).collect();
+    let mut status = Map::new();
+    status.insert("name".to_owned(), json!(config.name));
+    if !hosts.is_empty() {
+        status.insert("host_statuses".to_owned(), json!(hosts));
+    }
+    let thresholds = [thresholds(config, Priority::Default), thresholds(config, Priority::High)];
+    status.insert("circuit_breakers".to_owned(), json!({ "thresholds": thresholds }));
+    status.insert("observability_name".to_owned(), json!(config.stat_name));
+    Value::Object(status)
+}
+
+fn thresholds(config: &Cluster, priority: Priority) -> Value {
+    let mut thresholds = Map::new();
+    if priority == Priority::High {
+        thresholds.insert("priority".to_owned(), json!("HIGH"));
+    }
+    for (limit, value) in limits(config, priority) {
+        thresholds.insert(limit.to_owned(), json!(value));
+    }
+    Value::Object(thresholds)
+}
+
+fn host_json(host: &Endpoint, stats: &ScopeId<HostStat>) -> Value {
+    let of_kind = |kind: Kind| {
+        let specs = HostStat::SPECS.iter().zip(HOST_STATS);
+        specs.filter(move |(spec, _)| spec.kind == kind)
+    };
+    // Counters come first, each kind in the order of the names.
+    let metrics: Vec<Value> = of_kind(Kind::Counter)
+        .chain(of_kind(Kind::Gauge))
+        .map(|(spec, stat)| metric(spec.name, spec.kind, stats.total(*stat)))
+        .collect();
+    json!({
+        "address": socket_address(host.address),
+        "stats": metrics,
+        "health_status": { "eds_health_status": "HEALTHY" },
+        "weight": host.weight,
+        "locality": {},
+    })
+}
+
+/// Envoy's `admin.v3.SimpleMetric`.
+fn metric(name: &str, kind: Kind, value: u64) -> Value {
+    let mut metric = Map::new();
+    if kind == Kind::Gauge {
+        metric.insert("type".to_owned(), json!("GAUGE"));
+    }
+    if value != 0 {
+        // A 64-bit number, which JSON renderings of protobuf write as a string.
+        metric.insert("value".to_owned(), json!(value.to_string()));
+    }
+    metric.insert("name".to_owned(), json!(name));
+    Value::Object(metric)
+}
+
+/// Every stat of a host, in slot order.
+const HOST_STATS: &[HostStat] = &[
+    HostStat::CxActive,
+    HostStat::CxConnectFail,
+    HostStat::CxTotal,
+    HostStat::RqActive,
+    HostStat::RqError,
+    HostStat::RqPendingActive,
+    HostStat::RqSuccess,
+    HostStat::RqTimeout,
+    HostStat::RqTotal,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_host_stats_is_whole_and_sorted_by_name() {
+        assert_eq!(HOST_STATS.len(), HostStat::SPECS.len());
+        assert!(HOST_STATS.iter().enumerate().all(|(slot, stat)| stat.slot() == slot));
+        assert!(HostStat::SPECS.is_sorted_by_key(|spec| spec.name));
+    }
+
+    #[test]
+    fn metrics_leave_out_what_has_its_default() {
+        let text = |kind, value| metric("cx", kind, value).to_string();
+        assert_eq!(text(Kind::Counter, 0), r#"{"name":"cx"}"#);
+        assert_eq!(text(Kind::Gauge, 3), r#"{"type":"GAUGE","value":"3","name":"cx"}"#);
+    }
+}

@@ -1,0 +1,50 @@
+//! `/listeners`: which listeners there are and on which addresses.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/listeners.proto>
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::json::document;
+use super::page::{Page, Query};
+use super::view::View;
+
+/// A listener as the pages show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerInfo {
+    /// Its name; never empty, see Envoy's `listener.proto`: one without a name is given one.
+    pub name: String,
+    /// Where it listens; the port is the real one.
+    pub address: SocketAddr,
+}
+
+/// As in Envoy, whatever is no known format is text.
+pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
+    let listeners = &view.configured().listeners;
+    if query.first("format") == Some("json") {
+        let statuses: Vec<Value> = listeners
+            .iter()
+            .map(|ListenerInfo { name, address }| {
+                json!({ "name": name, "local_address": socket_address(*address) })
+            })
+            .collect();
+        let list =
+            if statuses.is_empty() { json!({}) } else { json!({ "listener_statuses": statuses }) };
+        return Page::json(document(&list));
+    }
+    let mut text = String::new();
+    for ListenerInfo { name, address } in listeners {
+        let _ = writeln!(text, "{name}::{address}");
+    }
+    Page::text(StatusCode::OK, text)
+}
+
+/// Envoy's `config.core.v3.Address`.
+pub(crate) fn socket_address(address: SocketAddr) -> Value {
+    let (address, port) = (address.ip().to_string(), address.port());
+    json!({ "socket_address": { "address": address, "port_value": port } })
+}
