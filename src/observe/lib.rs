@@ -13,16 +13,19 @@
 //! This floor writes no page and reads no clock: `control` renders the samples.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 mod bins;
 mod block;
 mod distribution;
 mod entry;
 pub mod names;
 mod registry;
+mod response_flags;
 mod scope;
 mod stat;
 
 pub use distribution::{Bucket, Distribution, QUANTILES};
 pub use registry::{HistogramSample, Registry, Sample, ScopeId, Shard, ShardIndex};
+pub use response_flags::{ResponseFlag, ResponseFlags};
 pub use scope::{GaugeGuard, Scope};
 pub use stat::{Kind, Stat, StatSpec, Unit, placed};
