@@ -1,7 +1,7 @@
 //! What a reader has of a histogram: the bins of all shards added up, and what follows from them.
 //!
-//! Quantiles, sum and buckets are computed as circllhist does, so that they are Envoy's numbers
-//! for the same values: an estimate between the bounds of a bin, not a value that occurred.
+//! Quantiles, sum and buckets are computed as circllhist does for Envoy 1.40, so that they are its
+//! numbers for the same values: an estimate between the bounds of a bin, not a value that occurred.
 
 use crate::bins::{Bin, Bins};
 
@@ -57,19 +57,22 @@ impl Distribution {
         self.bins.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// About the sum of the values: each counts as the middle of its bin.
+    /// About the sum of the values: each counts as the middle of its bin, which is the value that
+    /// is wrong by the same factor at both ends.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.bins
-            .iter()
-            .fold(0.0, |sum, &(bin, count)| sum + (bin.lower() + bin.width() / 2.0) * as_f64(count))
+        self.bins.iter().fold(0.0, |sum, &(bin, count)| {
+            let (lower, upper) = (bin.lower(), bin.lower() + bin.width());
+            let middle = if upper == 0.0 { 0.0 } else { 2.0 * lower * upper / (lower + upper) };
+            sum + middle * as_f64(count)
+        })
     }
 
-    /// How many values are at most `bound`, as far as the bins tell: a bin counts if it ends at
+    /// How many values are at most `bound`, as far as the bins tell: a bin counts if it begins at
     /// or below `bound`.
     #[must_use]
     pub fn count_up_to(&self, bound: f64) -> u64 {
-        let below = self.bins.iter().take_while(|(bin, _)| bin.lower() + bin.width() <= bound);
+        let below = self.bins.iter().take_while(|(bin, _)| bin.lower() <= bound);
         below.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
@@ -84,27 +87,23 @@ impl Distribution {
 
     /// The values of [`QUANTILES`]; not a number where there are no values.
     ///
-    /// Values are taken as spread evenly over their bin.
+    /// The quantile of `q` is the value of rank `q` times the count, rounded up and at least 1.
+    /// The `n` values of a bin are taken to divide it into `n + 1` equal parts.
     #[must_use]
     pub fn quantiles(&self) -> [f64; QUANTILES.len()] {
         let total = as_f64(self.count());
         let mut bins = self.bins.iter();
         let Some(mut bin) = bins.next() else { return [f64::NAN; QUANTILES.len()] };
-        let (mut below, mut upto) = (0.0, as_f64(bin.1));
+        let mut below = 0.0;
         QUANTILES.map(|quantile| {
-            let rank = total * quantile;
-            while upto < rank {
+            let rank = (total * quantile).ceil().max(1.0);
+            while below + as_f64(bin.1) < rank {
                 let Some(next) = bins.next() else { break };
-                (bin, below, upto) = (next, upto, upto + as_f64(next.1));
+                below += as_f64(bin.1);
+                bin = next;
             }
-            let (lower, width) = (bin.0.lower(), bin.0.width());
-            if rank == below {
-                lower
-            } else if rank == upto {
-                lower + width
-            } else {
-                lower + (rank - below) / (upto - below) * width
-            }
+            let &(bin, count) = bin;
+            bin.lower() + (rank - below) / (as_f64(count) + 1.0) * bin.width()
         })
     }
 }
@@ -134,16 +133,23 @@ mod tests {
         assert_eq!((empty.count(), empty.sum(), empty.count_up_to(1e9)), (0, 0.0, 0));
     }
 
-    /// Numbers that Envoy 1.40 showed for these values (`P0` to `P100`).
+    /// What Envoy 1.40 showed for the same bins.
     #[test]
-    fn quantiles_are_envoys() {
-        let quantiles = of(&[0, 0, 0, 0]).quantiles();
-        assert_eq!(quantiles, [0.0; 10]);
-        let quantiles = of(&[3]).quantiles();
-        let expected = [3.0, 3.025, 3.05, 3.075, 3.09, 3.095, 3.099, 3.0995, 3.0999, 3.1];
-        for (seen, expected) in quantiles.into_iter().zip(expected) {
-            assert!((seen - expected).abs() < 1e-12, "{seen} {expected}");
-        }
+    fn numbers_are_envoys() {
+        let seen = of(&[21, 21, 25, 28, 29, 29, 32, 32, 54, 100, 1000]);
+        let expected = [21.333_333_333_333_332, 25.5, 29.666_666_666_666_668, 54.5, 105.0, 1050.0];
+        assert_eq!(seen.quantiles()[..6], expected);
+        assert_eq!(seen.quantiles()[9], 1050.0);
+        assert_eq!(seen.sum(), 1_427.802_199_791_715_6);
+        let counts = [10.0, 25.0, 50.0, 100.0, 999.0, 1000.0].map(|bound| seen.count_up_to(bound));
+        assert_eq!(counts, [0, 3, 8, 10, 10, 11]);
+
+        assert_eq!(of(&[0, 0, 0, 0]).quantiles(), [0.0; 10]);
+        assert_eq!(of(&[0]).sum(), 0.0);
+        assert_eq!(of(&[2]).quantiles(), [2.05; 10]);
+        assert_eq!(of(&[2]).sum(), 2.048_780_487_804_878);
+        let ones = of(&[1; 19]).quantiles();
+        assert_eq!(ones[..4], [1.005, 1.025, 1.05, 1.075]);
     }
 
     #[test]
@@ -156,10 +162,9 @@ mod tests {
         two.record(123_456);
         let before = Distribution::merged([&one, &two].into_iter());
         assert_eq!(before.count(), 5);
-        assert_eq!(before.count_up_to(5.5), 3);
-        assert_eq!(before.count_up_to(71.0), 4);
-        assert_eq!(before.count_up_to(70.9), 3);
-        assert!((before.sum() - (3.0 * 5.05 + 70.5 + 125_000.0)).abs() < 1e-9);
+        assert_eq!(before.count_up_to(5.0), 3);
+        assert_eq!(before.count_up_to(70.0), 4);
+        assert_eq!(before.count_up_to(69.9), 3);
 
         two.record(1);
         one.record(5);
