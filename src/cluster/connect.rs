@@ -99,10 +99,11 @@ pub(crate) async fn connect(
     host: SocketAddr,
     timeout: Duration,
 ) -> Result<UpstreamConnection, ConnectFailure> {
-    let existence = Existence::begin(counts.clone(), tokens.connection);
+    let existence = Existence::begin(reactor, &counts, tokens.connection);
     let waiting = Waiting::begin(counts.clone(), tokens.waiting);
     match connect_within(reactor, host, timeout).await {
         Some(Ok(socket)) => {
+            counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
             waiting.end(None);
             Ok(UpstreamConnection::new(socket, host, existence))
         }

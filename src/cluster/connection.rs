@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
-use reactor::Socket;
+use reactor::{Reactor, Socket};
 
 use crate::breaker::Token;
 
@@ -47,7 +48,7 @@ pub struct UpstreamConnection {
 
 impl UpstreamConnection {
     pub(crate) fn new(socket: Socket, host: SocketAddr, existence: Existence) -> Self {
-        let Counts { cluster, host: at_host } = &existence.counts;
+        let (cluster, at_host) = (existence.cluster(), existence.host());
         cluster.inc(ClusterStat::UpstreamRqTotal);
         at_host.inc(HostStat::RqTotal);
         let request = cluster.guard(ClusterStat::UpstreamRqActive);
@@ -70,7 +71,7 @@ impl UpstreamConnection {
     /// The stats of the cluster on this worker, for the bytes that go through.
     #[must_use]
     pub fn stats(&self) -> &Scope<ClusterStat> {
-        &self.existence.counts.cluster
+        self.existence.cluster()
     }
 
     /// Says which side ended the connection, to be counted when it is dropped. Until the first
@@ -82,7 +83,7 @@ impl UpstreamConnection {
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
-        let stats = &self.existence.counts.cluster;
+        let stats = self.existence.cluster();
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
         stats.inc(match self.existence.closed_by.get() {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
@@ -94,24 +95,40 @@ impl Drop for UpstreamConnection {
 /// That a connection exists, from its first SYN to its end, connected or not.
 #[derive(Debug)]
 pub(crate) struct Existence {
-    counts: Counts,
+    reactor: Reactor,
+    /// When the connect began.
+    started: Instant,
     closed_by: Cell<ClosedBy>,
-    _active: GaugeGuard<ClusterStat>,
-    _active_at_host: GaugeGuard<HostStat>,
+    active: GaugeGuard<ClusterStat>,
+    active_at_host: GaugeGuard<HostStat>,
     _token: Token,
 }
 
 impl Existence {
-    pub(crate) fn begin(counts: Counts, token: Token) -> Self {
+    pub(crate) fn begin(reactor: &Reactor, counts: &Counts, token: Token) -> Self {
         counts.cluster.inc(ClusterStat::UpstreamCxTotal);
         counts.host.inc(HostStat::CxTotal);
         Self {
             closed_by: Cell::new(ClosedBy::Local),
-            _active: counts.cluster.guard(ClusterStat::UpstreamCxActive),
-            _active_at_host: counts.host.guard(HostStat::CxActive),
-            counts,
+            active: counts.cluster.guard(ClusterStat::UpstreamCxActive),
+            active_at_host: counts.host.guard(HostStat::CxActive),
+            reactor: reactor.clone(),
+            started: reactor.now(),
             _token: token,
         }
+    }
+
+    fn cluster(&self) -> &Scope<ClusterStat> {
+        self.active.scope()
+    }
+
+    fn host(&self) -> &Scope<HostStat> {
+        self.active_at_host.scope()
+    }
+
+    /// How long ago the connect began.
+    pub(crate) fn age(&self) -> Duration {
+        self.reactor.now().saturating_duration_since(self.started)
     }
 
     pub(crate) fn set_closed_by(&self, side: ClosedBy) {
@@ -121,7 +138,8 @@ impl Existence {
 
 impl Drop for Existence {
     fn drop(&mut self) {
-        let stats = &self.counts.cluster;
+        let stats = self.cluster();
+        stats.record_duration(ClusterStat::UpstreamCxLengthMs, self.age());
         stats.inc(ClusterStat::UpstreamCxDestroy);
         stats.inc(match self.closed_by.get() {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocal,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::model;
-use observe::names::{ClusterStat, HostStat, cluster_prefix};
+use observe::names::{ClusterDormantStat, ClusterStat, HostStat, cluster_prefix};
 use observe::{Registry, ScopeId, Shard};
 
 use crate::breaker::Breaker;
@@ -28,7 +28,9 @@ impl Shared {
         let connections = Breaker::new(config.max_connections, cx_open);
         let pending_open = ClusterStat::CircuitBreakersDefaultRqPendingOpen;
         let pending = Breaker::new(config.max_pending_requests, pending_open);
-        let scope = registry.scope(&cluster_prefix(&config.stat_name));
+        let prefix = cluster_prefix(&config.stat_name);
+        registry.declare::<ClusterDormantStat>(&prefix);
+        let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
         Arc::new(Self { config, connections, pending, scope, hosts })
     }
@@ -41,6 +43,10 @@ impl Shared {
         stats.add(ClusterStat::MembershipChange, u64::from(hosts > 0));
         stats.gauge_set(ClusterStat::MembershipTotal, hosts);
         stats.gauge_set(ClusterStat::MembershipHealthy, hosts);
+        stats.gauge_set(ClusterStat::MembershipDegraded, 0);
+        stats.gauge_set(ClusterStat::MembershipExcluded, 0);
+        stats.gauge_set(ClusterStat::WarmingState, 0);
+        stats.add(ClusterStat::DefaultTotalMatchCount, hosts);
     }
 
     /// The configuration.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::distribution::Distribution;
-use crate::entry::{Entry, EntryReader, Number};
+use crate::entry::{Entry, Number};
 use crate::scope::Scope;
 use crate::stat::{Kind, Stat, StatSpec};
 
@@ -141,6 +141,11 @@ impl Registry {
         ScopeId { entry, registry: self.clone(), set: PhantomData }
     }
 
+    /// Shows the stats of `S` below `prefix`, which nobody counts (yet).
+    pub fn declare<S: Stat>(&self, prefix: &str) {
+        drop(self.scope::<S>(prefix));
+    }
+
     /// The sum of one stat over all scopes of its set, each as a reader sees it.
     #[must_use]
     pub fn sum<S: Stat>(&self, stat: S) -> u64 {
@@ -231,23 +236,14 @@ impl Registry {
                 value: total.value,
                 used: total.used,
             });
-            if spec.per_worker {
-                samples.extend(self.shares(&reader, slot).map(|(worker, share)| Sample {
-                    name: format!("{prefix}.worker_{worker}.{name}"),
-                    kind,
-                    value: share.value,
-                    used: share.used,
-                }));
-            }
+            let workers = if spec.per_worker { self.shared.workers } else { 0 };
+            let workers = (0..workers).map(|worker| (worker, format!("worker_{worker}")));
+            let control = spec.main_thread.then(|| (self.shared.workers, "main_thread".to_owned()));
+            samples.extend(workers.chain(control).map(|(shard, thread)| {
+                let Number { value, used } = reader.share(slot, shard);
+                Sample { name: format!("{prefix}.{thread}.{name}"), kind, value, used }
+            }));
         }
-    }
-
-    fn shares(
-        &self,
-        reader: &EntryReader<'_>,
-        slot: usize,
-    ) -> impl Iterator<Item = (usize, Number)> {
-        (0..self.shared.workers).map(move |worker| (worker, reader.share(slot, worker)))
     }
 
     /// Without the lock, so that making a scope does not wait for a scrape.

@@ -181,6 +181,13 @@ impl<S: Stat> GaugeGuard<S> {
         self.amount = amount;
     }
 
+    /// The scope of the gauge.
+    #[inline]
+    #[must_use]
+    pub fn scope(&self) -> &Scope<S> {
+        &self.scope
+    }
+
     /// How much this guard holds.
     #[inline]
     #[must_use]

@@ -36,6 +36,9 @@ pub struct StatSpec {
     pub kind: Kind,
     /// Also shown once for each worker, as `<prefix>.worker_<index>.<name>`. Not for histograms.
     pub per_worker: bool,
+    /// Also shown as `<prefix>.main_thread.<name>` with what control has of it: for the admin
+    /// listener. Not for histograms.
+    pub main_thread: bool,
     /// Shown only once it has been counted: for stats that Envoy makes when it first needs them,
     /// such as one for each status code.
     pub when_used: bool,
@@ -63,7 +66,7 @@ impl StatSpec {
     }
 
     const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, per_worker: false, when_used: false, place: 0 }
+        Self { name, kind, per_worker: false, main_thread: false, when_used: false, place: 0 }
     }
 
     /// The same, shown once more for each worker.
@@ -74,6 +77,16 @@ impl StatSpec {
     pub const fn per_worker(self) -> Self {
         assert!(!matches!(self.kind, Kind::Histogram(_)), "a histogram is not shown per worker");
         Self { per_worker: true, ..self }
+    }
+
+    /// The same, shown once more for the main thread.
+    ///
+    /// # Panics
+    /// For a histogram, when the set is compiled.
+    #[must_use]
+    pub const fn main_thread(self) -> Self {
+        assert!(!matches!(self.kind, Kind::Histogram(_)), "a histogram is not shown per thread");
+        Self { main_thread: true, ..self }
     }
 
     /// The same, shown only once it has been counted.
@@ -135,8 +148,8 @@ pub trait Stat: Copy + 'static {
 /// Declares a set of stats as an enum that implements [`Stat`].
 ///
 /// A stat is a `counter`, a `gauge` or a `histogram`. After the name stand the methods of
-/// [`StatSpec`](crate::StatSpec) that apply: `per_worker`, `when_used`, or the unit of a
-/// histogram (`ms`, `us`, `bytes`). The documentation of a variant says when it moves.
+/// [`StatSpec`](crate::StatSpec) that apply: `per_worker`, `main_thread`, `when_used`, or the unit
+/// of a histogram (`ms`, `us`, `bytes`). The documentation of a variant says when it moves.
 ///
 /// ```
 /// use nuncio_observe as observe; // the floors rename it so in Cargo.toml

@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::Clusters;
 use config::model::{self, NetworkFilter};
-use observe::names::{ListenerStat, TcpProxyStat, WorkerStat, listener_prefix, tcp_proxy_prefix};
+use observe::names::{
+    ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, WorkerStat,
+    listener_prefix, tcp_proxy_prefix,
+};
 use observe::{GaugeGuard, Registry, Scope, Shard};
 use reactor::{Acceptor, Reactor, Socket, TaskSet};
 
@@ -59,12 +62,14 @@ impl Listener {
             NetworkFilter::Echo => Filter::Echo,
             NetworkFilter::TcpProxy(tcp_proxy) => {
                 let prefix = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
+                context.registry.declare::<TcpProxyDormantStat>(&prefix);
                 let stats = context.registry.scope::<TcpProxyStat>(&prefix).on(context.shard);
                 let cluster = context.clusters.get(&tcp_proxy.cluster);
                 Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
             }
         };
         let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
+        context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),
             config: Arc::clone(config),
@@ -109,11 +114,8 @@ impl Listener {
     /// The life of one connection. Its size is what an idle connection costs besides its streams.
     pub(crate) fn connection(self: Rc<Self>, socket: Socket) -> impl Future<Output = ()> {
         // Counted from here, not from the first poll, which may come a turn later.
-        let presence = Presence::begin(&self.stats);
-        async move {
-            self.serve(socket).await;
-            drop(presence);
-        }
+        let presence = Presence::begin(self);
+        async move { presence.listener.serve(socket).await }
     }
 
     async fn serve(&self, socket: Socket) {
@@ -127,20 +129,24 @@ impl Listener {
 
 /// That a connection is there, in the listener's stats.
 struct Presence {
-    stats: Scope<ListenerStat>,
+    listener: Rc<Listener>,
+    started: Instant,
     _active: GaugeGuard<ListenerStat>,
 }
 
 impl Presence {
-    fn begin(stats: &Scope<ListenerStat>) -> Self {
-        stats.inc(ListenerStat::DownstreamCxTotal);
-        let active = stats.guard(ListenerStat::DownstreamCxActive);
-        Self { stats: stats.clone(), _active: active }
+    fn begin(listener: Rc<Listener>) -> Self {
+        listener.stats.inc(ListenerStat::DownstreamCxTotal);
+        let active = listener.stats.guard(ListenerStat::DownstreamCxActive);
+        Self { started: listener.reactor.now(), _active: active, listener }
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.stats.inc(ListenerStat::DownstreamCxDestroy);
+        let Listener { stats, reactor, .. } = &*self.listener;
+        stats.inc(ListenerStat::DownstreamCxDestroy);
+        let age = reactor.now().saturating_duration_since(self.started);
+        stats.record_duration(ListenerStat::DownstreamCxLengthMs, age);
     }
 }

@@ -293,7 +293,12 @@ fn membership_is_what_the_configuration_lists() {
     Shared::new(Arc::new(config.config().clone()), &registry).publish_membership(&control);
     let moved = registry.snapshot().into_iter().filter(|sample| sample.value > 0);
     let moved: Vec<_> = moved.map(|sample| (sample.name, sample.value)).collect();
-    let expected = [("membership_change", 1), ("membership_healthy", 2), ("membership_total", 2)];
+    let expected = [
+        ("default.total_match_count", 2),
+        ("membership_change", 1),
+        ("membership_healthy", 2),
+        ("membership_total", 2),
+    ];
     let expected = expected.map(|(name, n)| (format!("cluster.back_end.{name}"), n));
     assert_eq!(moved, expected);
 }

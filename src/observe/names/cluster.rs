@@ -37,6 +37,10 @@ crate::stats! {
             => counter "upstream_cx_destroy_remote_with_active_rq",
         /// Connections closed by the pool's idle timeout.
         UpstreamCxIdleTimeout => counter "upstream_cx_idle_timeout",
+        /// From the first SYN until the connection was up, of those that came up.
+        UpstreamCxConnectMs => histogram "upstream_cx_connect_ms" ms,
+        /// From the first SYN to the end, also of those that never connected.
+        UpstreamCxLengthMs => histogram "upstream_cx_length_ms" ms,
         /// Bytes received from hosts.
         UpstreamCxRxBytesTotal => counter "upstream_cx_rx_bytes_total",
         /// Bytes received from hosts and not passed on yet.
@@ -77,6 +81,8 @@ crate::stats! {
         MembershipChange => counter "membership_change",
         /// Hosts of the cluster.
         MembershipTotal => gauge "membership_total",
+        /// Hosts whose transport socket is the cluster's default one; there is no other yet.
+        DefaultTotalMatchCount => counter "default.total_match_count",
         /// Hosts in use for load balancing; without health checks, all.
         MembershipHealthy => gauge "membership_healthy",
         /// Hosts that asked for less traffic; zero without health checks.

@@ -13,6 +13,8 @@ crate::stats! {
         DownstreamCxActive => gauge "downstream_cx_active" per_worker,
         /// Connections closed, by whichever side.
         DownstreamCxDestroy => counter "downstream_cx_destroy",
+        /// From accepting to closing.
+        DownstreamCxLengthMs => histogram "downstream_cx_length_ms" ms,
         /// Connections rejected because the listener's own connection limit was reached.
         DownstreamCxOverflow => counter "downstream_cx_overflow",
         /// Connections rejected by the global connection limit.

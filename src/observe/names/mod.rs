@@ -5,6 +5,7 @@
 //! its value is a truth today.
 
 mod cluster;
+mod dormant;
 mod host;
 mod listener;
 mod process;
@@ -12,12 +13,17 @@ mod tcp_proxy;
 mod worker;
 
 pub use cluster::{ClusterStat, cluster_prefix};
+pub use dormant::{
+    AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat, ListenerDormantStat,
+    ListenerManagerDormantStat, ServerDormantStat, TcpProxyDormantStat,
+};
 pub use host::HostStat;
 pub use listener::{ListenerStat, listener_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat,
     CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX, ListenerManagerStat,
-    SERVER_PREFIX, ServerStat,
+    MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX, ServerStat, ThreadClusterManagerStat,
+    worker_cluster_manager_prefix,
 };
 pub use tcp_proxy::{TcpProxyStat, tcp_proxy_prefix};
 pub use worker::{WORKER_PREFIX, WorkerStat};
@@ -27,25 +33,32 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::Stat;
+    use crate::{Stat, StatSpec};
 
-    /// A name used twice in one set would show two lines for one stat.
-    fn assert_names_unique<S: Stat>() {
-        let names: BTreeSet<&str> = S::SPECS.iter().map(|spec| spec.name).collect();
-        assert_eq!(names.len(), S::SPECS.len());
+    /// A name used twice below one prefix would show two lines for one stat.
+    fn assert_names_unique(sets: &[&[StatSpec]]) {
+        let mut names = BTreeSet::new();
+        for spec in sets.iter().copied().flatten() {
+            assert!(names.insert(spec.name), "{} is there twice", spec.name);
+        }
     }
 
     #[test]
-    fn names_are_unique_within_each_set() {
-        assert_names_unique::<AdminHttpStat>();
-        assert_names_unique::<AdminListenerStat>();
-        assert_names_unique::<ClusterManagerStat>();
-        assert_names_unique::<ClusterStat>();
-        assert_names_unique::<HostStat>();
-        assert_names_unique::<ListenerManagerStat>();
-        assert_names_unique::<ListenerStat>();
-        assert_names_unique::<ServerStat>();
-        assert_names_unique::<TcpProxyStat>();
-        assert_names_unique::<WorkerStat>();
+    fn names_are_unique_below_each_prefix() {
+        for sets in [
+            &[AdminHttpStat::SPECS] as &[_],
+            &[AdminListenerStat::SPECS, AdminListenerDormantStat::SPECS],
+            &[ClusterManagerStat::SPECS, ClusterManagerDormantStat::SPECS],
+            &[ClusterStat::SPECS, ClusterDormantStat::SPECS],
+            &[HostStat::SPECS],
+            &[ListenerManagerStat::SPECS, ListenerManagerDormantStat::SPECS],
+            &[ListenerStat::SPECS, ListenerDormantStat::SPECS],
+            &[ServerStat::SPECS, ServerDormantStat::SPECS],
+            &[TcpProxyStat::SPECS, TcpProxyDormantStat::SPECS],
+            &[ThreadClusterManagerStat::SPECS],
+            &[WorkerStat::SPECS],
+        ] {
+            assert_names_unique(sets);
+        }
     }
 }

@@ -6,6 +6,13 @@
 crate::stats! {
     /// Stats below `server`. Control brings them up to date before it answers `/stats`.
     pub enum ServerStat {
+        /// 1 if the cryptography is a FIPS build; it is not.
+        CompilationSettingsFipsMode => gauge "compilation_settings.fips_mode",
+        /// Days until the first certificate in use expires; the largest number of 32 bits if
+        /// there is none.
+        DaysUntilFirstCertExpiring => gauge "days_until_first_cert_expiring",
+        /// From the start of the process until the workers ran.
+        InitializationTimeMs => histogram "initialization_time_ms" ms,
         /// Seconds since start.
         Uptime => gauge "uptime",
         /// Worker threads.
@@ -17,6 +24,8 @@ crate::stats! {
         /// Anonymous memory in use, in bytes: what allocators got from the kernel and touched.
         /// Envoy asks its own allocator instead.
         MemoryAllocated => gauge "memory_allocated",
+        /// Memory that is reserved for data, in bytes, touched or not.
+        MemoryHeapSize => gauge "memory_heap_size",
         /// Resident memory in bytes.
         MemoryPhysicalSize => gauge "memory_physical_size",
         /// Downstream connections open on all listeners now.
@@ -31,6 +40,10 @@ crate::stats! {
         LogLinesDropped => counter "log_lines_dropped",
         /// Writes of the log that failed; ours.
         LogWritesFailed => counter "log_writes_failed",
+        /// As above, counted from 1.
+        HotRestartGeneration => gauge "hot_restart_generation",
+        /// The version of the program: `1.2.3` is 10203. (Envoy shows a part of its commit hash.)
+        Version => gauge "version",
     }
 }
 
@@ -57,6 +70,8 @@ crate::stats! {
         TotalListenersWarming => gauge "total_listeners_warming",
         /// Filter chains being drained.
         TotalFilterChainsDraining => gauge "total_filter_chains_draining",
+        /// Workers that have a core to themselves.
+        WorkersPinned => gauge "workers_pinned",
         /// 1 once the workers run.
         WorkersStarted => gauge "workers_started",
     }
@@ -79,14 +94,24 @@ crate::stats! {
 }
 
 crate::stats! {
+    /// Stats of one thread, below `thread_local_cluster_manager.<thread>`.
+    pub enum ThreadClusterManagerStat {
+        /// Clusters that the thread has made its view of: all of them, at start.
+        ClustersInflated => gauge "clusters_inflated",
+    }
+}
+
+crate::stats! {
     /// Stats below `listener.admin`.
     pub enum AdminListenerStat {
         /// Connections accepted on the admin address.
-        DownstreamCxTotal => counter "downstream_cx_total",
+        DownstreamCxTotal => counter "downstream_cx_total" main_thread,
         /// Admin connections open now.
-        DownstreamCxActive => gauge "downstream_cx_active",
+        DownstreamCxActive => gauge "downstream_cx_active" main_thread,
         /// Admin connections closed.
         DownstreamCxDestroy => counter "downstream_cx_destroy",
+        /// From accepting to closing.
+        DownstreamCxLengthMs => histogram "downstream_cx_length_ms" ms,
         /// Admin connections rejected because too many were open.
         DownstreamCxOverflow => counter "downstream_cx_overflow",
     }
@@ -116,6 +141,13 @@ pub const SERVER_PREFIX: &str = "server";
 pub const LISTENER_MANAGER_PREFIX: &str = "listener_manager";
 /// The prefix of [`ClusterManagerStat`].
 pub const CLUSTER_MANAGER_PREFIX: &str = "cluster_manager";
+/// The prefix of [`ThreadClusterManagerStat`] on a worker.
+#[must_use]
+pub fn worker_cluster_manager_prefix(worker: usize) -> String {
+    format!("thread_local_cluster_manager.worker_{worker}")
+}
+/// The prefix of [`ThreadClusterManagerStat`] on control.
+pub const MAIN_CLUSTER_MANAGER_PREFIX: &str = "thread_local_cluster_manager.main_thread";
 /// The prefix of [`AdminListenerStat`].
 pub const ADMIN_LISTENER_PREFIX: &str = "listener.admin";
 /// The prefix of [`AdminHttpStat`].

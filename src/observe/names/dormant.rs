@@ -1,0 +1,226 @@
+//! Stats of Envoy's whose mechanism Nuncio does not have yet, so that dashboards find them.
+//!
+//! Each counts something that cannot happen here as Nuncio is today, so zero is the truth and not
+//! a placeholder. Nothing writes these sets, so they cost no memory on any worker. A stat moves to
+//! the set beside it in the commit that makes it move.
+
+crate::stats! {
+    /// Below `cluster.<name>`. A cluster is a fixed list of hosts, balanced as one set, spoken to
+    /// in TCP.
+    pub enum ClusterDormantStat {
+        /// No endpoint discovery: nothing becomes stale.
+        AssignmentStale => counter "assignment_stale",
+        /// As above.
+        AssignmentTimeoutReceived => counter "assignment_timeout_received",
+        /// As above.
+        AssignmentUseCached => counter "assignment_use_cached",
+        /// No request priority `HIGH`: its breakers never open.
+        CircuitBreakersHighCxOpen => gauge "circuit_breakers.high.cx_open",
+        /// As above.
+        CircuitBreakersHighCxPoolOpen => gauge "circuit_breakers.high.cx_pool_open",
+        /// As above.
+        CircuitBreakersHighRqOpen => gauge "circuit_breakers.high.rq_open",
+        /// As above.
+        CircuitBreakersHighRqPendingOpen => gauge "circuit_breakers.high.rq_pending_open",
+        /// As above.
+        CircuitBreakersHighRqRetryOpen => gauge "circuit_breakers.high.rq_retry_open",
+        /// No zone aware routing.
+        LbLocalClusterNotOk => counter "lb_local_cluster_not_ok",
+        /// As above.
+        LbRecalculateZoneStructures => counter "lb_recalculate_zone_structures",
+        /// No subsets.
+        LbSubsetsActive => gauge "lb_subsets_active",
+        /// As above.
+        LbSubsetsCreated => counter "lb_subsets_created",
+        /// As above.
+        LbSubsetsFallback => counter "lb_subsets_fallback",
+        /// As above.
+        LbSubsetsFallbackPanic => counter "lb_subsets_fallback_panic",
+        /// As above.
+        LbSubsetsRemoved => counter "lb_subsets_removed",
+        /// As above.
+        LbSubsetsSelected => counter "lb_subsets_selected",
+        /// No zone aware routing.
+        LbZoneClusterTooSmall => counter "lb_zone_cluster_too_small",
+        /// As above.
+        LbZoneNoCapacityLeft => counter "lb_zone_no_capacity_left",
+        /// As above.
+        LbZoneRoutingAllDirectly => counter "lb_zone_routing_all_directly",
+        /// As above.
+        LbZoneRoutingCrossZone => counter "lb_zone_routing_cross_zone",
+        /// As above.
+        LbZoneRoutingSampled => counter "lb_zone_routing_sampled",
+        /// No `ORIGINAL_DST` clusters.
+        OriginalDstHostInvalid => counter "original_dst_host_invalid",
+        /// No retries and no mirrored requests.
+        RetryOrShadowAbandoned => counter "retry_or_shadow_abandoned",
+        /// The hosts are never asked for again.
+        UpdateAttempt => counter "update_attempt",
+        /// As above.
+        UpdateEmpty => counter "update_empty",
+        /// As above.
+        UpdateFailure => counter "update_failure",
+        /// As above.
+        UpdateNoRebuild => counter "update_no_rebuild",
+        /// As above.
+        UpdateSuccess => counter "update_success",
+        /// No HTTP upstream: nobody announces the end of a connection.
+        UpstreamCxCloseNotify => counter "upstream_cx_close_notify",
+        /// No HTTP/3.
+        UpstreamCxConnectWith0Rtt => counter "upstream_cx_connect_with_0_rtt",
+        /// No HTTP upstream.
+        UpstreamCxHttp1Total => counter "upstream_cx_http1_total",
+        /// As above.
+        UpstreamCxHttp2Total => counter "upstream_cx_http2_total",
+        /// As above.
+        UpstreamCxHttp3Total => counter "upstream_cx_http3_total",
+        /// No `max_connection_duration`.
+        UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
+        /// A connection serves one user, so no limit of users per connection is met.
+        UpstreamCxMaxRequests => counter "upstream_cx_max_requests",
+        /// No `max_connection_pools`.
+        UpstreamCxPoolOverflow => counter "upstream_cx_pool_overflow",
+        /// No preconnecting.
+        UpstreamCxPreconnectSkipped => counter "upstream_cx_preconnect_skipped",
+        /// No HTTP upstream.
+        UpstreamCxProtocolError => counter "upstream_cx_protocol_error",
+        /// No HTTP/3.
+        UpstreamHttp3Broken => counter "upstream_http3_broken",
+        /// No HTTP upstream.
+        UpstreamInternalRedirectFailedTotal => counter "upstream_internal_redirect_failed_total",
+        /// As above.
+        UpstreamInternalRedirectSucceededTotal
+            => counter "upstream_internal_redirect_succeeded_total",
+        /// As above.
+        UpstreamQueueOverloaded => counter "upstream_queue_overloaded",
+        /// As above.
+        UpstreamRq0Rtt => counter "upstream_rq_0rtt",
+        /// As above.
+        UpstreamRqActiveOverflow => counter "upstream_rq_active_overflow",
+        /// As above.
+        UpstreamRqCompleted => counter "upstream_rq_completed",
+        /// As above.
+        UpstreamRqMaintenanceMode => counter "upstream_rq_maintenance_mode",
+        /// As above.
+        UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
+        /// Requests on one connection; TCP has none.
+        UpstreamRqPerCx => histogram "upstream_rq_per_cx",
+        /// No HTTP upstream.
+        UpstreamRqPerTryIdleTimeout => counter "upstream_rq_per_try_idle_timeout",
+        /// As above.
+        UpstreamRqPerTryTimeout => counter "upstream_rq_per_try_timeout",
+        /// As above.
+        UpstreamRqRetry => counter "upstream_rq_retry",
+        /// As above.
+        UpstreamRqRetryBackoffExponential => counter "upstream_rq_retry_backoff_exponential",
+        /// As above.
+        UpstreamRqRetryBackoffRatelimited => counter "upstream_rq_retry_backoff_ratelimited",
+        /// As above.
+        UpstreamRqRetryLimitExceeded => counter "upstream_rq_retry_limit_exceeded",
+        /// As above.
+        UpstreamRqRetryOverflow => counter "upstream_rq_retry_overflow",
+        /// As above.
+        UpstreamRqRetrySuccess => counter "upstream_rq_retry_success",
+        /// As above.
+        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
+        /// As above.
+        UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
+        /// As above.
+        UpstreamRqTimeout => counter "upstream_rq_timeout",
+        /// As above.
+        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
+        /// A hash of the last configuration update over xDS; there is none.
+        Version => gauge "version",
+    }
+}
+
+crate::stats! {
+    /// Below `listener.<address>`. The configuration of a listener is complete at start.
+    pub enum ListenerDormantStat {
+        /// No filter configuration over ECDS, so none is missing.
+        ExtensionConfigMissing => counter "extension_config_missing",
+        /// As above.
+        NetworkExtensionConfigMissing => counter "network_extension_config_missing",
+    }
+}
+
+crate::stats! {
+    /// Below `tcp.<stat_prefix>`. Nothing is read from downstream before upstream is connected.
+    pub enum TcpProxyDormantStat {
+        /// No `max_early_data_bytes`.
+        EarlyDataReceivedCountTotal => counter "early_data_received_count_total",
+        /// No on-demand clusters: a route never has to be waited for.
+        RouteDelayedTotal => counter "route_delayed_total",
+    }
+}
+
+crate::stats! {
+    /// Below `listener_manager`. Listeners never change while the process runs.
+    pub enum ListenerManagerDormantStat {
+        /// No update in place.
+        ListenerInPlaceUpdated => counter "listener_in_place_updated",
+    }
+}
+
+crate::stats! {
+    /// Below `cluster_manager`. Clusters never change while the process runs.
+    pub enum ClusterManagerDormantStat {
+        /// No update.
+        ClusterUpdated => counter "cluster_updated",
+        /// As above.
+        ClusterUpdatedViaMerge => counter "cluster_updated_via_merge",
+        /// As above.
+        UpdateMergeCancelled => counter "update_merge_cancelled",
+        /// As above.
+        UpdateOutOfMergeWindow => counter "update_out_of_merge_window",
+    }
+}
+
+crate::stats! {
+    /// Below `server`.
+    pub enum ServerDormantStat {
+        /// Assertions of debug builds: here they end the connection or the process and are
+        /// logged, so there is nothing to count.
+        DebugAssertionFailures => counter "debug_assertion_failures",
+        /// No sink that could be too slow.
+        DroppedStatFlushes => counter "dropped_stat_flushes",
+        /// No xDS.
+        DynamicUnknownFields => counter "dynamic_unknown_fields",
+        /// Envoy's own soft assertions.
+        EnvoyBugFailures => counter "envoy_bug_failures",
+        /// Envoy's own notes to its developers.
+        EnvoyNotifications => counter "envoy_notifications",
+        /// An unknown field in the file is refused, never passed over.
+        StaticUnknownFields => counter "static_unknown_fields",
+        /// Stats are found by index, never by name, so there are no lookups.
+        StatsRecentLookups => gauge "stats_recent_lookups",
+        /// No TLS, so no OCSP responses.
+        SecondsUntilFirstOcspResponseExpiring
+            => gauge "seconds_until_first_ocsp_response_expiring",
+        /// Messages of Envoy's API that are marked as work in progress are not supported.
+        WipProtos => counter "wip_protos",
+    }
+}
+
+crate::stats! {
+    /// Below `listener.admin`. The admin listener takes plain TCP, without listener filters.
+    pub enum AdminListenerDormantStat {
+        /// No overload manager.
+        DownstreamCxOverloadReject => counter "downstream_cx_overload_reject",
+        /// No TLS.
+        DownstreamCxTransportSocketConnectTimeout
+            => counter "downstream_cx_transport_socket_connect_timeout",
+        /// The limit for all listeners does not hold for this one.
+        DownstreamGlobalCxOverflow => counter "downstream_global_cx_overflow",
+        /// No listener filters.
+        DownstreamListenerFilterError => counter "downstream_listener_filter_error",
+        /// As above.
+        DownstreamListenerFilterRemoteClose => counter "downstream_listener_filter_remote_close",
+        /// As above.
+        DownstreamPreCxActive => gauge "downstream_pre_cx_active",
+        /// As above.
+        DownstreamPreCxTimeout => counter "downstream_pre_cx_timeout",
+        /// The only chain matches everybody.
+        NoFilterChainMatch => counter "no_filter_chain_match",
+    }
+}
