@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -16,7 +16,9 @@ use cluster::Shared;
 use control::{Configured, Control, Limits, ListenerInfo, Listeners, Order, ServerInfo};
 use control::{Shutdown, State};
 use observe::names::{
-    CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX, ListenerManagerStat,
+    CLUSTER_MANAGER_PREFIX, ClusterManagerDormantStat, ClusterManagerStat, LISTENER_MANAGER_PREFIX,
+    ListenerManagerDormantStat, ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX,
+    ServerStat, ThreadClusterManagerStat,
 };
 use observe::{Registry, Scope, Shard, ShardIndex};
 use reactor::Features;
@@ -116,6 +118,7 @@ fn serve(
     bootstrap: Bootstrap,
     log: &Arc<Log>,
 ) -> Result<(), Failures> {
+    let started = now();
     let random = RandomState::new();
     let base_id = BaseId::take(options, random.hash_one("base id")).map_err(one)?;
     let features = ring_features().map_err(one)?;
@@ -137,6 +140,7 @@ fn serve(
     let clusters = clusters(&bootstrap, &registry, &shard);
     let mut managers = Managers::new(&registry, &shard, &bound);
     managers.set_up(bound.listeners.len(), clusters.len(), workers);
+    inflate_clusters(&registry, &shard, clusters.len());
 
     let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
     let control = Control::new(control::Options {
@@ -175,7 +179,7 @@ fn serve(
         return if failures.is_empty() { Ok(()) } else { Err(describe(failures)) };
     }
     fleet.command(Command::Serve);
-    managers.workers_started();
+    managers.workers_started(now().saturating_duration_since(started));
     handle.set_state(State::Live);
     tracing::info!("live");
     if *origin == Origin::Demo {
@@ -332,9 +336,22 @@ fn describe(failures: Vec<crate::fleet::Failure>) -> Failures {
     failures.iter().map(|failure| format!("nuncio: {failure}")).collect()
 }
 
-/// `listener_manager.*` and `cluster_manager.*`, written on control's shard.
+#[expect(clippy::disallowed_methods, reason = "how long the start took is known here only")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Control sees every cluster from the start, as a worker does.
+fn inflate_clusters(registry: &Registry, control: &Shard, clusters: usize) {
+    let stats = registry.scope(MAIN_CLUSTER_MANAGER_PREFIX).on(control);
+    let clusters = u64::try_from(clusters).unwrap_or(u64::MAX);
+    stats.gauge_set(ThreadClusterManagerStat::ClustersInflated, clusters);
+}
+
+/// `listener_manager.*`, `cluster_manager.*` and the time of the start, written on control's shard.
 #[derive(Debug)]
 struct Managers {
+    server: Scope<ServerStat>,
     listeners: Scope<ListenerManagerStat>,
     clusters: Scope<ClusterManagerStat>,
     /// Listeners that are open: those for inbound traffic, and the others.
@@ -348,9 +365,12 @@ impl Managers {
             let listeners = bound.listeners.iter().filter(|(one, _)| one.inbound == inbound);
             u64::try_from(listeners.count()).unwrap_or(u64::MAX)
         };
+        registry.declare::<ListenerManagerDormantStat>(LISTENER_MANAGER_PREFIX);
+        registry.declare::<ClusterManagerDormantStat>(CLUSTER_MANAGER_PREFIX);
         Self {
             open_inbound: count(true),
             open_others: count(false),
+            server: registry.scope(SERVER_PREFIX).on(control),
             listeners: registry.scope(LISTENER_MANAGER_PREFIX).on(control),
             clusters: registry.scope(CLUSTER_MANAGER_PREFIX).on(control),
         }
@@ -362,11 +382,16 @@ impl Managers {
         let on_workers = wide(listeners).saturating_mul(wide(workers));
         self.listeners.add(ListenerManagerStat::ListenerCreateSuccess, on_workers);
         self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, wide(listeners));
+        let pinned = affinity::cores(workers).map_or(0, |cores| cores.len().min(workers));
+        self.listeners.gauge_set(ListenerManagerStat::WorkersPinned, wide(pinned));
+        self.listeners.gauge_set(ListenerManagerStat::TotalListenersWarming, 0);
+        self.clusters.gauge_set(ClusterManagerStat::WarmingClusters, 0);
         self.clusters.add(ClusterManagerStat::ClusterAdded, wide(clusters));
         self.clusters.gauge_set(ClusterManagerStat::ActiveClusters, wide(clusters));
     }
 
-    fn workers_started(&self) {
+    fn workers_started(&self, after: Duration) {
+        self.server.record_duration(ServerStat::InitializationTimeMs, after);
         self.listeners.gauge_set(ListenerManagerStat::WorkersStarted, 1);
     }
 

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use cluster::{Cluster, Clusters};
 use control::Listeners;
 use core_affinity::CoreId;
-use observe::names::{WORKER_PREFIX, WorkerStat};
+use observe::names::{
+    ThreadClusterManagerStat, WORKER_PREFIX, WorkerStat, worker_cluster_manager_prefix,
+};
 use observe::{Registry, Scope, ShardIndex};
 use proxy::{Listener, WorkerContext};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
@@ -112,7 +114,10 @@ impl Worker {
             let seed = plan.random.hash_one((plan.index, &shared.config().name));
             Cluster::new(shared, reactor.clone(), &shard, seed)
         };
+        let inflated = u64::try_from(plan.clusters.len()).unwrap_or(u64::MAX);
         let clusters: Clusters = plan.clusters.into_iter().map(seeded).collect();
+        let thread = plan.registry.scope(&worker_cluster_manager_prefix(plan.index)).on(&shard);
+        thread.gauge_set(ThreadClusterManagerStat::ClustersInflated, inflated);
         let stats = plan.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&shard);
         let context = WorkerContext {
             reactor,

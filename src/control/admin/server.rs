@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SERVER};
@@ -15,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use observe::GaugeGuard;
 use observe::names::{AdminHttpStat, AdminListenerStat};
-use observe::{GaugeGuard, Scope};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,6 +27,7 @@ use super::page::{Page, Query};
 use super::routes;
 use super::stall::StallLimit;
 use super::view::View;
+use crate::clock;
 
 /// Bounds of the admin listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,21 +140,23 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 
 /// Counts a connection as active, and as destroyed when dropped.
 struct OpenConnection {
-    listener: Scope<AdminListenerStat>,
-    _active: GaugeGuard<AdminListenerStat>,
+    active: GaugeGuard<AdminListenerStat>,
+    accepted: Instant,
 }
 
 impl OpenConnection {
     fn new(view: &View) -> Self {
-        let listener = view.listener.clone();
-        let active = listener.guard(AdminListenerStat::DownstreamCxActive);
-        Self { listener, _active: active }
+        let active = view.listener.guard(AdminListenerStat::DownstreamCxActive);
+        Self { active, accepted: clock::now() }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.listener.inc(AdminListenerStat::DownstreamCxDestroy);
+        let stats = self.active.scope();
+        stats.inc(AdminListenerStat::DownstreamCxDestroy);
+        let age = clock::now().saturating_duration_since(self.accepted);
+        stats.record_duration(AdminListenerStat::DownstreamCxLengthMs, age);
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Instant, SystemTime};
 use cluster::Shared;
 use config::model::Node;
 use observe::names::{
-    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat, ListenerStat,
-    SERVER_PREFIX, ServerStat,
+    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerDormantStat,
+    AdminListenerStat, ListenerStat, SERVER_PREFIX, ServerDormantStat, ServerStat,
 };
 use observe::{Registry, Sample, Scope, Shard};
 use tokio::sync::Notify;
@@ -82,8 +82,12 @@ impl View {
         drain: Rc<Drain>,
     ) -> Self {
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
+        let server = registry.scope(SERVER_PREFIX).on(shard);
+        set_constants(&server);
+        registry.declare::<ServerDormantStat>(SERVER_PREFIX);
+        registry.declare::<AdminListenerDormantStat>(ADMIN_LISTENER_PREFIX);
         Self {
-            server: registry.scope(SERVER_PREFIX).on(shard),
+            server,
             listener: registry.scope(ADMIN_LISTENER_PREFIX).on(shard),
             http: registry.scope(ADMIN_HTTP_PREFIX).on(shard),
             start: clock::now(),
@@ -127,6 +131,7 @@ impl View {
         server.gauge_set(ServerStat::TotalConnections, connections);
         let memory = self.memory();
         server.gauge_set(ServerStat::MemoryAllocated, memory.anonymous_bytes);
+        server.gauge_set(ServerStat::MemoryHeapSize, memory.anonymous_bytes);
         server.gauge_set(ServerStat::MemoryPhysicalSize, memory.resident_bytes);
         self.registry.snapshot()
     }
@@ -168,6 +173,27 @@ impl View {
     pub(crate) fn request_quit(&self) {
         self.quit.notify_one();
     }
+}
+
+/// What stays as it is while the process runs.
+fn set_constants(server: &Scope<ServerStat>) {
+    server.gauge_set(ServerStat::CompilationSettingsFipsMode, 0);
+    server.gauge_set(ServerStat::DaysUntilFirstCertExpiring, u64::from(u32::MAX));
+    server.gauge_set(ServerStat::HotRestartEpoch, 0);
+    server.gauge_set(ServerStat::HotRestartGeneration, 1);
+    server.gauge_set(ServerStat::ParentConnections, 0);
+    server.gauge_set(ServerStat::Version, version_number());
+}
+
+/// `1.2.3` as 10203.
+fn version_number() -> u64 {
+    [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ]
+    .iter()
+    .fold(0, |number, part| number * 100 + part.parse::<u64>().unwrap_or(0))
 }
 
 /// A line such as `VmRSS:      1234 kB`.

@@ -24,7 +24,7 @@ crate::stats! {
         /// Anonymous memory in use, in bytes: what allocators got from the kernel and touched.
         /// Envoy asks its own allocator instead.
         MemoryAllocated => gauge "memory_allocated",
-        /// Memory that is reserved for data, in bytes, touched or not.
+        /// The same: nothing is known of what allocators keep back.
         MemoryHeapSize => gauge "memory_heap_size",
         /// Resident memory in bytes.
         MemoryPhysicalSize => gauge "memory_physical_size",
