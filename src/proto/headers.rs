@@ -1,0 +1,434 @@
+//! The fields of a message, in order, in one recycled arena.
+//!
+//! The bytes of names and values lie in one vector, and a flat list says where. Names are
+//! lower-cased when they are copied in and recognised once ([`KnownName`]), so the names that the
+//! proxy itself asks for are found without a search. The original case is not kept.
+//!
+//! Values are bytes, not text: RFC 9110 section 5.5 allows octets above 0x7F. Nothing here checks
+//! them; a decoder does before it appends, and whoever appends later has to.
+//!
+//! **Invariant:** `first[name]` is one more than the index of the first live field of that known
+//! name, or 0. A removed field keeps its index and is skipped.
+
+mod known;
+
+use std::io::Write as _;
+
+pub use known::{Joins, KnownName};
+
+/// A list of fields. Recycled: [`clear`](Self::clear) keeps the memory.
+#[derive(Debug, Clone)]
+pub struct HeaderList {
+    /// Names and values, in no promised order: a value that was replaced may lie at the end.
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    first: [u32; KnownName::COUNT],
+    live: usize,
+}
+
+/// A name to ask for: known, or any other in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name<'a> {
+    /// Found without a search.
+    Known(KnownName),
+    /// Found by comparing. It is not a known name.
+    Other(&'a [u8]),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name_start: u32,
+    name_len: u32,
+    value_start: u32,
+    value_len: u32,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Known(KnownName),
+    Other,
+    Removed,
+}
+
+impl HeaderList {
+    /// An empty list, which has allocated nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), fields: Vec::new(), first: [0; KnownName::COUNT], live: 0 }
+    }
+
+    /// Forgets all fields and keeps the memory, up to a bound.
+    #[inline]
+    pub fn clear(&mut self) {
+        for field in &self.fields {
+            if let Kind::Known(name) = field.kind {
+                self.first[name as usize] = 0;
+            }
+        }
+        self.bytes.clear();
+        self.fields.clear();
+        self.live = 0;
+        if self.bytes.capacity() > RETAINED_BYTES_MAX
+            || self.fields.capacity() > RETAINED_FIELDS_MAX
+        {
+            self.bytes.shrink_to(RETAINED_BYTES_MAX);
+            self.fields.shrink_to(RETAINED_FIELDS_MAX);
+        }
+    }
+
+    /// How many fields (lines) there are.
+    #[must_use]
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The bytes of all names and values, as Envoy counts the size of a header map.
+    #[must_use]
+    pub fn byte_size(&self) -> usize {
+        self.live_fields().map(|field| (field.name_len + field.value_len) as usize).sum()
+    }
+
+    /// The value of the first field of this name.
+    #[must_use]
+    #[inline]
+    pub fn get<'n>(&self, name: impl Into<Name<'n>>) -> Option<&[u8]> {
+        let index = self.position(name.into())?;
+        Some(self.value(&self.fields[index]))
+    }
+
+    /// Whether there is a field of this name.
+    #[must_use]
+    #[inline]
+    pub fn contains<'n>(&self, name: impl Into<Name<'n>>) -> bool {
+        self.position(name.into()).is_some()
+    }
+
+    /// The values of all fields of this name, in order.
+    #[inline]
+    pub fn get_all<'a>(&'a self, name: impl Into<Name<'a>>) -> Values<'a> {
+        let name = name.into();
+        Values { list: self, name, next: self.position(name).unwrap_or(self.fields.len()) }
+    }
+
+    /// All fields as name (lower case) and value, in order.
+    #[inline]
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { list: self, fields: self.fields.iter() }
+    }
+
+    /// Adds a field at the end. The name is lower-cased.
+    ///
+    /// # Panics
+    ///
+    /// When the list holds 4 GiB, which the limits of every decoder forbid.
+    #[inline]
+    pub fn append(&mut self, name: &[u8], value: &[u8]) {
+        let name_start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let lowered = &mut self.bytes[name_start..];
+        lowered.make_ascii_lowercase();
+        let kind = KnownName::find(lowered).map_or(Kind::Other, Kind::Known);
+        self.push(kind, name_start, value);
+    }
+
+    /// Adds a field of a known name at the end.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn append_known(&mut self, name: KnownName, value: &[u8]) {
+        let name_start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_str().as_bytes());
+        self.push(Kind::Known(name), name_start, value);
+    }
+
+    /// Adds a field, or joins its value with a comma to the first field of that name when
+    /// `joins` says so for a known name. That is how a received line becomes part of a message.
+    ///
+    /// Returns the known name, if it is one.
+    #[inline]
+    pub(crate) fn append_received(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        joins: impl Fn(KnownName) -> bool,
+    ) -> Received {
+        let name_start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let lowered = &mut self.bytes[name_start..];
+        lowered.make_ascii_lowercase();
+        let Some(known) = KnownName::find(lowered) else {
+            self.push(Kind::Other, name_start, value);
+            return Received::Other;
+        };
+        if self.first[known as usize] == 0 {
+            self.push(Kind::Known(known), name_start, value);
+            Received::First(known)
+        } else if joins(known) {
+            self.bytes.truncate(name_start);
+            self.join(known, value);
+            Received::Repeated(known)
+        } else {
+            self.push(Kind::Known(known), name_start, value);
+            Received::Repeated(known)
+        }
+    }
+
+    /// Replaces the value of the first field of this name and removes the others, or adds the
+    /// field at the end. (To move it to the end, [`remove`](Self::remove) it first.)
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn set<'n>(&mut self, name: impl Into<Name<'n>>, value: &[u8]) {
+        let name = name.into();
+        let Some(index) = self.position(name) else {
+            match name {
+                Name::Known(known) => self.append_known(known, value),
+                Name::Other(other) => self.append(other, value),
+            }
+            return;
+        };
+        let old = self.fields[index];
+        if value.len() <= old.value_len as usize {
+            let start = old.value_start as usize;
+            self.bytes[start..start + value.len()].copy_from_slice(value);
+            self.fields[index].value_len = offset(value.len());
+        } else {
+            self.fields[index].value_start = offset(self.bytes.len());
+            self.fields[index].value_len = offset(value.len());
+            self.bytes.extend_from_slice(value);
+            offset(self.bytes.len());
+        }
+        while let Some(next) = self.position_from(name, index + 1) {
+            self.mark_removed(next);
+        }
+    }
+
+    /// [`set`](Self::set) with a number in decimal.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn set_number<'n>(&mut self, name: impl Into<Name<'n>>, number: u64) {
+        let mut digits = [0; DIGITS_MAX];
+        self.set(name, decimal(number, &mut digits));
+    }
+
+    /// [`append_known`](Self::append_known) with a number in decimal.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn append_number(&mut self, name: KnownName, number: u64) {
+        let mut digits = [0; DIGITS_MAX];
+        self.append_known(name, decimal(number, &mut digits));
+    }
+
+    /// Removes all fields of this name. Returns whether there was one.
+    pub fn remove<'n>(&mut self, name: impl Into<Name<'n>>) -> bool {
+        let name = name.into();
+        let Some(first) = self.position(name) else {
+            return false;
+        };
+        self.mark_removed(first);
+        let mut from = first + 1;
+        while let Some(next) = self.position_from(name, from) {
+            self.mark_removed(next);
+            from = next + 1;
+        }
+        if let Name::Known(known) = name {
+            self.first[known as usize] = 0;
+        }
+        true
+    }
+
+    fn push(&mut self, kind: Kind, name_start: usize, value: &[u8]) {
+        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        offset(self.bytes.len());
+        self.fields.push(Field {
+            name_start: offset(name_start),
+            name_len: offset(value_start - name_start),
+            value_start: offset(value_start),
+            value_len: offset(value.len()),
+            kind,
+        });
+        self.live += 1;
+        if let Kind::Known(name) = kind {
+            let first = &mut self.first[name as usize];
+            if *first == 0 {
+                *first = offset(self.fields.len());
+            }
+        }
+    }
+
+    /// Puts `value` behind the value of the first field of `known`, after a comma.
+    #[cold]
+    fn join(&mut self, known: KnownName, value: &[u8]) {
+        let index = self.first[known as usize] as usize - 1;
+        let field = self.fields[index];
+        let start = field.value_start as usize;
+        let joined = self.bytes.len();
+        self.bytes.extend_from_within(start..start + field.value_len as usize);
+        if field.value_len > 0 {
+            self.bytes.push(b',');
+        }
+        self.bytes.extend_from_slice(value);
+        self.fields[index].value_start = offset(joined);
+        self.fields[index].value_len = offset(self.bytes.len() - joined);
+    }
+
+    fn mark_removed(&mut self, index: usize) {
+        self.fields[index].kind = Kind::Removed;
+        self.live -= 1;
+    }
+
+    fn position(&self, name: Name<'_>) -> Option<usize> {
+        match name {
+            Name::Known(known) => (self.first[known as usize] as usize).checked_sub(1),
+            Name::Other(_) => self.position_from(name, 0),
+        }
+    }
+
+    fn position_from(&self, name: Name<'_>, from: usize) -> Option<usize> {
+        let fields = self.fields.get(from..)?;
+        let found = fields.iter().position(|field| match (field.kind, name) {
+            (Kind::Known(kind), Name::Known(known)) => kind == known,
+            (Kind::Other, Name::Other(other)) => self.name(field) == other,
+            _ => false,
+        })?;
+        Some(from + found)
+    }
+
+    fn live_fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.kind != Kind::Removed)
+    }
+
+    #[inline]
+    fn name(&self, field: &Field) -> &[u8] {
+        &self.bytes[field.name_start as usize..][..field.name_len as usize]
+    }
+
+    #[inline]
+    fn value(&self, field: &Field) -> &[u8] {
+        &self.bytes[field.value_start as usize..][..field.value_len as usize]
+    }
+}
+
+impl Default for HeaderList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> IntoIterator for &'a HeaderList {
+    type Item = (&'a [u8], &'a [u8]);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl From<KnownName> for Name<'_> {
+    #[inline]
+    fn from(name: KnownName) -> Self {
+        Self::Known(name)
+    }
+}
+
+/// `name` must be in lower case, or nothing is found.
+impl<'a> From<&'a [u8]> for Name<'a> {
+    fn from(name: &'a [u8]) -> Self {
+        KnownName::find(name).map_or(Self::Other(name), Self::Known)
+    }
+}
+
+/// `name` must be in lower case, or nothing is found.
+impl<'a> From<&'a str> for Name<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::from(name.as_bytes())
+    }
+}
+
+/// What [`HeaderList::append_received`] made of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// The first line of a known name.
+    First(KnownName),
+    /// A further line of a known name: joined, or apart.
+    Repeated(KnownName),
+    /// A name without a number.
+    Other,
+}
+
+/// The values of one name: see [`HeaderList::get_all`].
+#[derive(Debug, Clone)]
+pub struct Values<'a> {
+    list: &'a HeaderList,
+    name: Name<'a>,
+    next: usize,
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let index = self.list.position_from(self.name, self.next)?;
+        self.next = index + 1;
+        Some(self.list.value(&self.list.fields[index]))
+    }
+}
+
+/// All fields: see [`HeaderList::iter`].
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    list: &'a HeaderList,
+    fields: std::slice::Iter<'a, Field>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = self.fields.find(|field| field.kind != Kind::Removed)?;
+        Some((self.list.name(field), self.list.value(field)))
+    }
+}
+
+/// Positions are kept in 32 bits.
+#[inline]
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).expect("decoders limit a head to far less than 4 GiB")
+}
+
+/// Digits of the longest 64-bit number.
+const DIGITS_MAX: usize = 20;
+
+fn decimal(number: u64, digits: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut left: &mut [u8] = digits;
+    // A 64-bit number has at most 20 digits, so the write has room.
+    let _ = write!(left, "{number}");
+    let written = DIGITS_MAX - left.len();
+    &digits[..written]
+}
+
+/// Memory that a cleared list keeps for the next message: more than a usual head needs, and little
+/// enough that ten thousand idle connections, each of which once received a large head, stay cheap.
+const RETAINED_BYTES_MAX: usize = 8 * 1024;
+
+const RETAINED_FIELDS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Floor 1: codecs without input or output.
+//!
+//! [`http1`] turns received bytes into heads, body ranges, trailers and ends, and writes the same
+//! as bytes to send. [`HeaderList`] and the heads ([`RequestHead`], [`ResponseHead`]) are what
+//! every floor above means by a message, whichever protocol it came in.
+//!
+//! **Invariant:** proto does no I/O, reads no clock and draws no randomness.
+//!
+//! **Invariant:** what a peer sends is either refused with an [`http1::ErrorKind`] or has one
+//! reading, and the reading does not depend on how the bytes were cut into pieces.
+//!
+//! **Invariant:** bodies are never copied: a decoder says where in the input they are.
+//!
+//! **Invariant:** what a peer can make a codec keep is bounded by the limits in its options.
+#![forbid(unsafe_code)]
+
+mod head;
+mod headers;
+pub mod http1;
+
+pub use head::{Method, RequestHead, ResponseHead, Scheme, Version};
+pub use headers::{HeaderList, Iter, Joins, KnownName, Name, Values};
