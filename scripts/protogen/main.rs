@@ -20,6 +20,8 @@ const MESSAGES: &[&str] = &[
     "envoy.config.accesslog.v3.AccessLog",
     "envoy.config.bootstrap.v3.Admin",
     "envoy.config.bootstrap.v3.Bootstrap",
+    "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig",
+    "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat",
     "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
     "envoy.config.bootstrap.v3.LayeredRuntime",
     "envoy.config.bootstrap.v3.RuntimeLayer",
@@ -95,7 +97,10 @@ const WELL_KNOWN: &str = "google.protobuf.";
 const FREE_FORM: &str = "google.protobuf.Struct";
 
 /// Messages whose free-form fields are read after all.
-const READ_FREE_FORM: &[&str] = &["envoy.config.bootstrap.v3.RuntimeLayer"];
+const READ_FREE_FORM: &[&str] = &[
+    "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat",
+    "envoy.config.bootstrap.v3.RuntimeLayer",
+];
 
 fn main() {
     let mut args = env::args().skip(1);

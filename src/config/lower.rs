@@ -9,6 +9,7 @@
 mod address;
 mod cluster;
 mod listener;
+mod log_format;
 mod runtime;
 mod stats;
 
@@ -54,7 +55,8 @@ pub(crate) fn bootstrap(
     };
     let runtime = lower.runtime(message.layered_runtime.as_ref());
     let stats = lower.stats_config(message.stats_config.as_ref());
-    model::Bootstrap { node, admin, runtime, stats, listeners, clusters }
+    let log_format = lower.log_format(message.application_log_config.as_ref());
+    model::Bootstrap { node, admin, runtime, stats, log_format, listeners, clusters }
 }
 
 struct Lower<'a> {

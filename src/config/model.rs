@@ -39,10 +39,21 @@ pub struct Bootstrap {
     pub runtime: Runtime,
     /// `stats_config`.
     pub stats: StatsConfig,
+    /// `application_log_config.log_format`: absent means what the command line says.
+    pub log_format: Option<LogFormat>,
     /// `static_resources.listeners`, in file order.
     pub listeners: Vec<Arc<Listener>>,
     /// `static_resources.clusters`, in file order; names are unique.
     pub clusters: Vec<Arc<Cluster>>,
+}
+
+/// Envoy's `ApplicationLogConfig.LogFormat`, in spdlog's pattern language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `text_format`.
+    Text(String),
+    /// `json_format`, as the text of one JSON object whose strings hold flags.
+    Json(String),
 }
 
 /// Envoy's `config.core.v3.Node`, the part that is more than shown.

@@ -41,11 +41,17 @@ const TABLE: &[(&str, Fields)] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             ("admin", Supported),
+            ("application_log_config", Supported),
             ("layered_runtime", Supported),
             ("node", Supported),
             ("static_resources", Supported),
             ("stats_flush_interval", Ignored("no stats sink is configured, so nothing is flushed")),
         ],
+    ),
+    ("envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig", &[("log_format", Supported)]),
+    (
+        "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat",
+        &[("json_format", Supported), ("text_format", Supported)],
     ),
     (
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",

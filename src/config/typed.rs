@@ -58,6 +58,9 @@ pub mod envoy {
                     pub default_socket_interface: ::prost::alloc::string::String,
                     #[prost(string, tag = "33")]
                     pub perf_tracing_file_path: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "38")]
+                    pub application_log_config:
+                        ::core::option::Option<bootstrap::ApplicationLogConfig>,
                     #[prost(bool, tag = "43")]
                     pub enable_worker_cpu_affinity: bool,
                     #[prost(oneof = "bootstrap::StatsFlush", tags = "29")]
@@ -75,6 +78,29 @@ pub mod envoy {
                         #[prost(message, repeated, tag = "2")]
                         pub clusters:
                             ::prost::alloc::vec::Vec<super::super::super::cluster::v3::Cluster>,
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct ApplicationLogConfig {
+                        #[prost(message, optional, tag = "1")]
+                        pub log_format: ::core::option::Option<application_log_config::LogFormat>,
+                    }
+                    /// Nested message and enum types in `ApplicationLogConfig`.
+                    pub mod application_log_config {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct LogFormat {
+                            #[prost(oneof = "log_format::LogFormat", tags = "1, 2")]
+                            pub log_format: ::core::option::Option<log_format::LogFormat>,
+                        }
+                        /// Nested message and enum types in `LogFormat`.
+                        pub mod log_format {
+                            #[derive(Clone, PartialEq, ::prost::Oneof)]
+                            pub enum LogFormat {
+                                #[prost(message, tag = "1")]
+                                JsonFormat(::prost_types::Struct),
+                                #[prost(string, tag = "2")]
+                                TextFormat(::prost::alloc::string::String),
+                            }
+                        }
                     }
                     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
                     pub enum StatsFlush {

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use config::model::LogFormat;
 use control::{LogControl, LogLevel, LogLosses};
 use jiff::Zoned;
 use tracing_core::callsite::{self, Identifier};
@@ -42,20 +43,11 @@ pub(crate) struct Settings {
     pub(crate) level: LogLevel,
     /// Levels of single components, in the order given; the names were checked.
     pub(crate) component_levels: Vec<(String, LogLevel)>,
-    pub(crate) format: Format,
+    pub(crate) format: LogFormat,
     /// Each line as one line, whatever it says.
     pub(crate) escaped: bool,
     /// `None`: standard error.
     pub(crate) path: Option<PathBuf>,
-}
-
-/// How a line looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text(String),
-    /// A JSON object whose strings hold flags of the pattern language.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the bootstrap cannot ask for it yet"))]
-    Json(String),
 }
 
 /// Whether Envoy has a component of this name.
@@ -134,10 +126,7 @@ impl Log {
                 levels.set(component, *level);
             }
         }
-        let pattern = match &settings.format {
-            Format::Text(text) => Pattern::read(text),
-            Format::Json(object) => Pattern::read_json(object),
-        };
+        let pattern = pattern_of(&settings.format);
         let lines = Arc::new(Lines {
             look: Mutex::new(Look { pattern, escaped: settings.escaped, last: None }),
             limiter: Mutex::new(Limiter::new()),
@@ -152,6 +141,11 @@ impl Log {
         })
         .map_err(|error| format!("cannot start the log's thread: {error}; see 'ulimit -u'"))?;
         Ok(Arc::new(Self { levels, lines, queue }))
+    }
+
+    /// How lines look from now on.
+    pub(crate) fn set_format(&self, format: &LogFormat) {
+        locked(&self.lines.look).pattern = pattern_of(format);
     }
 
     /// Waits until what was logged is written, for a moment at most.
@@ -180,6 +174,13 @@ impl Log {
         let mut message = Message::default();
         event.record(&mut message);
         self.queue.line(self.lines.line(&site, &message, now));
+    }
+}
+
+fn pattern_of(format: &LogFormat) -> Pattern {
+    match format {
+        LogFormat::Text(text) => Pattern::read(text),
+        LogFormat::Json(object) => Pattern::read_json(object),
     }
 }
 

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
+use config::model::LogFormat;
 use control::LogLevel;
 
 mod log;
@@ -17,7 +18,7 @@ mod server_info;
 mod stats_tag;
 mod without_effect;
 
-use crate::logging::{DEFAULT_FORMAT, Format, Settings};
+use crate::logging::{DEFAULT_FORMAT, Settings};
 use log::{component_levels, log_level};
 pub(crate) use stats_tag::StatsTag;
 
@@ -273,7 +274,7 @@ impl Options {
         Settings {
             level: self.log_level,
             component_levels: self.component_log_level.levels.clone(),
-            format: Format::Text(format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned())),
+            format: LogFormat::Text(format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned())),
             escaped: self.log_format_escaped,
             path: self.log_path.clone(),
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use cluster::Shared;
+use config::Position;
 use control::{Configured, Control, Limits, ListenerInfo, Listeners, Order, ServerInfo};
 use control::{Shutdown, State};
 use observe::names::{
@@ -94,6 +95,7 @@ fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
 
 fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Result<(), Failures> {
     let bootstrap = bootstrap::load(options, origin).map_err(one)?;
+    set_log_format(options, &bootstrap, log)?;
     for warning in bootstrap.loaded.warnings.problems() {
         tracing::warn!("{warning}");
     }
@@ -104,6 +106,22 @@ fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Resu
         Mode::Validate => print(&format!("configuration '{}' OK\n", bootstrap.file)),
         Mode::Serve | Mode::InitOnly => serve(options, origin, bootstrap, log),
     }
+}
+
+/// The configuration may say how the log looks from now on, but not against the command line.
+fn set_log_format(options: &Options, bootstrap: &Bootstrap, log: &Log) -> Result<(), Failures> {
+    let Some(format) = &bootstrap.loaded.bootstrap.log_format else { return Ok(()) };
+    if options.log_format.is_some() {
+        let path = "application_log_config.log_format";
+        let Position { line, column } = bootstrap.loaded.places.find(path).key;
+        return Err(one(format!(
+            "{}:{line}:{column}: {path}: Only one of ApplicationLogConfig.log_format or CLI option \
+             --log-format can be specified; leave one of them out",
+            bootstrap.file
+        )));
+    }
+    log.set_format(format);
+    Ok(())
 }
 
 fn print(text: &str) -> Result<(), Failures> {

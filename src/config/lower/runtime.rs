@@ -140,7 +140,7 @@ fn is_value(fields: &Struct) -> bool {
     fields.fields.is_empty() || has("numerator") || has("denominator")
 }
 
-fn json_of_struct(fields: &Struct) -> Json {
+pub(super) fn json_of_struct(fields: &Struct) -> Json {
     fields.fields.iter().map(|(key, value)| (key.clone(), json(value))).collect()
 }
 

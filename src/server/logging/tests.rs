@@ -13,7 +13,7 @@ struct Logged {
 }
 
 impl Logged {
-    fn start(name: &str, level: LogLevel, format: Format) -> Self {
+    fn start(name: &str, level: LogLevel, format: LogFormat) -> Self {
         let file = format!("nuncio-logging-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(file);
         let settings = Settings {
@@ -42,8 +42,8 @@ impl Drop for Logged {
     }
 }
 
-fn text(pattern: &str) -> Format {
-    Format::Text(pattern.to_owned())
+fn text(pattern: &str) -> LogFormat {
+    LogFormat::Text(pattern.to_owned())
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn levels_hold_for_each_component_and_change_while_running() {
 #[test]
 fn a_json_log_is_one_object_per_line() {
     let object = r#"{"level":"%l","what":"%j"}"#.to_owned();
-    let logged = Logged::start("json", LogLevel::Info, Format::Json(object));
+    let logged = Logged::start("json", LogLevel::Info, LogFormat::Json(object));
     let lines = logged.during(|| tracing::info!(connection_id = 1, "two\n\"lines\""));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     let value: serde_json::Value = serde_json::from_str(line).unwrap();
