@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check(name: &str, bytes: &[u8]) {
-    match load(&Source::file(name, bytes.to_vec())) {
+    match load(&[Source::file(name, bytes.to_vec())]) {
         Ok(loaded) => {
             assert!(!loaded.warnings.is_fatal(), "{}", loaded.warnings);
             check_places(&loaded.warnings, name, bytes);

@@ -55,9 +55,9 @@ impl Walk<'_> {
             let path = format!("{}{}", self.path, broken.path);
             let path = path.trim_start_matches('.');
             if !self.problems.is_reported(path) || broken.path.is_empty() {
-                let position = self.places.find(path).value;
+                let place = self.places.find(path);
                 let kind = ProblemKind::Invalid;
-                self.problems.push(kind, position, path, broken.reason, None);
+                self.problems.push_at_value(kind, &place, path, broken.reason, None);
             }
         }
         for (field, value) in message.fields() {
@@ -166,8 +166,8 @@ impl Walk<'_> {
     }
 
     fn report(&mut self, kind: ProblemKind, message: String, hint: Option<String>) {
-        let position = self.places.find(&self.path).key;
-        self.problems.push(kind, position, &self.path, message, hint);
+        let place = self.places.find(&self.path);
+        self.problems.push_at_key(kind, &place, &self.path, message, hint);
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) enum NodeValue {
     Scalar { scalar: Scalar, text: String },
-    Sequence(Vec<Rc<Node>>),
+    Sequence { items: Vec<Rc<Node>>, is_nested: bool },
     Mapping(Vec<Entry>),
 }
 
@@ -63,10 +63,16 @@ impl Node {
         matches!(self.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
     }
 
+    /// True for the form of an `Any`.
+    pub(crate) fn is_any(&self) -> bool {
+        matches!(&self.value, NodeValue::Mapping(entries)
+            if entries.iter().any(|entry| entry.key == "@type"))
+    }
+
     /// What a person would call this value.
     pub(crate) fn describe(&self) -> String {
         match &self.value {
-            NodeValue::Sequence(_) => "a list".to_owned(),
+            NodeValue::Sequence { .. } => "a list".to_owned(),
             NodeValue::Mapping(_) => "a mapping".to_owned(),
             NodeValue::Scalar { scalar, text } => match scalar {
                 Scalar::Null => "null".to_owned(),
@@ -327,7 +333,11 @@ impl Builder {
             return Err(Failure::new(Position::START, "broken YAML: an end without a start"));
         };
         let value = match open.kind {
-            OpenKind::Sequence(items) => NodeValue::Sequence(items),
+            OpenKind::Sequence(items) => {
+                let is_list = |item: &Rc<Node>| matches!(item.value, NodeValue::Sequence { .. });
+                let is_nested = items.iter().any(is_list);
+                NodeValue::Sequence { items, is_nested }
+            }
             OpenKind::Mapping { entries, .. } => NodeValue::Mapping(entries),
         };
         let node =
@@ -419,7 +429,7 @@ fn key_text(node: &Node) -> Option<String> {
     match &node.value {
         NodeValue::Scalar { scalar: Scalar::Null, .. } => Some("null".to_owned()),
         NodeValue::Scalar { text, .. } => Some(text.clone()),
-        NodeValue::Sequence(_) | NodeValue::Mapping(_) => None,
+        NodeValue::Sequence { .. } | NodeValue::Mapping(_) => None,
     }
 }
 

@@ -298,15 +298,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::mapper::Incomplete;
+    use crate::place::Places;
     use crate::problem::Problems;
     use crate::{document, mapper};
 
     /// Maps without asking what is supported: `/config_dump` shows every field of the schema.
     fn dump(yaml: &str) -> Dumped {
-        let mut problems = Problems::new("test");
+        let mut problems = Problems::default();
+        let mut incomplete = Incomplete::default();
+        let places = Places::default();
         let root = document::read(yaml.as_bytes(), document::Format::Yaml, &mut problems).unwrap();
         let bootstrap = schema::message(schema::BOOTSTRAP).unwrap();
-        let (message, _) = mapper::map(&root, &bootstrap, &mut problems);
+        let message = mapper::map(&root, &bootstrap, &places, &mut incomplete, &mut problems);
         assert!(!problems.is_fatal(), "{}", problems.into_report());
         Dump::new(message.encode_to_vec()).render().unwrap()
     }

@@ -39,17 +39,22 @@ mod tests;
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use dump::{Dump, DumpError, Dumped};
-pub use place::{Place, Places};
-pub use problem::{PROBLEMS_MAX, Position, Problem, ProblemKind, Report};
+pub use place::Places;
+pub use problem::{PROBLEMS_MAX, Place, Position, Problem, ProblemKind, Report};
 
-use document::Format;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use document::{Format, Node};
+use mapper::Incomplete;
 use problem::Problems;
 use prost::Message;
+use prost_reflect::DynamicMessage;
 
 /// The bytes of one configuration, and what to call them in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    name: String,
+    name: Arc<str>,
     bytes: Vec<u8>,
     kind: SourceKind,
 }
@@ -76,16 +81,31 @@ impl Source {
         } else {
             SourceKind::Json
         };
-        Self { name: path.to_owned(), bytes, kind }
+        Self { name: Arc::from(path), bytes, kind }
     }
 
     /// YAML given on the command line with `--config-yaml`.
     #[must_use]
     pub fn inline(yaml: &str) -> Self {
         Self {
-            name: "--config-yaml".to_owned(),
+            name: Arc::from("--config-yaml"),
             bytes: yaml.as_bytes().to_vec(),
             kind: SourceKind::Yaml,
+        }
+    }
+
+    /// The tree of its nodes. None when `problems` got the reason why not.
+    fn read(&self, problems: &mut Problems) -> Option<Rc<Node>> {
+        match self.kind {
+            SourceKind::Yaml => document::read(&self.bytes, Format::Yaml, problems),
+            SourceKind::Json => document::read(&self.bytes, Format::Json, problems),
+            SourceKind::Protobuf => {
+                let message = "a configuration file in protobuf's own formats";
+                let hint = Some("write it as YAML or JSON".to_owned());
+                let kind = ProblemKind::NotSupportedYet;
+                problems.push(kind, Position::START, "", message, hint);
+                None
+            }
         }
     }
 }
@@ -95,7 +115,7 @@ impl Source {
 pub struct Loaded {
     /// What to run.
     pub bootstrap: model::Bootstrap,
-    /// What was left out; every problem in it is [`ProblemKind::Ignored`].
+    /// What was left out, and what Envoy warns of too; none of them is fatal.
     pub warnings: Report,
     /// The same configuration as it was written, for `/config_dump`.
     pub dump: Dump,
@@ -103,25 +123,15 @@ pub struct Loaded {
     pub places: Places,
 }
 
-/// Reads, checks and lowers one configuration.
+/// Reads, checks and lowers a configuration: `sources` in order, each merged into those before it
+/// as Envoy merges `--config-yaml` into the file. Lists are appended, messages merged field by
+/// field, everything else is overwritten; the value rules hold for the result.
 ///
 /// # Errors
 /// The report of everything that forbids running, and of the warnings beside it.
-pub fn load(source: &Source) -> Result<Loaded, Report> {
-    let format = match source.kind {
-        SourceKind::Yaml => Format::Yaml,
-        SourceKind::Json => Format::Json,
-        SourceKind::Protobuf => {
-            return Err(Report::whole_file(
-                &source.name,
-                ProblemKind::NotSupportedYet,
-                "protobuf configuration files".to_owned(),
-                Some("write it as YAML or JSON".to_owned()),
-            ));
-        }
-    };
-    let mut problems = Problems::new(&source.name);
-    match load_document(&source.bytes, format, &mut problems) {
+pub fn load(sources: &[Source]) -> Result<Loaded, Report> {
+    let mut problems = Problems::default();
+    match load_sources(sources, &mut problems) {
         Some((bootstrap, dump, places)) if !problems.is_fatal() => {
             Ok(Loaded { bootstrap, dump, warnings: problems.into_report(), places })
         }
@@ -129,23 +139,46 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
     }
 }
 
-fn load_document(
-    bytes: &[u8],
-    format: Format,
+fn load_sources(
+    sources: &[Source],
     problems: &mut Problems,
 ) -> Option<(model::Bootstrap, Dump, Places)> {
-    let root = document::read(bytes, format, problems)?;
     let descriptor = schema::message(schema::BOOTSTRAP)?;
-    let (message, incomplete) = mapper::map(&root, &descriptor, problems);
-    let places = Places::new(root);
+    let mut places = Places::default();
+    let mut incomplete = Incomplete::default();
+    let mut merged: Option<DynamicMessage> = None;
+    let mut is_whole = true;
+    for source in sources {
+        problems.enter(&source.name);
+        let Some(root) = source.read(problems) else {
+            is_whole = false;
+            continue;
+        };
+        let message = mapper::map(&root, &descriptor, &places, &mut incomplete, problems);
+        places.add(&source.name, root);
+        merged = Some(match merged {
+            None => message,
+            // On the wire, merging is writing one after the other.
+            Some(mut earlier) => match earlier.merge(message.encode_to_vec().as_slice()) {
+                Ok(()) => earlier,
+                Err(_) => return too_deep(problems),
+            },
+        });
+    }
+    let message = merged.filter(|_| is_whole)?;
     check::check(&message, &places, &incomplete, problems);
-    // The typed subset knows every field that the support table lets through.
     let bytes = message.encode_to_vec();
+    drop(message);
+    // The typed subset knows every field that the support table lets through.
     let Ok(typed) = Message::decode(bytes.as_slice()) else {
-        let kind = ProblemKind::NotSupportedYet;
-        problems.push(kind, Position::START, "", check::TOO_DEEP, None);
-        return None;
+        return too_deep(problems);
     };
     let bootstrap = lower::bootstrap(&typed, &places, &incomplete, problems);
     Some((bootstrap, Dump::new(bytes), places))
+}
+
+/// Only depth can be the reason why what was encoded here cannot be decoded.
+fn too_deep<T>(problems: &mut Problems) -> Option<T> {
+    problems.push(ProblemKind::NotSupportedYet, Position::START, "", check::TOO_DEEP, None);
+    None
 }

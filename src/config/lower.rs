@@ -77,8 +77,8 @@ impl Lower<'_> {
         if self.problems.is_reported(path) {
             return;
         }
-        let position = self.places.find(path).value;
-        self.problems.push(kind, position, path, message, hint.map(str::to_owned));
+        let place = self.places.find(path);
+        self.problems.push_at_value(kind, &place, path, message, hint.map(str::to_owned));
     }
 
     fn invalid(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
@@ -172,12 +172,14 @@ pub(crate) fn lower_yaml(yaml: &str) -> (model::Bootstrap, crate::Report) {
     use crate::document::Format;
     use prost_reflect::DynamicMessage;
 
-    let mut problems = Problems::new("test");
+    let mut problems = Problems::default();
     let root = crate::document::read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
     let descriptor = crate::schema::message(crate::schema::BOOTSTRAP).unwrap();
-    let (message, incomplete): (DynamicMessage, _) =
-        crate::mapper::map(&root, &descriptor, &mut problems);
+    let (mut places, mut incomplete) = (Places::default(), Incomplete::default());
+    let message: DynamicMessage =
+        crate::mapper::map(&root, &descriptor, &places, &mut incomplete, &mut problems);
+    places.add(&Arc::from("test"), root);
     let typed = message.transcode_to().unwrap();
-    let bootstrap = bootstrap(&typed, &Places::new(root), &incomplete, &mut problems);
+    let bootstrap = bootstrap(&typed, &places, &incomplete, &mut problems);
     (bootstrap, problems.into_report())
 }

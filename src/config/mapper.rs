@@ -15,25 +15,26 @@ use prost_reflect::{
 };
 
 use crate::document::{Entry, Node, NodeValue, clipped};
+use crate::place::Places;
 use crate::problem::{Position, ProblemKind, Problems};
 use crate::scalar::Scalar;
 use crate::{schema, support, well_known};
 
-/// Reads `root` as a message of type `descriptor`.
+/// Reads `root` as a message of type `descriptor` that will be merged into what stands at
+/// `earlier`: paths count list items from there on.
 pub(crate) fn map(
     root: &Node,
     descriptor: &MessageDescriptor,
+    earlier: &Places,
+    incomplete: &mut Incomplete,
     problems: &mut Problems,
-) -> (DynamicMessage, Incomplete) {
-    let mut mapper = Mapper { problems, path: String::new(), incomplete: BTreeSet::new() };
-    let message =
-        mapper.message(root, descriptor).unwrap_or_else(|| DynamicMessage::new(descriptor.clone()));
-    let incomplete = Incomplete(mapper.incomplete);
-    (message, incomplete)
+) -> DynamicMessage {
+    let mut mapper = Mapper { problems, earlier, path: String::new(), incomplete };
+    mapper.message(root, descriptor).unwrap_or_else(|| DynamicMessage::new(descriptor.clone()))
 }
 
 /// Paths of messages that lost a field to an error, so that nobody calls that field missing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Incomplete(BTreeSet<String>);
 
 impl Incomplete {
@@ -44,9 +45,17 @@ impl Incomplete {
 
 struct Mapper<'p> {
     problems: &'p mut Problems,
+    earlier: &'p Places,
     /// Path of the value being read.
     path: String,
-    incomplete: BTreeSet<String>,
+    incomplete: &'p mut Incomplete,
+}
+
+/// The items of a list that have been read.
+struct Items {
+    /// How many the list has in earlier files.
+    before: usize,
+    list: Vec<Value>,
 }
 
 impl Mapper<'_> {
@@ -58,7 +67,7 @@ impl Mapper<'_> {
             ("google.protobuf.Struct", NodeValue::Mapping(entries)) => {
                 Some(struct_message(entries, descriptor))
             }
-            ("google.protobuf.ListValue", NodeValue::Sequence(items)) => {
+            ("google.protobuf.ListValue", NodeValue::Sequence { items, .. }) => {
                 Some(list_message(items, descriptor))
             }
             // In legacy mode the well-known types may also be written field by field.
@@ -210,7 +219,7 @@ impl Mapper<'_> {
             };
             self.path.truncate(outer);
             if !is_read {
-                self.incomplete.insert(self.path.clone());
+                self.incomplete.0.insert(self.path.clone());
             }
             if !entry.value.is_null() {
                 seen.insert(field.number(), &entry.key);
@@ -234,7 +243,7 @@ impl Mapper<'_> {
         let name = descriptor.full_name();
         self.push(entry.position, format!("unknown field in {name}"), hint);
         self.path.truncate(outer);
-        self.incomplete.insert(self.path.clone());
+        self.incomplete.0.insert(self.path.clone());
     }
 
     /// Reads one field; false when something in it was wrong and it stays unset.
@@ -251,8 +260,9 @@ impl Mapper<'_> {
         let value = if field.is_map() {
             self.map_field(node, &kind)
         } else if field.is_list() {
-            let mut items = Vec::new();
-            self.items(node, &kind, &mut items).then_some(Value::List(items))
+            let mut items =
+                Items { before: self.earlier.count_items(&self.path), list: Vec::new() };
+            self.items(node, &kind, &mut items).then_some(Value::List(items.list))
         } else {
             self.singular(node, &kind)
         };
@@ -265,8 +275,8 @@ impl Mapper<'_> {
         }
     }
 
-    fn items(&mut self, node: &Node, kind: &Kind, items: &mut Vec<Value>) -> bool {
-        let NodeValue::Sequence(nodes) = &node.value else {
+    fn items(&mut self, node: &Node, kind: &Kind, items: &mut Items) -> bool {
+        let NodeValue::Sequence { items: nodes, .. } = &node.value else {
             return self.item(node, kind, items);
         };
         let keeps_lists = is_value(kind)
@@ -274,17 +284,17 @@ impl Mapper<'_> {
         let mut is_read = true;
         for node in nodes {
             is_read &= match &node.value {
-                NodeValue::Sequence(_) if !keeps_lists => self.items(node, kind, items),
+                NodeValue::Sequence { .. } if !keeps_lists => self.items(node, kind, items),
                 _ => self.item(node, kind, items),
             };
         }
         is_read
     }
 
-    fn item(&mut self, node: &Node, kind: &Kind, items: &mut Vec<Value>) -> bool {
+    fn item(&mut self, node: &Node, kind: &Kind, items: &mut Items) -> bool {
         let outer = self.path.len();
         // Writing to a string cannot fail.
-        let _ = write!(self.path, "[{}]", items.len());
+        let _ = write!(self.path, "[{}]", items.before + items.list.len());
         // In legacy mode a null in a list is the default value.
         let value = if node.is_null() && !is_value(kind) {
             Some(Value::default_value(kind))
@@ -294,7 +304,7 @@ impl Mapper<'_> {
         self.path.truncate(outer);
         let is_read = value.is_some();
         // A bad item keeps its place, so that the paths of those after it stay right.
-        items.push(value.unwrap_or_else(|| Value::default_value(kind)));
+        items.list.push(value.unwrap_or_else(|| Value::default_value(kind)));
         is_read
     }
 
@@ -399,7 +409,7 @@ impl Mapper<'_> {
             NodeValue::Scalar { scalar, text } => {
                 integer(*scalar, text).and_then(|n| i32::try_from(n).ok())
             }
-            NodeValue::Sequence(_) | NodeValue::Mapping(_) => None,
+            NodeValue::Sequence { .. } | NodeValue::Mapping(_) => None,
         };
         if let Some(number) = number {
             return Some(Value::EnumNumber(number));
@@ -574,7 +584,7 @@ fn value_message(node: &Node, descriptor: &MessageDescriptor) -> DynamicMessage 
             let message = struct_message(entries, &nested(value_field::STRUCT));
             (value_field::STRUCT, Value::Message(message))
         }
-        NodeValue::Sequence(items) => {
+        NodeValue::Sequence { items, .. } => {
             let message = list_message(items, &nested(value_field::LIST));
             (value_field::LIST, Value::Message(message))
         }

@@ -1,13 +1,16 @@
 //! What is wrong with a configuration: one line per problem, all problems at once.
 //!
-//! Three kinds are kept apart, because they ask for three different cures: what Envoy refuses too,
-//! what Envoy runs and Nuncio does not run yet, and what Nuncio leaves out because it cannot change
-//! behaviour. Nothing here decides which is which; the mapper, the rules and `support` do.
+//! Kinds are kept apart because they ask for different cures: what Envoy refuses too, what Envoy
+//! runs and Nuncio does not run yet, what Nuncio leaves out because it cannot change behaviour, and
+//! what Envoy warns of. Nothing here decides which is which; the mapper, the rules and `support`
+//! do.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 /// A report names at most this many problems and counts the rest: a file with ten thousand copies
 /// of one mistake must still print something a person can read.
@@ -27,6 +30,17 @@ impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
+/// Where a field stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user named it, or `--config-yaml`.
+    pub file: Arc<str>,
+    /// The field's name; for a list item the item itself.
+    pub key: Position,
+    /// The field's value.
+    pub value: Position,
+}
+
 /// What kind of problem it is, and thereby whether the configuration may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProblemKind {
@@ -36,6 +50,30 @@ pub enum ProblemKind {
     NotSupportedYet,
     /// Left out, and leaving it out cannot change what a peer sees. A warning.
     Ignored,
+    /// In effect, but Envoy warns of it too: deprecated, or work in progress. A warning.
+    Discouraged,
+}
+
+impl ProblemKind {
+    /// True when a configuration with such a problem must not run.
+    #[must_use]
+    pub fn is_fatal(self) -> bool {
+        match self {
+            Self::Invalid | Self::NotSupportedYet => true,
+            Self::Ignored | Self::Discouraged => false,
+        }
+    }
+
+    /// The name in [`Report::to_json`].
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotSupportedYet => "not_supported_yet",
+            Self::Ignored => "ignored",
+            Self::Discouraged => "discouraged",
+        }
+    }
 }
 
 /// One problem, with its place and its cure.
@@ -71,6 +109,7 @@ impl fmt::Display for Problem {
             ProblemKind::Invalid => f.write_str(": ")?,
             ProblemKind::NotSupportedYet => f.write_str(": not supported yet: ")?,
             ProblemKind::Ignored => f.write_str(": ignored: ")?,
+            ProblemKind::Discouraged => f.write_str(": discouraged: ")?,
         }
         f.write_str(&self.message)?;
         match &self.hint {
@@ -105,7 +144,27 @@ impl Report {
     /// True when the configuration must not run.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        self.problems.iter().any(|problem| problem.kind != ProblemKind::Ignored)
+        self.problems.iter().any(|problem| problem.kind.is_fatal())
+    }
+
+    /// The same for programs: `problems`, a list of objects with `file`, `line` and `column` (from
+    /// 1; 0 when the whole file is meant), `field_path`, `kind` (see [`ProblemKind::name`]),
+    /// `message` and `hint` (null when there is none); and `omitted`, how many are not listed.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let problem = |problem: &Problem| {
+            json!({
+                "file": &*problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "field_path": problem.field_path,
+                "kind": problem.kind.name(),
+                "message": problem.message,
+                "hint": problem.hint,
+            })
+        };
+        let problems: Vec<Value> = self.problems.iter().map(problem).collect();
+        json!({ "problems": problems, "omitted": self.omitted })
     }
 
     /// The report for a file that could not be read at all.
@@ -127,7 +186,7 @@ impl Report {
         message: String,
         hint: Option<String>,
     ) -> Self {
-        Self::from_problems(vec![Problem {
+        let problem = Problem {
             file: Arc::from(file),
             line: 0,
             column: 0,
@@ -135,14 +194,18 @@ impl Report {
             kind,
             message,
             hint,
-        }])
+        };
+        Self { problems: vec![problem], omitted: 0 }
     }
 
-    /// Sorts by place and cuts at [`PROBLEMS_MAX`]; warnings are cut before fatal problems.
-    pub(crate) fn from_problems(mut problems: Vec<Problem>) -> Self {
-        let place = |problem: &Problem| (problem.line, problem.column);
-        let is_warning = |problem: &Problem| problem.kind == ProblemKind::Ignored;
-        problems.sort_by_key(|problem| (is_warning(problem), place(problem)));
+    /// Sorts by place and cuts at [`PROBLEMS_MAX`]; warnings are cut before fatal problems. Files
+    /// stay in the order of `files`.
+    pub(crate) fn from_problems(files: &[Arc<str>], mut problems: Vec<Problem>) -> Self {
+        let place = |problem: &Problem| {
+            let file = files.iter().position(|file| *file == problem.file);
+            (file, problem.line, problem.column)
+        };
+        problems.sort_by_key(|problem| (!problem.kind.is_fatal(), place(problem)));
         let omitted = problems.len().saturating_sub(PROBLEMS_MAX);
         problems.truncate(PROBLEMS_MAX);
         problems.sort_by_key(place);
@@ -167,19 +230,22 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Collects problems of one file while it is being read.
-#[derive(Debug)]
+/// Collects the problems of a configuration while its files are being read, one after the other.
+#[derive(Debug, Default)]
 pub(crate) struct Problems {
-    file: Arc<str>,
+    /// All files so far; the last one is being read.
+    files: Vec<Arc<str>>,
     list: Vec<Problem>,
     fatal_paths: BTreeSet<String>,
 }
 
 impl Problems {
-    pub(crate) fn new(file: &str) -> Self {
-        Self { file: Arc::from(file), list: Vec::new(), fatal_paths: BTreeSet::new() }
+    /// From here on [`Self::push`] speaks of `file`.
+    pub(crate) fn enter(&mut self, file: &Arc<str>) {
+        self.files.push(Arc::clone(file));
     }
 
+    /// Adds a problem of the file that is being read.
     pub(crate) fn push(
         &mut self,
         kind: ProblemKind,
@@ -188,23 +254,54 @@ impl Problems {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        if kind != ProblemKind::Ignored {
+        let file = self.files.last().cloned().unwrap_or_else(|| Arc::from(""));
+        self.add(kind, file, position, field_path, message.into(), hint);
+    }
+
+    /// Adds a problem of the value at `place`.
+    pub(crate) fn push_at_value(
+        &mut self,
+        kind: ProblemKind,
+        place: &Place,
+        field_path: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.add(kind, Arc::clone(&place.file), place.value, field_path, message.into(), hint);
+    }
+
+    /// Adds a problem of the field whose name stands at `place`.
+    pub(crate) fn push_at_key(
+        &mut self,
+        kind: ProblemKind,
+        place: &Place,
+        field_path: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.add(kind, Arc::clone(&place.file), place.key, field_path, message.into(), hint);
+    }
+
+    fn add(
+        &mut self,
+        kind: ProblemKind,
+        file: Arc<str>,
+        position: Position,
+        field_path: &str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        if kind.is_fatal() {
             self.fatal_paths.insert(field_path.to_owned());
         }
-        self.list.push(Problem {
-            file: Arc::clone(&self.file),
-            line: position.line,
-            column: position.column,
-            field_path: field_path.to_owned(),
-            kind,
-            message: message.into(),
-            hint,
-        });
+        let Position { line, column } = position;
+        let field_path = field_path.to_owned();
+        self.list.push(Problem { file, line, column, field_path, kind, message, hint });
     }
 
     /// True when something was found that forbids running.
     pub(crate) fn is_fatal(&self) -> bool {
-        self.list.iter().any(|problem| problem.kind != ProblemKind::Ignored)
+        self.list.iter().any(|problem| problem.kind.is_fatal())
     }
 
     /// True when `field_path` or something in it has a fatal problem already: what a later pass
@@ -217,6 +314,36 @@ impl Problems {
     }
 
     pub(crate) fn into_report(self) -> Report {
-        Report::from_problems(self.list)
+        Report::from_problems(&self.files, self.list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_for_programs_has_every_part_of_a_problem() {
+        let mut problems = Problems::default();
+        problems.enter(&Arc::from("b.yaml"));
+        problems.push(ProblemKind::Ignored, Position { line: 9, column: 8 }, "x.y", "m", None);
+        problems.enter(&Arc::from("a.yaml"));
+        let hint = Some("h".to_owned());
+        problems.push(ProblemKind::Invalid, Position::START, "", "\"quoted\"", hint);
+        let report = problems.into_report();
+        let expected = json!({
+            "problems": [
+                {
+                    "file": "b.yaml", "line": 9, "column": 8, "field_path": "x.y",
+                    "kind": "ignored", "message": "m", "hint": null,
+                },
+                {
+                    "file": "a.yaml", "line": 1, "column": 1, "field_path": "",
+                    "kind": "invalid", "message": "\"quoted\"", "hint": "h",
+                },
+            ],
+            "omitted": 0,
+        });
+        assert_eq!(report.to_json(), expected);
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{NetworkFilter, TcpProxy};
 use crate::{Loaded, ProblemKind, Report, Source, load};
 
 fn load_yaml(yaml: &str) -> Result<Loaded, Report> {
-    load(&Source::file("envoy.yaml", yaml.as_bytes().to_vec()))
+    load(&[Source::file("envoy.yaml", yaml.as_bytes().to_vec())])
 }
 
 fn lines(report: &Report) -> Vec<String> {
@@ -621,10 +621,13 @@ fn broken_files_are_refused_with_the_place() {
     refused("node: &n {id: *n}\n", &["envoy.yaml:1:15: alias to a node that contains it"]);
     refused("? [a]\n: b\n", &["envoy.yaml:1:3: a list cannot be a key"]);
     refused("", &["envoy.yaml:1:1: the file is empty; an empty bootstrap is `{}`"]);
-    let report = load(&Source::file("e.yaml", b"node:\n  id: \"\xff\"\n".to_vec())).unwrap_err();
+    let report = load(&[Source::file("e.yaml", b"node:\n  id: \"\xff\"\n".to_vec())]).unwrap_err();
     assert_beginnings(&report, &["e.yaml:2:8: not UTF-8"]);
-    let report = load(&Source::file("e.pb", Vec::new())).unwrap_err();
-    assert_beginnings(&report, &["e.pb: not supported yet: protobuf configuration files"]);
+    let report = load(&[Source::file("e.pb", Vec::new())]).unwrap_err();
+    assert_beginnings(
+        &report,
+        &["e.pb:1:1: not supported yet: a configuration file in protobuf's own formats"],
+    );
 }
 
 #[test]
@@ -666,7 +669,7 @@ fn bombs_are_refused_before_they_go_off() {
     refused(&deep, &["envoy.yaml:99:"]);
 
     let large = vec![b' '; crate::FILE_BYTES_MAX + 1];
-    let report = load(&Source::file("envoy.yaml", large)).unwrap_err();
+    let report = load(&[Source::file("envoy.yaml", large)]).unwrap_err();
     assert_beginnings(&report, &["envoy.yaml:1:1: file has 67108865 bytes, the limit is 67108864"]);
 }
 
@@ -684,7 +687,7 @@ fn a_report_names_a_hundred_problems_and_counts_the_rest() {
 
 #[test]
 fn json_is_read_as_protobuf_reads_it() {
-    let load_json = |json: &str| load(&Source::file("envoy.json", json.as_bytes().to_vec()));
+    let load_json = |json: &str| load(&[Source::file("envoy.json", json.as_bytes().to_vec())]);
     let good = [
         "{\"node\": {\"id\": \"a\\u00e9\\/\"}}",
         "{\n\t\"node\": {\n\t\t\"id\": \"a\"\n\t}\n}\n",
@@ -717,9 +720,56 @@ fn json_is_read_as_protobuf_reads_it() {
 
 #[test]
 fn inline_yaml_is_named_after_its_option() {
-    assert!(load(&Source::inline("node: {id: a}")).is_ok());
-    let report = load(&Source::inline("node: {id: 1}")).unwrap_err();
+    assert!(load(&[Source::inline("node: {id: a}")]).is_ok());
+    let report = load(&[Source::inline("node: {id: 1}")]).unwrap_err();
     assert_beginnings(&report, &["--config-yaml:1:12: node.id: "]);
+}
+
+fn merged(file: &str, inline: &str) -> Result<Loaded, Report> {
+    load(&[Source::file("envoy.yaml", file.as_bytes().to_vec()), Source::inline(inline)])
+}
+
+#[test]
+fn inline_yaml_is_merged_into_the_file_as_in_envoy() {
+    let file = "node: {id: a, cluster: b}\nstatic_resources: {clusters: [{name: c, \
+                connect_timeout: 1s}]}\nadmin: {address: {socket_address: {address: 127.0.0.1, \
+                port_value: 1}}}\n";
+    let inline = "node: {id: x}\nstatic_resources: {clusters: {name: d}}\n\
+                  admin: {address: {socket_address: {port_value: 2}}}\n";
+    let bootstrap = merged(file, inline).unwrap().bootstrap;
+    assert_eq!((bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()), ("x", "b"));
+    let names: Vec<&str> = bootstrap.clusters.iter().map(|cluster| &*cluster.name).collect();
+    assert_eq!(names, ["c", "d"]);
+    assert_eq!(bootstrap.clusters[0].connect_timeout, Duration::from_secs(1));
+    assert_eq!(bootstrap.admin.unwrap().address.to_string(), "127.0.0.1:2");
+    // What a rule misses in one file the other may bring; null and a default change nothing.
+    let half = "admin: {address: {socket_address: {address: 127.0.0.1}}}";
+    assert!(load_yaml(half).is_err());
+    assert!(merged(half, "admin: {address: {socket_address: {port_value: 7}}}").is_ok());
+    let bootstrap = merged(file, "node: {id: ~, cluster: ''}").unwrap().bootstrap;
+    assert_eq!((bootstrap.node.id.as_str(), bootstrap.node.cluster.as_str()), ("a", "b"));
+}
+
+#[test]
+fn problems_of_merged_files_name_the_file_that_has_the_last_word() {
+    let report = merged(
+        "static_resources:\n  clusters:\n  - name: c\n  - nam: d\nstats_flush_interval: 0s\n",
+        "static_resources: {clusters: [{name: 1}, {name: c}]}\nstats_flush_interval: 0.5ms\n",
+    );
+    assert_beginnings(
+        &report.unwrap_err(),
+        &[
+            "envoy.yaml:4:5: static_resources.clusters[1].nam: unknown field",
+            "--config-yaml:1:38: static_resources.clusters[2].name: expected a string",
+            "--config-yaml:1:49: static_resources.clusters[3].name: duplicate cluster 'c'",
+            "--config-yaml:2:1: stats_flush_interval: ignored: ",
+            "--config-yaml:2:23: stats_flush_interval: invalid duration",
+        ],
+    );
+    // Each file that cannot be read is named.
+    let report = merged("a: [", "b: [").unwrap_err();
+    assert_eq!(report.problems().len(), 2, "{report}");
+    assert_eq!(&*report.problems()[1].file, "--config-yaml");
 }
 
 #[test]
@@ -804,7 +854,7 @@ proptest! {
         json: bool,
     ) {
         let name = if json { "a.json" } else { "a.yaml" };
-        if let Err(report) = load(&Source::file(name, bytes)) {
+        if let Err(report) = load(&[Source::file(name, bytes)]) {
             prop_assert!(report.is_fatal());
             prop_assert!(!report.to_string().is_empty());
         }
@@ -813,7 +863,7 @@ proptest! {
     #[test]
     fn yaml_like_text_never_panics(text in yaml_like(), json: bool) {
         let name = if json { "a.json" } else { "a.yaml" };
-        if let Err(report) = load(&Source::file(name, text.clone().into_bytes())) {
+        if let Err(report) = load(&[Source::file(name, text.clone().into_bytes())]) {
             prop_assert!(report.is_fatal());
             let last_line = u32::try_from(text.lines().count() + 2).unwrap();
             prop_assert!(report.problems().iter().all(|problem| problem.line <= last_line));

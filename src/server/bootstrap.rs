@@ -18,32 +18,41 @@ pub(crate) enum Origin {
     Options,
 }
 
-/// A configuration that may run, and the name its problems are reported under.
+/// A configuration that may run, and where it comes from.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     pub(crate) loaded: Loaded,
+    /// The file, or what stands in for it.
     pub(crate) file: String,
 }
 
-/// Reads and checks the configuration; the command line's node names go before the file's.
+/// Reads and checks the configuration: `--config-yaml` is merged into the file, and the command
+/// line's node names go before the file's.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub(crate) fn load(options: &Options, origin: &Origin) -> Result<Bootstrap, Report> {
-    let (file, source) = match (origin, &options.config_path, &options.config_yaml) {
-        (Origin::Demo, ..) => ("demo.yaml".to_owned(), demo::source()),
-        (Origin::Options, Some(path), _) => {
-            let name = path.to_string_lossy().into_owned();
-            let bytes = read(path).map_err(|error| Report::unreadable(&name, &error))?;
-            let source = Source::file(&name, bytes);
-            (name, source)
+    let mut file = "--config-yaml".to_owned();
+    let mut sources = Vec::new();
+    match (origin, &options.config_path) {
+        (Origin::Demo, _) => {
+            "demo.yaml".clone_into(&mut file);
+            sources.push(demo::source());
         }
-        (Origin::Options, None, yaml) => {
-            let yaml = yaml.as_deref().unwrap_or_default();
-            ("--config-yaml".to_owned(), Source::inline(yaml))
+        (Origin::Options, Some(path)) => {
+            file = path.to_string_lossy().into_owned();
+            let bytes = read(path).map_err(|error| Report::unreadable(&file, &error))?;
+            sources.push(Source::file(&file, bytes));
         }
-    };
-    let mut loaded = config::load(&source)?;
+        (Origin::Options, None) => {}
+    }
+    // As in Envoy an empty text beside a file is none; alone it is an empty file, and refused.
+    if let Some(yaml) = &options.config_yaml
+        && (sources.is_empty() || !yaml.is_empty())
+    {
+        sources.push(Source::inline(yaml));
+    }
+    let mut loaded = config::load(&sources)?;
     let node = &mut loaded.bootstrap.node;
     if !options.service_node.is_empty() {
         node.id.clone_from(&options.service_node);
@@ -85,6 +94,20 @@ mod tests {
         assert_eq!(node(&["--service-node", "n"]).id, "n");
         assert_eq!(node(&["--service-node", "n"]).cluster, "from-file");
         assert_eq!(node(&["--service-cluster", "c"]).cluster, "c");
+    }
+
+    #[test]
+    fn inline_yaml_is_merged_into_the_file() {
+        let file = std::env::temp_dir().join(format!("nuncio-merge-{}.yaml", std::process::id()));
+        std::fs::write(&file, "node: {id: from-file, cluster: from-file}").unwrap();
+        let path = file.to_str().unwrap();
+        let inline = load_with(&["-c", path, "--config-yaml", "node: {id: inline}"]);
+        let empty = load_with(&["-c", path, "--config-yaml", ""]);
+        std::fs::remove_file(&file).unwrap();
+        let node = inline.unwrap().loaded.bootstrap.node;
+        assert_eq!((node.id.as_str(), node.cluster.as_str()), ("inline", "from-file"));
+        assert_eq!(empty.unwrap().loaded.bootstrap.node.id, "from-file");
+        assert!(load_with(&["--config-yaml", ""]).is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_demo_is_a_valid_configuration_of_loopback_addresses_that_are_announced() {
-        let loaded = config::load(&source()).unwrap();
+        let loaded = config::load(&[source()]).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let bootstrap = loaded.bootstrap;
         let listeners = bootstrap.listeners.iter().map(|listener| listener.address);

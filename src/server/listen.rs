@@ -37,9 +37,9 @@ pub(crate) struct WorkerListener {
 /// One problem for each address that cannot be bound.
 pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, Vec<Problem>> {
     let mut problems = Vec::new();
-    let Bootstrap { loaded, file } = bootstrap;
+    let loaded = &bootstrap.loaded;
     let mut problem = |field_path: String, message: String| {
-        problems.push(problem_at(&loaded.places, file, field_path, message));
+        problems.push(problem_at(&loaded.places, field_path, message));
     };
     let mut admin = None;
     if let Some(config) = &loaded.bootstrap.admin {
@@ -90,12 +90,12 @@ fn cure(error: &io::Error) -> &'static str {
     }
 }
 
-fn problem_at(places: &Places, file: &str, field_path: String, message: String) -> Problem {
-    let position = places.find(&field_path).key;
+fn problem_at(places: &Places, field_path: String, message: String) -> Problem {
+    let place = places.find(&field_path);
     Problem {
-        file: Arc::from(file),
-        line: position.line,
-        column: position.column,
+        file: place.file,
+        line: place.key.line,
+        column: place.key.column,
         field_path,
         kind: ProblemKind::Invalid,
         message,
@@ -113,7 +113,7 @@ mod tests {
 
     fn bootstrap(yaml: &str) -> Bootstrap {
         let source = Source::file("t.yaml", yaml.as_bytes().to_vec());
-        let loaded = config::load(&source).unwrap_or_else(|report| panic!("{report}"));
+        let loaded = config::load(&[source]).unwrap_or_else(|report| panic!("{report}"));
         Bootstrap { loaded, file: "t.yaml".to_owned() }
     }
 

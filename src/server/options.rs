@@ -30,8 +30,8 @@ pub(crate) struct Options {
     #[arg(short = 'c', long, value_name = "FILE")]
     pub(crate) config_path: Option<PathBuf>,
 
-    /// The bootstrap itself, as YAML. Merging it into a file is not supported yet.
-    #[arg(long, value_name = "YAML", conflicts_with = "config_path")]
+    /// The bootstrap itself, as YAML; beside a file it is merged into it, as in Envoy.
+    #[arg(long, value_name = "YAML")]
     pub(crate) config_yaml: Option<String>,
 
     /// Whether to run, to check the configuration, or to start everything and end.

@@ -107,7 +107,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
         configured: Configured {
             listeners: Vec::new(),
             clusters: Vec::new(),
-            dump: config::load(&config::Source::inline("{}")).unwrap().dump,
+            dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
             loaded_at: SystemTime::UNIX_EPOCH,
         },
         drain_time: Duration::ZERO,

@@ -68,7 +68,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
             configured: Configured {
                 listeners: Vec::new(),
                 clusters: Vec::new(),
-                dump: config::load(&config::Source::inline("{}")).unwrap().dump,
+                dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
                 loaded_at: SystemTime::UNIX_EPOCH,
             },
             drain_time: Duration::ZERO,

@@ -130,7 +130,6 @@ fn what_cannot_be_honoured_is_refused_with_a_reason() {
         ("--concurrency two", ErrorKind::ValueValidation, "two"),
         ("--shutdown-grace-s 1.5", ErrorKind::ValueValidation, "1.5"),
         ("--restart-epoch 1", ErrorKind::ValueValidation, "hot restart is not supported yet"),
-        ("-c a.yaml --config-yaml {}", ErrorKind::ArgumentConflict, "--config-yaml"),
         ("-c", ErrorKind::InvalidValue, "FILE"),
     ];
     for (line, kind, words) in table {
