@@ -114,7 +114,8 @@ fn check_field(
 ) {
     let name = field.name();
     let is_set = message.has_field(field);
-    if is_required(rules) && !is_set {
+    // Another field of its oneof may stand in its place; whether one must is the oneof's own rule.
+    if is_required(rules) && !is_set && field.containing_oneof().is_none() {
         broken.push(Broken {
             path: format!(".{name}"),
             reason: "value is required".to_owned(),

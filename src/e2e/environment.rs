@@ -7,6 +7,7 @@
 //! | `NUNCIO_REQUIRE_ENVOY` | `1`: a missing Envoy fails the run instead of skipping it | unset |
 //! | `NUNCIO_SCENARIO` | run only differential scenarios whose name contains this | all |
 //! | `NUNCIO_SHOW_OBSERVATIONS` | `1`: print what each differential scenario saw on Envoy | unset |
+//! | `NUNCIO_UPDATE` | `1`: write what a test compares with anew, instead of comparing | unset |
 //! | `NUNCIO_BULK_BYTES` | bytes each way, all connections together, in `bulk` | 64 MiB |
 //! | `NUNCIO_STALLED_READERS` | clients that never read in `stalled` | 200 |
 //! | `NUNCIO_IDLE_CONNECTIONS` | idle connections per round in `idle` | 400 |
@@ -80,6 +81,11 @@ pub(crate) fn scenario_filter() -> String {
 /// Whether to print what each differential scenario saw on the reference.
 pub(crate) fn shows_observations() -> bool {
     variable("NUNCIO_SHOW_OBSERVATIONS").is_some_and(|value| value == "1")
+}
+
+/// Whether to write anew what a test would compare with.
+pub(crate) fn updates() -> bool {
+    variable("NUNCIO_UPDATE").is_some_and(|value| value == "1")
 }
 
 /// A size that a run may change: `name`, or `default` when it is not set.

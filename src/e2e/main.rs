@@ -17,6 +17,8 @@ mod address;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bootstraps;
+#[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod configuration;

@@ -44,11 +44,17 @@ impl Lower<'_> {
             http: model::UpstreamHttp::default(),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
-                Some(_) if self.problems.is_reported(&format!("{path}.type")) => Vec::new(),
+                Some(_) if self.is_of_another_type(path) => Vec::new(),
                 Some(assignment) => self.endpoints(assignment, &format!("{path}.load_assignment")),
                 None => Vec::new(),
             },
         }
+    }
+
+    fn is_of_another_type(&self, path: &str) -> bool {
+        ["type", "cluster_type"]
+            .iter()
+            .any(|field| self.problems.is_reported(&format!("{path}.{field}")))
     }
 
     /// The thresholds of the default priority: the first ones count, as in Envoy.

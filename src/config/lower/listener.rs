@@ -25,6 +25,8 @@ impl Lower<'_> {
     ) -> Option<model::Listener> {
         let address = match &message.address {
             Some(address) => self.address(address, &format!("{path}.address"), address::Use::Bind),
+            // An internal listener has none; it was reported before.
+            None if self.problems.is_reported(&format!("{path}.internal_listener")) => None,
             None => {
                 self.absent(path, "address", "address is necessary");
                 None
@@ -59,6 +61,8 @@ impl Lower<'_> {
         path: &str,
     ) -> Option<model::FilterChain> {
         match (message.filter_chains.as_slice(), &message.default_filter_chain) {
+            // UDP, reported before, needs none.
+            ([], None) if self.problems.is_reported(&format!("{path}.address")) => None,
             ([], None) => {
                 self.absent(path, "filter_chains", "no filter chains specified");
                 None
