@@ -35,8 +35,8 @@ fn refuse(text: &str) -> (String, Ended) {
 }
 
 fn assert_refused(ended: &Ended) {
-    // 101 is a panic.
-    assert!(ended.code.is_some_and(|code| code != 0 && code != 101), "{ended:?}");
+    // As Envoy; 101 would be a panic.
+    assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(!ended.admin_started, "the admin server was started: {ended:?}");
 }
 
@@ -152,6 +152,27 @@ const UNSUPPORTED: &str = r#"static_resources:
   clusters: []
 "#;
 
+/// If this fails, a program that checks configurations has to read sentences.
+#[test]
+fn problems_for_programs() {
+    let scratch = Scratch::new();
+    let report = |text: &str| {
+        let file = scratch.write("proxy.yaml", text);
+        let file = file.to_str().unwrap();
+        run(&["--config-report", "json", "--mode", "validate", "-c", file])
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let refused = report(&good_with("stat_prefix", "stat_prefx"));
+    assert_refused(&refused);
+    let problems = &json(&refused.stderr)["problems"];
+    assert_eq!(problems.as_array().map(Vec::len), Some(1), "{problems}");
+    assert_eq!(problems[0]["field_path"], UNKNOWN_FIELD.field_path);
+    assert!(problems[0]["line"].as_u64() > Some(0), "{problems}");
+    let valid = report(&good());
+    assert_eq!(valid.code, Some(0), "{valid:?}");
+    assert_eq!(json(&valid.stdout)["problems"], serde_json::json!([]));
+}
+
 #[test]
 fn broken_yaml() {
     let text = "static_resources:\n  listeners: [\n  clusters: }\n";
@@ -229,4 +250,16 @@ fn validation_refuses_what_a_start_refuses() {
     let started = run(&["-c", file]);
     assert_refused(&validated);
     assert_eq!(validated.stderr, started.stderr);
+}
+
+/// If this fails, a start script cannot tell a bad command line by Envoy's code.
+#[test]
+fn command_lines_that_are_refused() {
+    for arguments in
+        [&["--bogus"][..], &["--mode", "bogus"], &["--restart-epoch", "1"], &["-l", "x"]]
+    {
+        let ended = run(arguments);
+        assert_refused(&ended);
+        assert!(ended.stderr.contains(arguments[0]) || arguments[0] == "-l", "{ended:?}");
+    }
 }

@@ -37,6 +37,8 @@ mod payload;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]
+mod process_log;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod shutdown;

@@ -59,8 +59,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `program`; its output and the file with its admin address go to `scratch`.
+    /// Starts `program`; its output and the file with its admin address go to `scratch`. Many run
+    /// beside each other: without hot restart none holds a base id, and Envoy makes no shared
+    /// memory, which a killed one would leave behind.
     pub(crate) fn spawn(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
+        let arguments = [arguments, &["--disable-hot-restart"]].concat();
+        Self::spawn_with_base_id(program, scratch, &arguments)
+    }
+
+    /// The same for a process that holds a base id.
+    pub(crate) fn spawn_with_base_id(
+        program: &Program,
+        scratch: Scratch,
+        arguments: &[&str],
+    ) -> Self {
         let mut command = match program.descriptors_max {
             None => Command::new(&program.path),
             Some(count) => {
@@ -71,10 +83,8 @@ impl Running {
             }
         };
         command.arg("--admin-address-path").arg(scratch.path(ADMIN_ADDRESS)).args(arguments);
-        // Many run beside each other. Without hot restart Envoy makes no shared memory, which a
-        // killed one would leave behind; at its default level it lists all its extensions.
-        command.arg("--disable-hot-restart");
         if program.kind == Kind::Envoy {
+            // At its default level it lists all its extensions.
             command.args(["--log-level", "warn"]);
         }
         let child = command

@@ -39,6 +39,12 @@ pub(crate) struct Options {
     #[arg(value_name = "serve|validate|init_only")]
     pub(crate) mode: Mode,
 
+    /// How a refused configuration is told on standard error: one line for each problem, or one
+    /// JSON document. With --mode validate a valid one prints its warnings on standard output.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, hide_possible_values = true)]
+    #[arg(value_name = "text|json")]
+    pub(crate) config_report: ReportFormat,
+
     /// Print the configuration that runs without any argument, and exit.
     #[arg(long)]
     pub(crate) print_default_config: bool,
@@ -222,6 +228,13 @@ pub(crate) enum Mode {
     /// Start everything, accept nothing, then exit.
     #[value(name = "init_only")]
     InitOnly,
+}
+
+/// How the problems of a configuration are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
 }
 
 /// Envoy's `--drain-strategy`.

@@ -29,7 +29,7 @@ use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
 use crate::listen::{self, Bound};
 use crate::logging::{self, Log};
-use crate::options::{Mode, Options};
+use crate::options::{Mode, Options, ReportFormat};
 use crate::worker::{Command, Plan};
 use crate::{affinity, demo, exit, names};
 
@@ -94,7 +94,12 @@ fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
 }
 
 fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Result<(), Failures> {
-    let bootstrap = bootstrap::load(options, origin).map_err(one)?;
+    let bootstrap = bootstrap::load(options, origin).map_err(|report| {
+        one(match options.config_report {
+            ReportFormat::Text => report.to_string(),
+            ReportFormat::Json => report.to_json().to_string(),
+        })
+    })?;
     set_log_format(options, &bootstrap, log)?;
     for warning in bootstrap.loaded.warnings.problems() {
         tracing::warn!("{warning}");
@@ -103,7 +108,10 @@ fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Resu
         tracing::warn!("{option} has no effect: {reason}");
     }
     match options.mode {
-        Mode::Validate => print(&format!("configuration '{}' OK\n", bootstrap.file)),
+        Mode::Validate => match options.config_report {
+            ReportFormat::Text => print(&format!("configuration '{}' OK\n", bootstrap.file)),
+            ReportFormat::Json => print(&format!("{}\n", bootstrap.loaded.warnings.to_json())),
+        },
         Mode::Serve | Mode::InitOnly => serve(options, origin, bootstrap, log),
     }
 }

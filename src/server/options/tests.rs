@@ -53,6 +53,7 @@ fn each_option_lands_in_its_field() {
         ("--log-level warn", |o| o.log_level == LogLevel::Warning),
         ("--log-level warning", |o| o.log_level == LogLevel::Warning),
         ("-l critical", |o| o.log_level == LogLevel::Critical),
+        ("--config-report json", |o| o.config_report == ReportFormat::Json),
         ("--mode init_only", |o| o.mode == Mode::InitOnly),
         ("--component-log-level upstream:debug,main:warn", |o| {
             let levels = [("upstream", LogLevel::Debug), ("main", LogLevel::Warning)];
