@@ -55,9 +55,10 @@ pub(crate) fn authority_form(target: &[u8], head: &mut RequestHead) -> Result<()
     Ok(())
 }
 
-/// Whether `host` may say this: bytes of RFC 3986 section 3.2. Empty is allowed.
+/// Whether `host` may say this: bytes of RFC 3986 section 3.2, without user information. Empty is
+/// allowed.
 pub(crate) fn is_authority(value: &[u8]) -> bool {
-    value.iter().all(|&byte| AUTHORITY_BYTES[usize::from(byte)])
+    value.iter().all(|&byte| HOST_BYTES[usize::from(byte)])
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,11 +127,12 @@ const fn is_authority_byte(byte: u8) -> bool {
         )
 }
 
-static AUTHORITY_BYTES: [bool; 256] = {
+/// Bytes of `host`: not the one behind which others would look for it.
+static HOST_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     loop {
-        table[byte as usize] = is_authority_byte(byte);
+        table[byte as usize] = is_authority_byte(byte) && byte != b'@';
         if byte == u8::MAX {
             break table;
         }
