@@ -11,8 +11,10 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use prost::Message as _;
 use prost_reflect::{
-    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value,
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    ReflectMessage as _, Value,
 };
 use serde_json::{Map, Number, Value as Json};
 
@@ -24,24 +26,21 @@ const REDACTED: &str = "[redacted]";
 /// The same as bytes are written in JSON.
 const REDACTED_BYTES: &str = "W3JlZGFjdGVkXQ==";
 
-/// A configuration that can be shown.
+/// A configuration that can be shown, one resource at a time.
 #[derive(Clone)]
 pub struct Dump {
-    /// An encoded `envoy.config.bootstrap.v3.Bootstrap`.
+    /// An encoded `envoy.config.bootstrap.v3.Bootstrap` without the resources below.
     bootstrap: Vec<u8>,
+    listeners: Vec<Resource>,
+    clusters: Vec<Resource>,
 }
 
-/// A [`Dump`] as JSON.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dumped {
-    /// The whole bootstrap, without "@type", as it stands in `BootstrapConfigDump.bootstrap`.
-    pub bootstrap: Json,
-    /// Each of `static_resources.listeners` by its name, which may be empty; with "@type" first,
-    /// as it stands in `ListenersConfigDump.static_listeners[].listener`.
-    pub listeners: Vec<(String, Json)>,
-    /// Each of `static_resources.clusters` by its name; with "@type" first, as it stands in
-    /// `ClustersConfigDump.static_clusters[].cluster`.
-    pub clusters: Vec<(String, Json)>,
+/// A listener or a cluster as it was written.
+#[derive(Clone)]
+pub struct Resource {
+    name: String,
+    kind: MessageDescriptor,
+    encoded: Vec<u8>,
 }
 
 /// Why a configuration cannot be shown.
@@ -59,51 +58,111 @@ impl std::error::Error for DumpError {}
 impl fmt::Debug for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The bytes hold private keys.
-        f.debug_struct("Dump").field("bytes", &self.bootstrap.len()).finish()
+        let Self { bootstrap, listeners, clusters } = self;
+        let mut dump = f.debug_struct("Dump");
+        dump.field("bytes", &bootstrap.len());
+        dump.field("listeners", listeners).field("clusters", clusters).finish()
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes) = (&self.name, self.encoded.len());
+        f.debug_struct("Resource").field("name", name).field("bytes", &bytes).finish()
     }
 }
 
 impl Dump {
-    pub(crate) fn new(bootstrap: Vec<u8>) -> Self {
-        Self { bootstrap }
+    /// Takes a mapped bootstrap apart.
+    pub(crate) fn new(mut bootstrap: DynamicMessage) -> Self {
+        let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
+        if bootstrap.has_field_by_name(RESOURCES)
+            && let Some(Value::Message(resources)) = bootstrap.get_field_by_name_mut(RESOURCES)
+        {
+            listeners = taken(resources, "listeners");
+            clusters = taken(resources, "clusters");
+        }
+        Self { bootstrap: bootstrap.encode_to_vec(), listeners, clusters }
     }
 
-    /// Renders everything.
+    /// The bootstrap as it stands in `BootstrapConfigDump.bootstrap`, without "@type", and without
+    /// the listeners and clusters below `static_resources`.
     ///
     /// # Errors
     /// When a message is nested deeper than protobuf decodes (100 levels).
-    pub fn render(&self) -> Result<Dumped, DumpError> {
-        let bootstrap = schema::message(schema::BOOTSTRAP)
+    pub fn bootstrap(&self) -> Result<Json, DumpError> {
+        let descriptor = schema::message(schema::BOOTSTRAP)
             .ok_or_else(|| DumpError(format!("no {}", schema::BOOTSTRAP)))?;
-        let bootstrap = DynamicMessage::decode(bootstrap, self.bootstrap.as_slice())
+        let bootstrap = DynamicMessage::decode(descriptor, self.bootstrap.as_slice())
             .map_err(|error| DumpError(error.to_string()))?;
-        let resources = bootstrap.get_field_by_name("static_resources");
-        let resources = resources.as_deref().and_then(Value::as_message);
-        let of = |field| match resources {
-            Some(resources) => named(resources, field),
-            None => Ok(Vec::new()),
-        };
-        let (listeners, clusters) = (of("listeners")?, of("clusters")?);
-        Ok(Dumped { bootstrap: message(&bootstrap, Shown::Whole)?, listeners, clusters })
+        message(&bootstrap, Shown::Whole)
+    }
+
+    /// `static_resources.listeners` in the order of the file.
+    #[must_use]
+    pub fn listeners(&self) -> &[Resource] {
+        &self.listeners
+    }
+
+    /// `static_resources.clusters` in the order of the file.
+    #[must_use]
+    pub fn clusters(&self) -> &[Resource] {
+        &self.clusters
     }
 }
 
-/// The resources in one of the lists of `StaticResources`, each with its name and its "@type".
-fn named(resources: &DynamicMessage, field: &str) -> Result<Vec<(String, Json)>, DumpError> {
-    let list = resources.get_field_by_name(field);
-    let items = list.as_deref().and_then(Value::as_list).unwrap_or_default();
-    let items = items.iter().filter_map(Value::as_message);
-    let named = items.map(|item| {
+const RESOURCES: &str = "static_resources";
+
+/// Takes one of the lists out of `StaticResources`.
+fn taken(resources: &mut DynamicMessage, field: &str) -> Vec<Resource> {
+    let Some(Value::List(items)) = resources.take_field_by_name(field) else {
+        return Vec::new();
+    };
+    let resource = |item: Value| {
+        let Value::Message(item) = item else { return None };
         let name = item.get_field_by_name("name");
         let name = name.as_deref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        let descriptor = item.descriptor();
-        let type_url = format!("{}{}", schema::TYPE_URL_PREFIX, descriptor.full_name());
-        let mut json = Map::new();
-        json.insert("@type".to_owned(), Json::String(type_url));
-        fields(item, Shown::Whole, &mut json)?;
-        Ok((name, Json::Object(json)))
-    });
-    named.collect()
+        Some(Resource { name, kind: item.descriptor(), encoded: item.encode_to_vec() })
+    };
+    items.into_iter().filter_map(resource).collect()
+}
+
+impl Resource {
+    /// Its name, which a listener may lack.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Full name of its message type.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        self.kind.full_name()
+    }
+
+    /// It as it stands below `static_resources`.
+    ///
+    /// # Errors
+    /// When a message is nested deeper than protobuf decodes (100 levels).
+    pub fn render(&self) -> Result<Json, DumpError> {
+        self.rendered(Map::new())
+    }
+
+    /// It as it stands in an `Any`: with "@type" first.
+    ///
+    /// # Errors
+    /// As [`Resource::render`].
+    pub fn render_any(&self) -> Result<Json, DumpError> {
+        let type_url = format!("{}{}", schema::TYPE_URL_PREFIX, self.type_name());
+        self.rendered(Map::from_iter([("@type".to_owned(), Json::String(type_url))]))
+    }
+
+    fn rendered(&self, mut json: Map<String, Json>) -> Result<Json, DumpError> {
+        let message = DynamicMessage::decode(self.kind.clone(), self.encoded.as_slice())
+            .map_err(|error| DumpError(error.to_string()))?;
+        fields(&message, Shown::Whole, &mut json)?;
+        Ok(Json::Object(json))
+    }
 }
 
 /// How much of a value may be seen.
@@ -294,7 +353,6 @@ fn sensitive() -> &'static HashSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use prost_reflect::prost::Message as _;
     use serde_json::json;
 
     use super::*;
@@ -304,7 +362,7 @@ mod tests {
     use crate::{document, mapper};
 
     /// Maps without asking what is supported: `/config_dump` shows every field of the schema.
-    fn dump(yaml: &str) -> Dumped {
+    fn dump(yaml: &str) -> Dump {
         let mut problems = Problems::default();
         let mut incomplete = Incomplete::default();
         let places = Places::default();
@@ -312,7 +370,7 @@ mod tests {
         let bootstrap = schema::message(schema::BOOTSTRAP).unwrap();
         let message = mapper::map(&root, &bootstrap, &places, &mut incomplete, &mut problems);
         assert!(!problems.is_fatal(), "{}", problems.into_report());
-        Dump::new(message.encode_to_vec()).render().unwrap()
+        Dump::new(message)
     }
 
     #[test]
@@ -347,7 +405,7 @@ static_resources:
                 "id": "front",
                 "metadata": {"whole": 1, "big": "12345678901", "list": ["x", true, null]},
             },
-            "static_resources": {"clusters": [cluster]},
+            "static_resources": {},
             "stats_flush_interval": "5.500s",
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
             "stats_config": {
@@ -355,10 +413,11 @@ static_resources:
             },
             "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
         });
-        assert_eq!(dumped.bootstrap, bootstrap);
-        assert_eq!(dumped.clusters.len(), 1);
-        assert_eq!(dumped.clusters[0].0, "one");
-        let text = dumped.clusters[0].1.to_string();
+        assert_eq!(dumped.bootstrap().unwrap(), bootstrap);
+        assert_eq!(dumped.clusters().len(), 1);
+        assert_eq!(dumped.clusters()[0].name(), "one");
+        assert_eq!(dumped.clusters()[0].render().unwrap(), cluster);
+        let text = dumped.clusters()[0].render_any().unwrap().to_string();
         let start = "{\"@type\":\"type.googleapis.com/envoy.config.cluster.v3.Cluster\",\"name\":";
         assert!(text.starts_with(start), "{text}");
     }
@@ -389,7 +448,8 @@ static_resources:
                  value: {{key: {secret}, number: 4711}}
 "
         ));
-        let text = dumped.bootstrap.to_string();
+        let listener = dumped.listeners()[0].render_any().unwrap();
+        let text = format!("{}{listener}", dumped.bootstrap().unwrap());
         for word in [secret, "aGlkZGVu", "4711"] {
             assert!(!text.contains(word), "{text}");
         }
@@ -397,13 +457,13 @@ static_resources:
         assert!(text.contains("\"private_key\":{\"filename\":\"[redacted]\"}"), "{text}");
         assert!(text.contains("\"password\":{\"inline_bytes\":\"W3JlZGFjdGVkXQ==\"}"), "{text}");
         assert!(text.contains("{\"name\":\"s\",\"generic_secret\":"), "{text}");
-        assert_eq!(dumped.listeners[0].0, "tls");
-        assert!(!dumped.listeners[0].1.to_string().contains(secret));
+        assert_eq!(dumped.listeners()[0].name(), "tls");
     }
 
     #[test]
     fn the_dump_itself_shows_nothing_in_a_log() {
-        let dump = Dump::new(b"secret".to_vec());
-        assert_eq!(format!("{dump:?}"), "Dump { bytes: 6 }");
+        let dumped = dump("static_resources: {clusters: [{name: c, alt_stat_name: hidden}]}");
+        let text = format!("{dumped:?}");
+        assert!(text.contains("name: \"c\"") && !text.contains("hidden"), "{text}");
     }
 }

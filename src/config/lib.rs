@@ -19,10 +19,12 @@ mod document;
 mod dump;
 mod lower;
 mod mapper;
+mod mask;
 pub mod model;
 mod place;
 mod problem;
 mod rules;
+mod runtime;
 mod scalar;
 mod schema;
 mod support;
@@ -38,9 +40,11 @@ mod well_known;
 mod tests;
 
 pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
-pub use dump::{Dump, DumpError, Dumped};
+pub use dump::{Dump, DumpError, Resource};
+pub use mask::{FieldMask, MaskTree, is_repeated};
 pub use place::Places;
 pub use problem::{PROBLEMS_MAX, Place, Position, Problem, ProblemKind, Report};
+pub use runtime::{Fraction, RuntimeEntry, RuntimeSnapshot, RuntimeValues};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -168,13 +172,14 @@ fn load_sources(
     let message = merged.filter(|_| is_whole)?;
     check::check(&message, &places, &incomplete, problems);
     let bytes = message.encode_to_vec();
-    drop(message);
+    // Takes the message apart: a large configuration is not kept in two forms.
+    let dump = Dump::new(message);
     // The typed subset knows every field that the support table lets through.
     let Ok(typed) = Message::decode(bytes.as_slice()) else {
         return too_deep(problems);
     };
     let bootstrap = lower::bootstrap(&typed, &places, &incomplete, problems);
-    Some((bootstrap, Dump::new(bytes), places))
+    Some((bootstrap, dump, places))
 }
 
 /// Only depth can be the reason why what was encoded here cannot be decoded.

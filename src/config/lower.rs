@@ -13,6 +13,8 @@ mod log_format;
 mod runtime;
 mod stats;
 
+pub(crate) use runtime::runtime_value;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

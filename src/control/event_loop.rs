@@ -16,6 +16,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::admin::{Admin, Configured, Drain, Limits, ServerInfo, View};
 use crate::log::LogControl;
+use crate::runtime::Runtime as Values;
 use crate::signals::{Heard, Signals};
 use crate::state::Handle;
 
@@ -36,6 +37,8 @@ pub struct Options {
     pub log: Arc<dyn LogControl>,
     /// What the process runs.
     pub configured: Configured,
+    /// The layers of the runtime.
+    pub runtime: config::model::Runtime,
     /// How long a graceful drain of listeners takes: `--drain-time-s`.
     pub drain_time: Duration,
 }
@@ -79,6 +82,7 @@ pub struct Control {
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
+    values: Rc<Values>,
     handle: Handle,
 }
 
@@ -88,7 +92,9 @@ impl Control {
     /// # Errors
     /// When the kernel refuses the event loop or a signal handler.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { admin, limits, registry, shard, info, log, configured, drain_time } = options;
+        let Options { admin, limits, registry, shard, info, log, configured, runtime, drain_time } =
+            options;
+        let values = Values::new(runtime, &info.node.cluster, &registry, &shard);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::install()?;
@@ -104,10 +110,21 @@ impl Control {
             Rc::clone(&quit),
             Arc::clone(&log),
             Rc::clone(&drain),
+            Rc::clone(&values),
         );
         let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
         drop(entered);
-        Ok(Self { runtime, tasks: LocalSet::new(), signals, admin, quit, log, drain, handle })
+        Ok(Self {
+            runtime,
+            tasks: LocalSet::new(),
+            signals,
+            admin,
+            quit,
+            log,
+            drain,
+            values,
+            handle,
+        })
     }
 
     /// For `server` to set the state and to end the loop.
@@ -119,7 +136,7 @@ impl Control {
     /// Runs on the calling thread until [`Handle::stop`]. `on_order` is called on this thread when
     /// something is asked for, by a signal or on an admin page; it must not block.
     pub fn run(self, mut on_order: impl FnMut(Order)) {
-        let Self { runtime, tasks, mut signals, admin, quit, log, drain, handle } = self;
+        let Self { runtime, tasks, mut signals, admin, quit, log, drain, values, handle } = self;
         tasks.block_on(&runtime, async {
             let (closing, closed) = watch::channel(false);
             let serving = spawn_local(async move {
@@ -127,6 +144,10 @@ impl Control {
                     admin.serve(closed).await;
                 }
             });
+            // Ends with the set of tasks that it is in.
+            if values.has_disk_layers() {
+                spawn_local(async move { values.watch().await });
+            }
             let mut asked = false;
             let mut closed_before = None;
             loop {

@@ -15,6 +15,7 @@ mod admin;
 mod clock;
 mod event_loop;
 mod log;
+mod runtime;
 mod signals;
 mod state;
 

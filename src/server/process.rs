@@ -182,6 +182,7 @@ fn serve(
         },
         log: Arc::<Log>::clone(log),
         configured: configured(&bootstrap, &bound.listeners, &clusters),
+        runtime: bootstrap.loaded.bootstrap.runtime.clone(),
         drain_time: Duration::from_secs(u64::from(options.drain_time_s)),
     })
     .map_err(|error| {
@@ -315,16 +316,24 @@ fn configured(
     listeners: &[(Arc<config::model::Listener>, net::listener::BoundListener)],
     clusters: &[Arc<Shared>],
 ) -> Configured {
-    let info = |(config, bound): &(Arc<config::model::Listener>, _)| {
+    let dump = &bootstrap.loaded.dump;
+    // Of listeners with the same name only the first one runs.
+    let mut written = dump.listeners().iter().enumerate();
+    let mut info = |(config, bound): &(Arc<config::model::Listener>, _)| {
         let bound: &net::listener::BoundListener = bound;
-        ListenerInfo { name: names::of_listener(config), address: bound.address }
+        let place = written.find(|(_, resource)| resource.name() == config.name);
+        ListenerInfo {
+            name: names::of_listener(config),
+            address: bound.address,
+            index: place.map_or(usize::MAX, |(index, _)| index),
+        }
     };
     #[expect(clippy::disallowed_methods, reason = "when the configuration was read is shown")]
     let loaded_at = SystemTime::now();
     Configured {
-        listeners: listeners.iter().map(info).collect(),
+        listeners: listeners.iter().map(&mut info).collect(),
         clusters: clusters.to_vec(),
-        dump: bootstrap.loaded.dump.clone(),
+        dump: dump.clone(),
         loaded_at,
     }
 }

@@ -107,18 +107,13 @@ impl Lower<'_> {
         for (key, value) in &fields.fields {
             let name = format!("{prefix}{key}");
             let path = format!("{path}.{key}");
-            let value = match &value.kind {
-                Some(value::Kind::NumberValue(number)) => model::RuntimeValue::Number(*number),
-                Some(value::Kind::BoolValue(value)) => model::RuntimeValue::Bool(*value),
-                Some(value::Kind::StringValue(text)) => model::RuntimeValue::Text(text.clone()),
-                Some(value::Kind::StructValue(fields)) if !is_value(fields) => {
+            let value = match (runtime_value(value), &value.kind) {
+                (Some(value), _) => value,
+                (None, Some(value::Kind::StructValue(fields))) => {
                     self.static_layer(fields, &format!("{name}."), &path, values);
                     continue;
                 }
-                Some(value::Kind::StructValue(fields)) => {
-                    model::RuntimeValue::Fraction(json_of_struct(fields))
-                }
-                Some(value::Kind::ListValue(_) | value::Kind::NullValue(_)) | None => {
+                (None, _) => {
                     let text = format!("Invalid runtime entry value for {}", clipped(&name));
                     let hint = "give a number, a boolean, a text or a mapping";
                     self.invalid(&path, text, Some(hint));
@@ -131,6 +126,19 @@ impl Lower<'_> {
             }
             values.insert(name, value);
         }
+    }
+}
+
+/// A value of the runtime on its own; a list is none, and a mapping only if it is a fraction.
+pub(crate) fn runtime_value(value: &Value) -> Option<model::RuntimeValue> {
+    match value.kind.as_ref()? {
+        value::Kind::NumberValue(number) => Some(model::RuntimeValue::Number(*number)),
+        value::Kind::BoolValue(value) => Some(model::RuntimeValue::Bool(*value)),
+        value::Kind::StringValue(text) => Some(model::RuntimeValue::Text(text.clone())),
+        value::Kind::StructValue(fields) if is_value(fields) => {
+            Some(model::RuntimeValue::Fraction(json_of_struct(fields)))
+        }
+        value::Kind::StructValue(_) | value::Kind::ListValue(_) | value::Kind::NullValue(_) => None,
     }
 }
 

@@ -57,10 +57,49 @@ pub enum RuntimeValue {
 impl fmt::Display for RuntimeValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(number) => write!(f, "{number}"),
+            Self::Number(number) => f.write_str(&six_digits(*number)),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Text(text) => f.write_str(text),
             Self::Fraction(json) => write!(f, "{json}"),
+        }
+    }
+}
+
+/// A number with six significant digits, as Envoy shows one (C's `%g`).
+fn six_digits(number: f64) -> String {
+    let scientific = format!("{number:.5e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let without_zeros = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..6).contains(&exponent) {
+        let decimals = usize::try_from(5 - exponent).unwrap_or(0);
+        return without_zeros(&format!("{number:.decimals$}"));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", without_zeros(mantissa), exponent.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_look_as_envoy_shows_them() {
+        for (number, text) in [
+            (0.0, "0"),
+            (17.0, "17"),
+            (-3.0, "-3"),
+            (1.5, "1.5"),
+            (999_999.0, "999999"),
+            (1_000_000.0, "1e+06"),
+            (1_234_567.0, "1.23457e+06"),
+            (0.0001, "0.0001"),
+            (0.000_012, "1.2e-05"),
+        ] {
+            assert_eq!(six_digits(number), text);
         }
     }
 }

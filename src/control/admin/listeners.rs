@@ -20,6 +20,8 @@ pub struct ListenerInfo {
     pub name: String,
     /// Where it listens; the port is the real one.
     pub address: SocketAddr,
+    /// Its place among the listeners of the configuration.
+    pub index: usize,
 }
 
 /// As in Envoy, whatever is no known format is text.
@@ -28,7 +30,7 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
     if query.first("format") == Some("json") {
         let statuses: Vec<Value> = listeners
             .iter()
-            .map(|ListenerInfo { name, address }| {
+            .map(|ListenerInfo { name, address, .. }| {
                 json!({ "name": name, "local_address": socket_address(*address) })
             })
             .collect();
@@ -37,7 +39,7 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
         return Page::json(document(&list));
     }
     let mut text = String::new();
-    for ListenerInfo { name, address } in listeners {
+    for ListenerInfo { name, address, .. } in listeners {
         let _ = writeln!(text, "{name}::{address}");
     }
     Page::text(StatusCode::OK, text)

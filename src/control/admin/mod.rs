@@ -8,14 +8,18 @@
 
 mod body;
 mod clusters;
+mod config_dump;
 mod drain;
 mod filter;
 mod json;
+mod json_tree;
 mod listeners;
+mod logging;
 mod page;
 mod profilers;
 mod prometheus;
 mod routes;
+mod runtime;
 mod server;
 mod server_info;
 mod stall;

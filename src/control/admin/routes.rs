@@ -11,7 +11,9 @@ use hyper::{Method, StatusCode};
 
 use super::page::{Page, Query};
 use super::view::View;
-use super::{clusters, drain, listeners, profilers, server_info, stats};
+use super::{
+    clusters, config_dump, drain, listeners, logging, profilers, runtime, server_info, stats,
+};
 
 /// One path of the admin server.
 struct Route {
@@ -63,6 +65,12 @@ const ROUTES: &[Route] = &[
     ),
     Route::shows("/certs", "print certs on machine", &[], |_, _| server_info::certificates()),
     Route::shows("/clusters", "upstream cluster status", clusters::PARAMETERS, clusters::clusters),
+    Route::shows(
+        "/config_dump",
+        "dump current Envoy configs",
+        config_dump::PARAMETERS,
+        config_dump::config_dump,
+    ),
     Route::shows(
         "/contention",
         "dump current Envoy mutex contention stats (if enabled)",
@@ -129,6 +137,12 @@ const ROUTES: &[Route] = &[
         &[("format", "File format to use; One of (text, json)")],
         listeners::listeners,
     ),
+    Route::changes(
+        "/logging",
+        "query/change logging levels",
+        logging::PARAMETERS,
+        |view, query| logging::logging(view, query),
+    ),
     Route::shows("/memory", "print current allocation/heap usage", &[], |view, _| {
         server_info::memory(view)
     }),
@@ -147,6 +161,17 @@ const ROUTES: &[Route] = &[
         "print server state, return 200 if LIVE, otherwise return 503",
         &[],
         |view, _| server_info::ready(view),
+    ),
+    Route::changes("/reopen_logs", "reopen access logs", &[], |view, _| logging::reopen(view)),
+    Route::shows("/runtime", "print runtime values", &[], |view, _| runtime::runtime(view)),
+    Route::changes(
+        "/runtime_modify",
+        "Adds or modifies runtime values as passed in query parameters. To delete a previously \
+         added key, use an empty string as the value. Note that deletion only applies to overrides \
+         added via this endpoint; values loaded from disk can be modified via override but not \
+         deleted. E.g. ?key1=value1&key2=value2...",
+        &[],
+        |view, query| runtime::modify(view, query),
     ),
     Route::shows("/server_info", "print server version/status information", &[], |view, _| {
         server_info::server_info(view)

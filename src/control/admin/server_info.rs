@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::json::document;
 use super::page::Page;
-use super::view::{Memory, View};
+use super::view::{Defaults, Memory, USER_AGENT, View, build_version};
 use crate::state::State;
 
 /// The state, with a status that a load balancer's health check understands.
@@ -36,7 +36,12 @@ pub(crate) fn server_info(view: &View) -> Page {
         "node": {
             "id": started.node.id,
             "cluster": started.node.cluster,
-            "user_agent_name": "nuncio",
+            "user_agent_name": USER_AGENT,
+            "user_agent_build_version": build_version(Defaults::Written),
+            "extensions": [],
+            "client_features": [],
+            "listening_addresses": [],
+            "dynamic_parameters": {},
         },
         "hot_restart_initializing": false,
     });

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use cluster::Shared;
+use config::Resource;
 use config::model::Node;
 use observe::names::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerDormantStat,
     AdminListenerStat, ListenerStat, SERVER_PREFIX, ServerDormantStat, ServerStat,
 };
 use observe::{Registry, Sample, Scope, Shard};
+use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
 use super::drain::Drain;
 use super::listeners::ListenerInfo;
 use crate::clock;
 use crate::log::LogControl;
+use crate::runtime::Runtime;
 use crate::state::{Handle, State};
 
 /// What `/server_info` shows besides state and uptime.
@@ -26,7 +29,7 @@ pub struct ServerInfo {
     /// Version line of the program, also what `--version` prints.
     pub version: String,
     /// The options in effect, by Envoy's field names of `CommandLineOptions`.
-    pub command_line_options: serde_json::Map<String, serde_json::Value>,
+    pub command_line_options: Map<String, Value>,
     /// Who this process says it is.
     pub node: Node,
     /// Worker threads.
@@ -61,6 +64,8 @@ pub(crate) struct View {
     handle: Handle,
     info: ServerInfo,
     configured: Configured,
+    /// The places of the clusters in the file, sorted by name.
+    cluster_places: Vec<usize>,
     start: Instant,
     server: Scope<ServerStat>,
     pub(crate) listener: Scope<AdminListenerStat>,
@@ -68,6 +73,7 @@ pub(crate) struct View {
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
+    runtime: Rc<Runtime>,
 }
 
 impl View {
@@ -80,12 +86,16 @@ impl View {
         quit: Rc<Notify>,
         log: Arc<dyn LogControl>,
         drain: Rc<Drain>,
+        runtime: Rc<Runtime>,
     ) -> Self {
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         let server = registry.scope(SERVER_PREFIX).on(shard);
         set_constants(&server);
         registry.declare::<ServerDormantStat>(SERVER_PREFIX);
         registry.declare::<AdminListenerDormantStat>(ADMIN_LISTENER_PREFIX);
+        let written = configured.dump.clusters();
+        let mut cluster_places: Vec<usize> = (0..written.len()).collect();
+        cluster_places.sort_by_key(|place| written.get(*place).map(Resource::name));
         Self {
             server,
             listener: registry.scope(ADMIN_LISTENER_PREFIX).on(shard),
@@ -95,9 +105,11 @@ impl View {
             handle,
             info,
             configured,
+            cluster_places,
             quit,
             log,
             drain,
+            runtime,
         }
     }
 
@@ -160,6 +172,52 @@ impl View {
         &self.configured.clusters
     }
 
+    /// What the file says of the cluster at this place of the list sorted by name.
+    pub(crate) fn cluster_resource(&self, index: usize) -> Option<&Resource> {
+        self.configured.dump.clusters().get(*self.cluster_places.get(index)?)
+    }
+
+    /// When the configuration was read, as protobuf writes a time in JSON.
+    pub(crate) fn loaded_at(&self) -> String {
+        let mut time = prost_types::Timestamp::from(self.configured.loaded_at);
+        // Envoy keeps milliseconds.
+        time.nanos -= time.nanos % 1_000_000;
+        time.to_string()
+    }
+
+    /// The bootstrap as it runs, without listeners and clusters: with the node that the command
+    /// line may have named and with what the program says about itself.
+    pub(crate) fn bootstrap_json(&self) -> Value {
+        let mut written = match self.configured.dump.bootstrap() {
+            Ok(Value::Object(written)) => written,
+            Ok(other) => return other,
+            // What was read once decodes again.
+            Err(error) => return Value::String(error.to_string()),
+        };
+        let mut node = Map::new();
+        let Node { id, cluster, .. } = &self.info.node;
+        let named = [("id", id), ("cluster", cluster)];
+        let named = named.into_iter().filter(|(_, value)| !value.is_empty());
+        node.extend(named.map(|(name, value)| (name.to_owned(), json!(value))));
+        if let Some(Value::Object(others)) = written.remove("node") {
+            let others = others.into_iter().filter(|(name, _)| name != "id" && name != "cluster");
+            node.extend(others);
+        }
+        node.insert("user_agent_name".to_owned(), json!(USER_AGENT));
+        node.insert("user_agent_build_version".to_owned(), build_version(Defaults::LeftOut));
+        let mut bootstrap = Map::from_iter([("node".to_owned(), Value::Object(node))]);
+        bootstrap.extend(written);
+        Value::Object(bootstrap)
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    pub(crate) fn log(&self) -> &dyn LogControl {
+        &*self.log
+    }
+
     pub(crate) fn drain(&self) -> &Rc<Drain> {
         &self.drain
     }
@@ -194,6 +252,28 @@ fn version_number() -> u64 {
     ]
     .iter()
     .fold(0, |number, part| number * 100 + part.parse::<u64>().unwrap_or(0))
+}
+
+/// What the program calls itself to others.
+pub(crate) const USER_AGENT: &str = "nuncio";
+
+/// Whether fields that are zero are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defaults {
+    Written,
+    LeftOut,
+}
+
+/// Envoy's `config.core.v3.BuildVersion`.
+pub(crate) fn build_version(defaults: Defaults) -> Value {
+    let parts = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version: Map<String, Value> = ["major_number", "minor_number", "patch"]
+        .into_iter()
+        .zip(parts)
+        .filter(|(_, number)| *number > 0 || defaults == Defaults::Written)
+        .map(|(name, number)| (name.to_owned(), json!(number)))
+        .collect();
+    json!({ "version": version })
 }
 
 /// A line such as `VmRSS:      1234 kB`.

@@ -110,6 +110,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
             dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
             loaded_at: SystemTime::UNIX_EPOCH,
         },
+        runtime: config::model::Runtime::default(),
         drain_time: Duration::ZERO,
     }
 }

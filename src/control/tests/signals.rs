@@ -71,6 +71,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
                 dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
                 loaded_at: SystemTime::UNIX_EPOCH,
             },
+            runtime: config::model::Runtime::default(),
             drain_time: Duration::ZERO,
         })
         .unwrap();

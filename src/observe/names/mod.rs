@@ -9,6 +9,7 @@ mod dormant;
 mod host;
 mod listener;
 mod process;
+mod runtime;
 mod tcp_proxy;
 mod worker;
 
@@ -25,6 +26,7 @@ pub use process::{
     MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX, ServerStat, ThreadClusterManagerStat,
     worker_cluster_manager_prefix,
 };
+pub use runtime::{RUNTIME_PREFIX, RuntimeStat};
 pub use tcp_proxy::{TcpProxyStat, tcp_proxy_prefix};
 pub use worker::{WORKER_PREFIX, WorkerStat};
 
@@ -53,6 +55,7 @@ mod tests {
             &[HostStat::SPECS],
             &[ListenerManagerStat::SPECS, ListenerManagerDormantStat::SPECS],
             &[ListenerStat::SPECS, ListenerDormantStat::SPECS],
+            &[RuntimeStat::SPECS],
             &[ServerStat::SPECS, ServerDormantStat::SPECS],
             &[TcpProxyStat::SPECS, TcpProxyDormantStat::SPECS],
             &[ThreadClusterManagerStat::SPECS],
