@@ -19,7 +19,7 @@ struct Ended {
 
 /// Runs the program under test until it ends by itself.
 fn run(arguments: &[&str]) -> Ended {
-    let mut running = Running::spawn(&environment::subject(), Scratch::new(), arguments);
+    let running = Running::spawn(&environment::subject(), Scratch::new(), arguments);
     let code = running.wait_for_exit().code();
     let admin_started = running.admin_address().is_ok();
     Ended { code, stdout: running.stdout(), stderr: running.stderr(), admin_started }

@@ -69,35 +69,62 @@ impl Route {
         format!("listener.{}.{stat}", self.listener.to_string().replace(':', "_"))
     }
 
-    /// The stat called `stat` in this `tcp_proxy`'s scope.
-    pub(crate) fn tcp_proxy_stat(&self, stat: &str) -> String {
-        format!("tcp.{}.{stat}", self.name)
-    }
-
     /// The stat called `stat` in this cluster's scope.
     pub(crate) fn cluster_stat(&self, stat: &str) -> String {
         format!("cluster.{}.{stat}", self.name)
     }
 }
 
-/// A whole bootstrap with an admin page on a port that the proxy chooses.
-pub(crate) fn bootstrap(routes: &[Route]) -> String {
-    let mut text = String::from(
-        "admin:\n  address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n\
-         static_resources:\n  listeners:\n",
-    );
-    for route in routes {
-        text.push_str(&listener(route));
-    }
-    if routes.iter().any(|route| route.endpoints.is_some()) {
-        text.push_str("  clusters:\n");
-    }
-    for route in routes {
+/// The parts that a bootstrap is put together from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Fields of the bootstrap itself; without `admin`, an admin page is added.
+    pub(crate) top: String,
+    /// Items of `static_resources.listeners`.
+    pub(crate) listeners: String,
+    /// Items of `static_resources.clusters`.
+    pub(crate) clusters: String,
+}
+
+impl Parts {
+    pub(crate) fn add(&mut self, route: &Route) {
+        self.listeners.push_str(&listener(route));
         if let Some(endpoints) = &route.endpoints {
-            text.push_str(&cluster(route, endpoints));
+            self.clusters.push_str(&cluster(route, endpoints));
         }
     }
-    text
+
+    /// A whole bootstrap, with an admin page on a port that the proxy chooses.
+    pub(crate) fn bootstrap(&self) -> String {
+        let mut text = self.top.clone();
+        if !text.lines().any(|line| line.starts_with("admin:")) {
+            text.push_str(
+                "admin:\n  address: {socket_address: {address: 127.0.0.1, port_value: 0}}\n",
+            );
+        }
+        text.push_str("static_resources:\n");
+        for (name, items) in [("listeners", &self.listeners), ("clusters", &self.clusters)] {
+            if !items.is_empty() {
+                write!(text, "  {name}:\n{items}").unwrap();
+            }
+        }
+        text
+    }
+}
+
+/// A whole bootstrap with an admin page on a port that the proxy chooses.
+pub(crate) fn bootstrap(routes: &[Route]) -> String {
+    let mut parts = Parts::default();
+    for route in routes {
+        parts.add(route);
+    }
+    parts.bootstrap()
+}
+
+/// Text with each line moved to the right.
+pub(crate) fn indented(columns: usize, text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| format!("{:columns$}{line}\n", "")).collect()
 }
 
 fn listener(route: &Route) -> String {
@@ -150,5 +177,5 @@ pub(crate) fn socket_address(address: SocketAddr) -> String {
 }
 
 fn fields(indent: usize, fields: &[&str]) -> String {
-    fields.iter().map(|field| format!("{:indent$}{field}\n", "")).collect()
+    fields.iter().map(|field| indented(indent, field)).collect()
 }

@@ -29,6 +29,8 @@ mod differential;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod patience;

@@ -22,6 +22,18 @@ impl fmt::Display for Transfer {
     }
 }
 
+/// Bytes for a person to read: as they are if they are few, else their number and digest.
+pub(crate) fn summary(bytes: &[u8]) -> String {
+    const SHOWN_MAX: usize = 200;
+    if bytes.len() <= SHOWN_MAX {
+        return bytes.escape_ascii().to_string();
+    }
+    let mut hash = Sha256::new();
+    hash.update(bytes);
+    let bytes = u64::try_from(bytes.len()).unwrap();
+    Transfer { bytes, sha256: hex(hash) }.to_string()
+}
+
 /// Pieces in which data is produced and read.
 const BLOCK_BYTES: usize = 64 * 1024;
 

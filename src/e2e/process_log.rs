@@ -63,7 +63,7 @@ fn a_base_id_in_use_is_refused_with_the_cure() {
     let program = environment::subject();
     let first = Running::spawn_with_base_id(&program, Scratch::new(), &hold);
     wait_for("the first to run", || first.admin_address());
-    let mut second = Running::spawn_with_base_id(&program, Scratch::new(), &hold);
+    let second = Running::spawn_with_base_id(&program, Scratch::new(), &hold);
     assert_eq!(second.wait_for_exit().code(), Some(1));
     assert!(second.stderr().contains("base id 0 is taken"), "{}", second.stderr());
     assert!(second.stderr().contains("--use-dynamic-base-id"), "{}", second.stderr());

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
@@ -54,7 +55,10 @@ impl Drop for Scratch {
 /// A process that ends with its handle, and shows its standard error when the test fails.
 #[derive(Debug)]
 pub(crate) struct Running {
-    child: Child,
+    /// Behind a lock, so that many scenarios may look at one process.
+    child: Mutex<Child>,
+    /// The number of the process.
+    id: u32,
     scratch: Scratch,
 }
 
@@ -93,14 +97,19 @@ impl Running {
             .stderr(File::create(scratch.path(STDERR)).unwrap())
             .spawn()
             .unwrap_or_else(|error| panic!("starting {}: {error}", program.path.display()));
-        Self { child, scratch }
+        Self { id: child.id(), child: Mutex::new(child), scratch }
     }
 
     /// Waits until the process ends by itself.
-    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_exit(&self) -> ExitStatus {
         wait_for("the process to end", || {
-            self.child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+            self.exit_status().ok_or_else(|| "it still runs".to_owned())
         })
+    }
+
+    /// How it ended, if it has.
+    fn exit_status(&self) -> Option<ExitStatus> {
+        self.child.lock().unwrap().try_wait().unwrap()
     }
 
     /// What it wrote to its standard output so far.
@@ -124,10 +133,11 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only if it has ended already, which is what they are for.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(child.kill());
+        drop(child.wait());
         if thread::panicking() {
-            eprintln!("standard error of process {}:\n{}", self.child.id(), self.stderr());
+            eprintln!("standard error of process {}:\n{}", self.id, self.stderr());
         }
     }
 }
@@ -146,13 +156,22 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts `program` and waits until its admin page says that it is ready.
     pub(crate) fn start(program: &Program, configuration: &str, arguments: &[&str]) -> Self {
+        Self::start_in(Scratch::new(), program, configuration, arguments)
+    }
+
+    /// The same with a folder that the configuration names.
+    pub(crate) fn start_in(
+        scratch: Scratch,
+        program: &Program,
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Self {
         raise_descriptor_limit();
-        let scratch = Scratch::new();
         let file = scratch.write("proxy.yaml", configuration);
         let arguments = [&["-c", file.to_str().unwrap()], arguments].concat();
-        let mut running = Running::spawn(program, scratch, &arguments);
+        let running = Running::spawn(program, scratch, &arguments);
         let admin = wait_for("the proxy to be ready", || {
-            if let Some(status) = running.child.try_wait().unwrap() {
+            if let Some(status) = running.exit_status() {
                 panic!("{} ended at start with {status}", program.path.display());
             }
             let admin = running.admin_address()?;
@@ -170,7 +189,12 @@ impl Proxy {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let answer = self.ask("GET /stats");
+        self.stats_matching("")
+    }
+
+    /// The stats whose names match a regular expression.
+    pub(crate) fn stats_matching(&self, filter: &str) -> Stats {
+        let answer = self.ask(&format!("GET /stats?filter={filter}"));
         assert_eq!(answer.status, 200, "{answer:?}");
         Stats::parse(&answer.body)
     }
@@ -190,17 +214,27 @@ impl Proxy {
     }
 
     fn pid(&self) -> Pid {
-        i32::try_from(self.running.child.id()).ok().and_then(Pid::from_raw).unwrap()
+        i32::try_from(self.running.id).ok().and_then(Pid::from_raw).unwrap()
     }
 
     /// Waits until the process ends by itself.
-    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+    pub(crate) fn wait_for_exit(&self) -> ExitStatus {
         self.running.wait_for_exit()
+    }
+
+    /// What it wrote to its standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.running.stderr()
+    }
+
+    /// The folder that is removed with it, for files that its configuration names.
+    pub(crate) fn folder(&self) -> &Scratch {
+        &self.running.scratch
     }
 
     /// Open descriptors of the process.
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.running.child.id())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/fd", self.running.id)).unwrap().count()
     }
 
     /// Resident memory now, in bytes.
@@ -214,8 +248,7 @@ impl Proxy {
     }
 
     fn memory(&self, field: &str) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.id)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kilobytes * 1024

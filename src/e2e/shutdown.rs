@@ -75,7 +75,7 @@ fn sigterm_ends_open_connections_after_the_grace_time() {
 /// If this fails, an operator cannot cut a shutdown short.
 #[test]
 fn a_second_signal_ends_at_once() {
-    let mut scene = Scene::with_grace("600");
+    let scene = Scene::with_grace("600");
     scene.proxy.signal(Signal::TERM);
     scene.wait_until_new_connections_are_refused();
     scene.proxy.signal(Signal::TERM);
@@ -86,7 +86,7 @@ fn a_second_signal_ends_at_once() {
 /// If this fails, an idle proxy waits out its grace time for nobody.
 #[test]
 fn sigint_without_connections_ends_at_once() {
-    let mut scene = Scene::with_grace("600");
+    let scene = Scene::with_grace("600");
     drop((scene.client, scene.upstream));
     scene.proxy.signal(Signal::INT);
     let status = scene.proxy.wait_for_exit();

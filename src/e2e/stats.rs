@@ -51,8 +51,7 @@ pub(crate) const TCP_PROXY: &[&str] = &[
     "upstream_flush_total",
 ];
 
-/// Compared under `cluster.<name>.`. What only HTTP moves (`upstream_rq_completed`, say) is left
-/// out.
+/// Compared under `cluster.<name>.`, whatever runs over its connections.
 pub(crate) const CLUSTER: &[&str] = &[
     "circuit_breakers.default.cx_open",
     "membership_change",
@@ -87,4 +86,44 @@ pub(crate) const CLUSTER: &[&str] = &[
     "upstream_rq_pending_overflow",
     "upstream_rq_pending_total",
     "upstream_rq_total",
+];
+
+/// Compared under `http.<stat_prefix>.`.
+pub(crate) const HTTP: &[&str] = &[
+    "downstream_cx_active",
+    "downstream_cx_destroy",
+    "downstream_cx_http1_active",
+    "downstream_cx_http1_total",
+    "downstream_cx_protocol_error",
+    "downstream_cx_rx_bytes_total",
+    "downstream_cx_total",
+    "downstream_cx_tx_bytes_total",
+    "downstream_rq_1xx",
+    "downstream_rq_2xx",
+    "downstream_rq_3xx",
+    "downstream_rq_4xx",
+    "downstream_rq_5xx",
+    "downstream_rq_active",
+    "downstream_rq_completed",
+    "downstream_rq_http1_total",
+    "downstream_rq_rx_reset",
+    "downstream_rq_total",
+    "no_cluster",
+    "no_route",
+    "rq_direct_response",
+    "rq_redirect",
+    "rq_total",
+];
+
+/// Compared under `cluster.<name>.` besides if HTTP runs over its connections.
+pub(crate) const CLUSTER_HTTP: &[&str] = &[
+    "upstream_cx_http1_total",
+    "upstream_rq_2xx",
+    "upstream_rq_3xx",
+    "upstream_rq_4xx",
+    "upstream_rq_5xx",
+    "upstream_rq_completed",
+    "upstream_rq_rx_reset",
+    "upstream_rq_timeout",
+    "upstream_rq_tx_reset",
 ];

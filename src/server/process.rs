@@ -289,8 +289,10 @@ fn write_admin_address(path: &Path, address: &str) -> Result<(), String> {
 fn log_start(features: Features, workers: usize, bound: &Bound, admin: Option<&str>) {
     let pinned = affinity::cores(workers).is_some();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, pinned, %features, "starting");
+    tracing::info!(listeners = bound.listeners.len(), "all addresses are bound");
     for (config, listener) in &bound.listeners {
-        tracing::info!(listener = config.name, address = %listener.address, "listening");
+        // A line each would be many; /listeners shows them too.
+        tracing::debug!(listener = config.name, address = %listener.address, "listening");
     }
     match admin {
         Some(address) => tracing::info!(address, "admin listening"),

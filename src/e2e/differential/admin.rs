@@ -1,7 +1,8 @@
 //! The admin server: what dashboards, scripts and probes ask of Envoy they may ask of Nuncio.
 
 use super::Scenario;
-use super::stage::{Plan, Stage};
+use super::plan::Plan;
+use super::stage::Stage;
 use crate::peer::Ending;
 
 pub(super) fn scenarios() -> Vec<Scenario> {

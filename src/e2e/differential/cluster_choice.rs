@@ -1,7 +1,8 @@
 //! Which upstream is chosen, and what happens when none can be.
 
 use super::Scenario;
-use super::stage::{Endpoint, Plan, Stage};
+use super::plan::{Endpoint, Plan};
+use super::stage::Stage;
 use crate::configuration::More;
 use crate::patience::wait_for;
 use crate::peer::Ending;
@@ -62,7 +63,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "round_robin",
-            shows: "three hosts in turn, in the order of the file",
+            shows: "round robin: three hosts in turn, in the order of the file",
             plan: || Plan::to(vec![Endpoint::serving(), Endpoint::serving(), Endpoint::serving()]),
             script: round_robin,
         },

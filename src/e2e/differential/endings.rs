@@ -1,7 +1,8 @@
 //! Who ends a connection, how, and what the other side sees of it.
 
 use super::Scenario;
-use super::stage::{Endpoint, Plan, Stage};
+use super::plan::{Endpoint, Plan};
+use super::stage::Stage;
 use crate::configuration::More;
 use crate::payload;
 use crate::peer::Ending;

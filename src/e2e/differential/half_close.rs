@@ -1,7 +1,8 @@
 //! One direction ends and the other goes on (rows A16, A22).
 
 use super::Scenario;
-use super::stage::{Plan, Stage};
+use super::plan::Plan;
+use super::stage::Stage;
 use crate::payload;
 use crate::peer::Ending;
 

@@ -1,6 +1,8 @@
 //! What may differ between the two proxies, in this one place, each with its reason.
 
-use super::stage::Observed;
+use regex::Regex;
+
+use super::observed::Observed;
 
 /// Observations of one scenario that are not compared.
 struct Mask {
@@ -24,6 +26,38 @@ const MASKS: &[Mask] = &[
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
                     where it must be crossed, the script checks that";
+
+/// What differs from run to run on either proxy, wherever it is written.
+const CHANCE: [(&str, &str); 3] = [
+    // A time, as in access logs.
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    // A request id.
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    // A port that the kernel chose for a client; the scenario's own addresses go by their names.
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+];
+
+/// Header fields whose values nobody can foretell.
+const VOLATILE_HEADERS: [&str; 2] = ["date", "x-envoy-upstream-service-time"];
+
+/// `text` without what differs from run to run.
+pub(super) fn without_chance(text: &str) -> String {
+    CHANCE.iter().fold(text.to_owned(), |text, (pattern, word)| {
+        Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
+    })
+}
+
+/// A message's head without the values that nobody can foretell; that the fields are there, and
+/// where, stays.
+pub(super) fn without_volatile_values(head: &str) -> String {
+    let line = |line: &str| match line.split_once(':') {
+        Some((name, _)) if VOLATILE_HEADERS.contains(&name.to_ascii_lowercase().as_str()) => {
+            format!("{name}: *\r\n")
+        }
+        _ => line.to_owned(),
+    };
+    head.split_inclusive('\n').map(line).collect()
+}
 
 /// Compares two lists and answers how many observations were equal, or each difference.
 pub(super) fn compare(
@@ -60,4 +94,39 @@ pub(super) fn compare(
         return Err("nothing was compared".to_owned());
     }
     Ok(left.len())
+}
+
+#[test]
+fn what_differs_by_chance_is_left_out_and_nothing_else() {
+    let line = "[2026-11-22T11:33:54.328Z] \"GET /11:33 HTTP/1.1\" 200 \
+                0b1e4c51-8c0a-4f4e-9d7e-0123456789ab 127.0.0.1:40112 10.0.0.1:80 17";
+    assert_eq!(
+        without_chance(line),
+        "[TIME] \"GET /11:33 HTTP/1.1\" 200 UUID 127.0.0.1:PORT 10.0.0.1:80 17"
+    );
+    let head =
+        "HTTP/1.1 200 OK\r\nDate: now\r\nx-date: now\r\nx-envoy-upstream-service-time: 3\r\n";
+    assert_eq!(
+        without_volatile_values(head),
+        "HTTP/1.1 200 OK\r\nDate: *\r\nx-date: now\r\nx-envoy-upstream-service-time: *\r\n"
+    );
+}
+
+#[test]
+fn a_comparison_names_each_difference_and_fails_when_there_is_nothing_to_compare() {
+    let observed = |all: &[(&str, &str)]| {
+        Observed(
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        )
+    };
+    let one = observed(&[("a", "1"), ("b", "2")]);
+    assert_eq!(compare("none", &one, &one), Ok(2));
+    let error = compare("none", &one, &observed(&[("a", "1"), ("b", "3")])).unwrap_err();
+    assert!(error.contains("b: Envoy 2, here 3") && !error.contains("a: "), "{error}");
+    assert!(compare("none", &one, &observed(&[("a", "1")])).is_err());
+    assert!(compare("none", &observed(&[]), &observed(&[])).is_err());
+    // Only masked observations compare nothing; a mask that hides nothing is stale.
+    let paused = observed(&[("x_flow_control_y", "1")]);
+    assert!(compare("slow_reader", &paused, &paused).unwrap_err().contains("nothing was compared"));
+    assert!(compare("slow_reader", &one, &one).unwrap_err().contains("hides nothing"));
 }

@@ -1,9 +1,12 @@
 //! One scenario, run against the real Envoy and against Nuncio, and what both showed compared:
 //! the bytes and endings at the client and at the upstream, and the stats by name and value.
 //!
-//! Each scenario has a listener and a cluster of its own, so that all of them share one process
-//! of each proxy and run side by side. A script also asserts what must hold by itself, so that
+//! A scenario is a [`Plan`], its part of the configuration, and a script over a [`Stage`]: clients,
+//! upstreams, admin requests, signals, access logs. Each has listeners and clusters of its own, so
+//! that most of them share one process of each proxy and run side by side; one that changes or ends
+//! the process has its own (`Plan::alone`). A script also asserts what must hold by itself, so that
 //! without an Envoy the scenarios still test Nuncio; only the comparison is skipped then, aloud.
+//! What may differ stands in `masks`.
 //!
 //! **Invariant:** a scenario that compared nothing fails.
 
@@ -12,22 +15,29 @@ mod cluster_choice;
 mod endings;
 mod half_close;
 mod masks;
+mod observed;
+mod plan;
+mod process;
 mod relay;
 mod stage;
 mod timeouts;
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use self::stage::{Observed, Plan, Stage};
-use crate::configuration::bootstrap;
+use self::observed::Observed;
+use self::plan::Plan;
+use self::stage::Stage;
+use crate::configuration::Parts;
 use crate::environment::{self, Program};
 use crate::patience::wait_for;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Scratch};
 
 /// A script and the configuration that it needs.
 struct Scenario {
@@ -39,6 +49,14 @@ struct Scenario {
     script: fn(&mut Stage<'_>),
 }
 
+impl Scenario {
+    /// What stands before the colon: rows of the acceptance list, or features.
+    fn rows(&self) -> impl Iterator<Item = &'static str> {
+        let (rows, _) = self.shows.split_once(": ").expect("rows or features, then a colon");
+        rows.split(", ")
+    }
+}
+
 fn scenarios() -> Vec<Scenario> {
     let filter = environment::scenario_filter();
     let mut all = Vec::new();
@@ -48,6 +66,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(admin::scenarios());
+    all.extend(process::scenarios());
     all.retain(|scenario| scenario.name.contains(&filter));
     all
 }
@@ -66,16 +85,7 @@ fn nuncio_agrees_with_envoy() {
     let subject = environment::subject();
     let subject = Cast::start(&subject, &scenarios);
     let reference = reference.ok().map(|program| Cast::start(&program, &scenarios));
-    let outcomes: Vec<Result<usize, String>> = thread::scope(|scope| {
-        let running: Vec<_> = scenarios
-            .iter()
-            .map(|scenario| {
-                let (subject, reference) = (&subject, reference.as_ref());
-                scope.spawn(move || run(scenario, subject, reference))
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|p| Err(text(&*p)))).collect()
-    });
+    let outcomes = run_all(&scenarios, |scenario| run(scenario, &subject, reference.as_ref()));
 
     say(&table(&scenarios, &outcomes));
     let failures: String = scenarios
@@ -86,9 +96,37 @@ fn nuncio_agrees_with_envoy() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// One proxy with everything that the scenarios need beside it.
+/// Scenarios that run side by side. They mostly wait; but two cores are shared by everything.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Runs all scenarios, a few at a time; answers in their order.
+fn run_all(
+    scenarios: &[Scenario],
+    run: impl Fn(&Scenario) -> Result<usize, String> + Sync,
+) -> Vec<Result<usize, String>> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(index) else { break };
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run(scenario)));
+                    let outcome = outcome.unwrap_or_else(|panic| Err(text(&*panic)));
+                    outcomes.lock().unwrap().insert(index, outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap().into_values().collect()
+}
+
+/// One of the two programs with everything that the scenarios need beside it.
 struct Cast {
-    proxy: Proxy,
+    program: Program,
+    /// The process of all scenarios that have none of their own.
+    shared: Arc<Proxy>,
     plans: Vec<(&'static str, Plan)>,
 }
 
@@ -96,23 +134,45 @@ impl Cast {
     fn start(program: &Program, scenarios: &[Scenario]) -> Self {
         let plans: Vec<_> =
             scenarios.iter().map(|scenario| (scenario.name, (scenario.plan)())).collect();
-        let routes: Vec<_> = plans.iter().map(|(name, plan)| plan.route(name)).collect();
-        // One worker: where a round robin stands is then the same for all connections.
-        let arguments = ["--concurrency", "1"];
-        Self { proxy: Proxy::start(program, &bootstrap(&routes), &arguments), plans }
+        let shared = start(program, plans.iter().filter(|(_, plan)| !plan.alone));
+        Self { program: program.clone(), shared, plans }
+    }
+
+    fn process(&self, name: &'static str, plan: &Plan) -> Arc<Proxy> {
+        if plan.alone {
+            start(&self.program, self.plans.iter().filter(|(one, _)| *one == name))
+        } else {
+            Arc::clone(&self.shared)
+        }
     }
 
     /// Plays one scenario and answers what was seen, with the stats once they rest.
     fn play(&self, scenario: &Scenario) -> Result<(Observed, Stage<'_>), String> {
         let (_, plan) = self.plans.iter().find(|(name, _)| *name == scenario.name).unwrap();
-        let mut stage = Stage::new(&self.proxy, scenario.name, plan);
         catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::new(scenario.name, self.process(scenario.name, plan), plan);
             (scenario.script)(&mut stage);
             let stats = stage.stats_at_rest();
+            stage.note_access_log_length();
             (stage.take_observed().with(stats), stage)
         }))
         .map_err(|panic| text(&*panic))
     }
+}
+
+/// Starts one process for these scenarios.
+fn start<'a>(
+    program: &Program,
+    plans: impl Iterator<Item = &'a (&'static str, Plan)>,
+) -> Arc<Proxy> {
+    let (mut parts, folder) = (Parts::default(), Scratch::new());
+    for (name, plan) in plans {
+        plan.add_to(&mut parts, name, &folder);
+    }
+    // One worker: where a round robin stands is then the same for all connections. Access logs
+    // come soon.
+    let arguments = ["--concurrency", "1", "--file-flush-interval-msec", "50"];
+    Arc::new(Proxy::start_in(folder, program, &parts.bootstrap(), &arguments))
 }
 
 /// Answers how many observations were compared, or what is wrong.
@@ -124,7 +184,7 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
         None => None,
     };
     if let Some(expected) = expected.as_ref().filter(|_| environment::shows_observations()) {
-        say(&format!("{}, on Envoy:\n{}", scenario.name, stage::list(expected)));
+        say(&format!("{}, on Envoy:\n{}", scenario.name, observed::list(expected)));
     }
     let (seen, stage) = subject.play(scenario)?;
     let Some(expected) = expected else {
@@ -142,9 +202,10 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
     .map_err(|panic| text(&*panic))
 }
 
-/// Scenario, what it shows, and what came of it.
+/// Scenario, what it shows, and what came of it; and which scenarios show a row of the list.
 fn table(scenarios: &[Scenario], outcomes: &[Result<usize, String>]) -> String {
     let mut table = String::from("\nscenario | shows | compared with Envoy\n---|---|---\n");
+    let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (scenario, outcome) in scenarios.iter().zip(outcomes) {
         let outcome = match outcome {
             Ok(0) => "not compared; Nuncio alone passed".to_owned(),
@@ -152,6 +213,13 @@ fn table(scenarios: &[Scenario], outcomes: &[Result<usize, String>]) -> String {
             Err(_) => "FAILED".to_owned(),
         };
         writeln!(table, "{} | {} | {outcome}", scenario.name, scenario.shows).unwrap();
+        for row in scenario.rows() {
+            rows.entry(row).or_default().push(scenario.name);
+        }
+    }
+    table.push_str("\nrow or feature | scenarios\n---|---\n");
+    for (row, scenarios) in rows {
+        writeln!(table, "{row} | {}", scenarios.join(", ")).unwrap();
     }
     table
 }

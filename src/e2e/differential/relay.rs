@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Scenario;
-use super::stage::{Endpoint, Plan, Stage};
+use super::plan::{Endpoint, Plan};
+use super::stage::Stage;
 use crate::configuration::More;
 use crate::patience::PATIENCE;
 use crate::payload;
@@ -30,6 +31,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "C1, C18: server first; the banner needs no byte from the client",
             plan: Plan::relay,
             script: banner_first,
+        },
+        Scenario {
+            name: "http_in_the_stream",
+            shows: "C1: messages of each framing pass a relay as they are",
+            plan: Plan::relay,
+            script: http_in_the_stream,
         },
         Scenario {
             name: "large_transfer",
@@ -108,6 +115,21 @@ fn banner_first(stage: &mut Stage<'_>) {
     let end = client.receive_to_end();
     assert_eq!(end, (b"221 bye\r\n".to_vec(), Ending::Fin));
     stage.note_end("the client", &end);
+}
+
+fn http_in_the_stream(stage: &mut Stage<'_>) {
+    let (mut client, mut upstream) = stage.relayed();
+    for response in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\ndate: now\r\n\r\n",
+    ] {
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc");
+        stage.note_message("the upstream", &upstream.answer(response));
+        stage.note_message("the client", &client.receive_response("POST"));
+    }
+    drop(upstream);
+    stage.note("the client ended by", client.ending());
 }
 
 fn large_transfer(stage: &mut Stage<'_>) {

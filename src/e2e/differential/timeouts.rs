@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Scenario;
-use super::stage::{Endpoint, Plan, Stage};
+use super::plan::{Endpoint, Plan};
+use super::stage::Stage;
 use crate::configuration::More;
 use crate::patience::pause;
 
