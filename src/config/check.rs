@@ -1,14 +1,15 @@
 //! Walks a mapped message and reports what Envoy's rules or Nuncio's table refuse.
 //!
-//! Two questions per field: does its value keep the rules (`rules`), and can Nuncio do what it asks
-//! (`support`)? Below a field that is refused or ignored only the first question is asked, since
-//! Envoy would refuse the file there too.
+//! Three questions per field: does its value keep the rules (`rules`), does Envoy advise against it
+//! (`annotations`), and can Nuncio do what it asks (`support`)? Below a field that is refused or
+//! ignored the last question is not asked, since Envoy answers the others there too.
 
 use std::fmt::Write as _;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 
-use crate::mapper::Incomplete;
+use crate::annotations::Annotations;
+use crate::mapper::{self, Incomplete};
 use crate::place::Places;
 use crate::problem::{ProblemKind, Problems};
 use crate::rules::Rules;
@@ -22,7 +23,16 @@ pub(crate) fn check(
     incomplete: &Incomplete,
     problems: &mut Problems,
 ) {
-    let mut walk = Walk { rules: Rules::new(), places, incomplete, problems, path: String::new() };
+    let mut walk = Walk {
+        rules: Rules::new(),
+        annotations: Annotations::new(message),
+        places,
+        incomplete,
+        problems,
+        path: String::new(),
+        anys: 0,
+        skips: 0,
+    };
     walk.message(message, Ask::Both);
 }
 
@@ -39,16 +49,22 @@ enum Ask {
 
 struct Walk<'a> {
     rules: Rules,
+    annotations: Annotations,
     places: &'a Places,
     incomplete: &'a Incomplete,
     problems: &'a mut Problems,
     path: String,
+    /// How many `Any`s the message is inside of.
+    anys: u32,
+    /// How many fields around the message say that it need not keep the rules.
+    skips: u32,
 }
 
 impl Walk<'_> {
     fn message(&mut self, message: &DynamicMessage, ask: Ask) {
         let lost_a_field = self.incomplete.contains(&self.path);
-        for broken in self.rules.check(message) {
+        let broken = if self.skips == 0 { self.rules.check(message) } else { Vec::new() };
+        for broken in broken {
             if broken.is_absence && lost_a_field {
                 continue;
             }
@@ -60,6 +76,7 @@ impl Walk<'_> {
                 self.problems.push_at_value(kind, &place, path, broken.reason, None);
             }
         }
+        self.advise(message);
         for (field, value) in message.fields() {
             let outer = self.path.len();
             if outer > 0 {
@@ -70,8 +87,22 @@ impl Walk<'_> {
                 Ask::Both => self.support(message, &field, value),
                 Ask::Rules => Ask::Rules,
             };
+            let skips = u32::from(self.rules.skips(&field));
+            self.skips += skips;
             self.value(value, below);
+            self.skips -= skips;
             self.path.truncate(outer);
+        }
+    }
+
+    fn advise(&mut self, message: &DynamicMessage) {
+        for advice in self.annotations.of(message) {
+            let dot = if self.path.is_empty() || advice.field.is_empty() { "" } else { "." };
+            let path = format!("{}{dot}{}", self.path, advice.field);
+            let is_refused = advice.is_refused && self.anys > 0;
+            let kind = if is_refused { ProblemKind::Invalid } else { ProblemKind::Discouraged };
+            let place = self.places.find(&path);
+            self.problems.push_at_key(kind, &place, &path, advice.text, advice.hint);
         }
     }
 
@@ -85,9 +116,7 @@ impl Walk<'_> {
             }
             Value::Map(pairs) => {
                 for (key, item) in pairs {
-                    if let Some(key) = key.as_str() {
-                        self.item(&format!("[\"{key}\"]"), item, ask);
-                    }
+                    self.item(&format!("[\"{}\"]", mapper::key_text(key)), item, ask);
                 }
             }
             _ => {}
@@ -133,7 +162,16 @@ impl Walk<'_> {
             DynamicMessage::decode(descriptor, bytes).ok()
         });
         match decoded {
-            Some(message) => self.nested(&message, below),
+            Some(message) => {
+                let outer = self.path.len();
+                if mapper::is_well_known(name) {
+                    self.path.push_str(".value");
+                }
+                self.anys += 1;
+                self.nested(&message, below);
+                self.anys -= 1;
+                self.path.truncate(outer);
+            }
             // Only depth can be the reason: the mapper has just encoded it.
             None => self.report(ProblemKind::NotSupportedYet, TOO_DEEP.to_owned(), None),
         }

@@ -14,6 +14,7 @@
 //! **Invariant:** a field that is set is acted upon or reported; there is no third way.
 #![forbid(unsafe_code)]
 
+mod annotations;
 mod check;
 mod document;
 mod dump;

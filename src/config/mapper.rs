@@ -168,9 +168,14 @@ impl Mapper<'_> {
                 if entry.key != "value" {
                     let message = format!("fields of a packed {inner} are '@type' and 'value'");
                     self.push(entry.position, message, None);
+                    self.incomplete.0.insert(self.path.clone());
                     continue;
                 }
-                inner_message = self.message(&entry.value, &inner_descriptor)?;
+                let outer = self.path.len();
+                self.path.push_str(if outer == 0 { "value" } else { ".value" });
+                let read = self.message(&entry.value, &inner_descriptor);
+                self.path.truncate(outer);
+                inner_message = read?;
             }
         } else {
             self.fields(entries, &mut inner_message, true);
@@ -405,7 +410,7 @@ impl Mapper<'_> {
                 .values()
                 .find(|value| value.name().eq_ignore_ascii_case(text))
                 .map(|value| value.number())
-                .or_else(|| well_known::integer(text).and_then(|n| i32::try_from(n).ok())),
+                .or_else(|| text.trim().parse().ok()),
             NodeValue::Scalar { scalar, text } => {
                 integer(*scalar, text).and_then(|n| i32::try_from(n).ok())
             }
@@ -500,6 +505,18 @@ fn float(value: f64) -> Option<f32> {
     (narrow.is_finite() || !value.is_finite()).then_some(narrow)
 }
 
+/// A map's key as it is written in a file.
+pub(crate) fn key_text(key: &MapKey) -> String {
+    match key {
+        MapKey::Bool(key) => key.to_string(),
+        MapKey::I32(key) => key.to_string(),
+        MapKey::I64(key) => key.to_string(),
+        MapKey::U32(key) => key.to_string(),
+        MapKey::U64(key) => key.to_string(),
+        MapKey::String(key) => key.clone(),
+    }
+}
+
 fn map_key(key: &str, kind: &Kind) -> Option<MapKey> {
     match kind {
         Kind::String => Some(MapKey::String(key.to_owned())),
@@ -550,7 +567,9 @@ fn is_wrapper(name: &str) -> bool {
     )
 }
 
-fn is_well_known(name: &str) -> bool {
+/// True for a type whose JSON form is no mapping of its fields: packed into an `Any` it stands in
+/// a field called `value`.
+pub(crate) fn is_well_known(name: &str) -> bool {
     is_wrapper(name)
         || matches!(
             name,

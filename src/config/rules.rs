@@ -1,11 +1,16 @@
 //! protoc-gen-validate: the value rules that Envoy's API carries as field options.
 //!
 //! Envoy refuses a configuration that breaks one, so Nuncio does too, by reading the same options
-//! from the descriptors. Not checked: `pattern` (a handful of fields, none of which Nuncio reads
-//! yet; they are refused as not supported) and the well-known string forms that no field of Envoy's
-//! uses.
+//! from the descriptors. Every kind of rule is checked, also those that Envoy's API does not use
+//! yet, except the three that compare a timestamp with the clock: this floor reads none.
 
-use std::collections::HashMap;
+mod number;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use prost_reflect::{
@@ -13,16 +18,22 @@ use prost_reflect::{
     ReflectMessage as _, Value,
 };
 
+use crate::mapper::key_text;
 use crate::schema;
 use crate::typed::validate as pgv;
+use number::{Number, Seconds};
 use pgv::field_rules::Type;
+use text::Patterns;
 
 /// The rules of message types, read from the descriptors once per type.
 #[derive(Debug)]
 pub(crate) struct Rules {
     of_field: Option<ExtensionDescriptor>,
     of_oneof: Option<ExtensionDescriptor>,
+    /// Options that switch the rules of a whole message off.
+    off: Vec<ExtensionDescriptor>,
     by_message: HashMap<String, Rc<MessageRules>>,
+    patterns: Patterns,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +58,12 @@ impl Rules {
         Self {
             of_field: extension("validate.rules"),
             of_oneof: extension("validate.required"),
+            off: ["validate.disabled", "validate.ignored"]
+                .into_iter()
+                .filter_map(extension)
+                .collect(),
             by_message: HashMap::new(),
+            patterns: Patterns::default(),
         }
     }
 
@@ -67,9 +83,18 @@ impl Rules {
             }
         }
         for (field, rules) in &rules.fields {
-            check_field(message, field, rules, &mut broken);
+            check_field(message, field, rules, &mut self.patterns, &mut broken);
         }
         broken
+    }
+
+    /// True when the messages in `field` need not keep their own rules.
+    pub(crate) fn skips(&mut self, field: &FieldDescriptor) -> bool {
+        let rules = self.of(field.parent_message());
+        rules.fields.iter().any(|(other, rules)| {
+            other.number() == field.number()
+                && rules.message.as_ref().is_some_and(pgv::MessageRules::skip)
+        })
     }
 
     fn of(&mut self, descriptor: &MessageDescriptor) -> Rc<MessageRules> {
@@ -83,6 +108,10 @@ impl Rules {
 
     fn read(&self, descriptor: &MessageDescriptor) -> MessageRules {
         let mut rules = MessageRules::default();
+        let options = descriptor.options();
+        if self.off.iter().any(|off| options.get_extension(off).as_bool() == Some(true)) {
+            return rules;
+        }
         for field in descriptor.fields() {
             let Some(extension) = &self.of_field else {
                 continue;
@@ -110,6 +139,7 @@ fn check_field(
     message: &DynamicMessage,
     field: &FieldDescriptor,
     rules: &pgv::FieldRules,
+    patterns: &mut Patterns,
     broken: &mut Vec<Broken>,
 ) {
     let name = field.name();
@@ -143,7 +173,7 @@ fn check_field(
             }
             if let Some(rules) = &rules.items {
                 for (index, item) in items.iter().enumerate() {
-                    if let Some(reason) = check_value(rules, item, &field.kind()) {
+                    if let Some(reason) = check_value(rules, item, &field.kind(), patterns) {
                         push(format!(".{name}[{index}]"), reason);
                     }
                 }
@@ -162,22 +192,19 @@ fn check_field(
             let (key_kind, value_kind) =
                 (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
             for (key, value) in pairs {
-                let key = Value::from(key.clone());
-                let shown = match &key {
-                    Value::String(text) => text.clone(),
-                    other => format!("{other:?}"),
+                let (shown, key) = (key_text(key), Value::from(key.clone()));
+                let mut check = |rules: &Option<Box<pgv::FieldRules>>, value, kind| {
+                    check_value(rules.as_deref()?, value, kind, patterns)
                 };
-                let of_key =
-                    rules.keys.as_ref().and_then(|rules| check_value(rules, &key, &key_kind));
-                let of_value =
-                    rules.values.as_ref().and_then(|rules| check_value(rules, value, &value_kind));
+                let of_key = check(&rules.keys, &key, &key_kind);
+                let of_value = check(&rules.values, value, &value_kind);
                 for reason in of_key.into_iter().chain(of_value) {
                     push(format!(".{name}[\"{shown}\"]"), reason);
                 }
             }
         }
         (Some(_), value) => {
-            if let Some(reason) = check_value(rules, value, &field.kind()) {
+            if let Some(reason) = check_value(rules, value, &field.kind(), patterns) {
                 push(format!(".{name}"), reason);
             }
         }
@@ -196,8 +223,9 @@ fn is_required(rules: &pgv::FieldRules) -> bool {
 }
 
 fn has_duplicate(items: &[Value]) -> bool {
-    // Rules ask this of short lists only (names, enum values).
-    items.iter().enumerate().any(|(index, item)| items[..index].contains(item))
+    // Rules ask this of plain values only, which differ exactly if their texts do.
+    let mut seen = HashSet::with_capacity(items.len());
+    items.iter().any(|item| !seen.insert(format!("{item:?}")))
 }
 
 fn check_count(count: usize, min: Option<u64>, max: Option<u64>, noun: &str) -> Option<String> {
@@ -219,7 +247,12 @@ fn check_count(count: usize, min: Option<u64>, max: Option<u64>, noun: &str) -> 
 }
 
 /// Why one value breaks its rules; wrappers are judged by what they wrap.
-fn check_value(rules: &pgv::FieldRules, value: &Value, kind: &Kind) -> Option<String> {
+fn check_value(
+    rules: &pgv::FieldRules,
+    value: &Value,
+    kind: &Kind,
+    patterns: &mut Patterns,
+) -> Option<String> {
     let wrapped = match value {
         Value::Message(message) if message.descriptor().full_name().ends_with("Value") => {
             message.get_field_by_number(1)
@@ -241,6 +274,20 @@ fn check_value(rules: &pgv::FieldRules, value: &Value, kind: &Kind) -> Option<St
             .check(*$value, $rules.ignore_empty())
         };
     }
+    macro_rules! seconds {
+        ($rules:expr, $value:expr) => {
+            Number {
+                constant: $rules.r#const.map(Seconds::from),
+                lt: $rules.lt.map(Seconds::from),
+                lte: $rules.lte.map(Seconds::from),
+                gt: $rules.gt.map(Seconds::from),
+                gte: $rules.gte.map(Seconds::from),
+                r#in: &[],
+                not_in: &[],
+            }
+            .check(Seconds::of($value)?, false)
+        };
+    }
     match (rules.r#type.as_ref()?, value) {
         (Type::Float(r), Value::F32(v)) => number!(r, v),
         (Type::Double(r), Value::F64(v)) => number!(r, v),
@@ -258,62 +305,22 @@ fn check_value(rules: &pgv::FieldRules, value: &Value, kind: &Kind) -> Option<St
             let wanted = r.r#const.filter(|wanted| wanted != v)?;
             Some(format!("value must be {wanted}"))
         }
-        (Type::String(r), Value::String(v)) => check_string(r, v),
-        (Type::Bytes(r), Value::Bytes(v)) => check_bytes(r, v),
+        (Type::String(r), Value::String(v)) => text::check_string(r, v, patterns),
+        (Type::Bytes(r), Value::Bytes(v)) => text::check_bytes(r, v, patterns),
         (Type::Enum(r), Value::EnumNumber(v)) => check_enum(r, *v, kind),
-        (Type::Duration(r), Value::Message(m)) => check_duration(r, m),
+        (Type::Duration(r), Value::Message(m)) => seconds!(r, m).or_else(|| {
+            let list = |values: &[prost_types::Duration]| {
+                values.iter().copied().map(Seconds::from).collect::<Vec<_>>()
+            };
+            check_membership(&Seconds::of(m)?, &list(&r.r#in), &list(&r.not_in))
+        }),
+        (Type::Timestamp(r), Value::Message(m)) => seconds!(r, m),
         (Type::Any(r), Value::Message(m)) => {
             let type_url = m.get_field_by_number(1)?;
             let type_url = type_url.as_str()?;
             check_membership(&type_url.to_owned(), &r.r#in, &r.not_in)
         }
         _ => None,
-    }
-}
-
-/// The rules that all numeric types share.
-struct Number<'a, T> {
-    constant: Option<T>,
-    lt: Option<T>,
-    lte: Option<T>,
-    gt: Option<T>,
-    gte: Option<T>,
-    r#in: &'a [T],
-    not_in: &'a [T],
-}
-
-impl<T: PartialOrd + Copy + Default + std::fmt::Display> Number<'_, T> {
-    fn check(&self, value: T, ignore_empty: bool) -> Option<String> {
-        if ignore_empty && value == T::default() {
-            return None;
-        }
-        if let Some(wanted) = self.constant.filter(|wanted| *wanted != value) {
-            return Some(format!("value {value} must be {wanted}"));
-        }
-        let upper = match (self.lt, self.lte) {
-            (Some(bound), _) => Some((value < bound, format!("less than {bound}"), bound)),
-            (None, Some(bound)) => Some((value <= bound, format!("at most {bound}"), bound)),
-            (None, None) => None,
-        };
-        let lower = match (self.gt, self.gte) {
-            (Some(bound), _) => Some((value > bound, format!("greater than {bound}"), bound)),
-            (None, Some(bound)) => Some((value >= bound, format!("at least {bound}"), bound)),
-            (None, None) => None,
-        };
-        let broken = match (lower, upper) {
-            // A lower bound above the upper one means: outside of the range between them.
-            (Some((above, low, low_bound)), Some((below, high, high_bound)))
-                if low_bound >= high_bound =>
-            {
-                (!above && !below).then(|| format!("{low} or {high}"))
-            }
-            (Some((false, text, _)), _) | (_, Some((false, text, _))) => Some(text),
-            _ => None,
-        };
-        match broken {
-            Some(text) => Some(format!("value {value} must be {text}")),
-            None => check_membership(&value, self.r#in, self.not_in),
-        }
     }
 }
 
@@ -329,100 +336,20 @@ fn check_membership<T: PartialEq + std::fmt::Display>(
     not_in.contains(value).then(|| format!("value must not be one of {}", list(not_in)))
 }
 
-fn check_string(rules: &pgv::StringRules, value: &str) -> Option<String> {
-    if rules.ignore_empty() && value.is_empty() {
-        return None;
-    }
-    if let Some(wanted) = rules.r#const.as_ref().filter(|wanted| *wanted != value) {
-        return Some(format!("value must be \"{wanted}\""));
-    }
-    let chars = value.chars().count();
-    check_count(chars, rules.len.or(rules.min_len), rules.len.or(rules.max_len), "character")
-        .or_else(|| {
-            let exact = rules.len_bytes;
-            check_count(value.len(), exact.or(rules.min_bytes), exact.or(rules.max_bytes), "byte")
-        })
-        .or_else(|| {
-            let affix = |rule: &Option<String>, fits: fn(&str, &str) -> bool, text: &str| {
-                let affix = rule.as_ref().filter(|affix| !fits(value, affix))?;
-                Some(format!("value must {text} \"{affix}\""))
-            };
-            affix(&rules.prefix, |v, a| v.starts_with(a), "start with")
-                .or_else(|| affix(&rules.suffix, |v, a| v.ends_with(a), "end with"))
-                .or_else(|| affix(&rules.contains, |v, a| v.contains(a), "contain"))
-                .or_else(|| affix(&rules.not_contains, |v, a| !v.contains(a), "not contain"))
-        })
-        .or_else(|| check_membership(&value.to_owned(), &rules.r#in, &rules.not_in))
-        .or_else(|| check_header(rules, value))
-}
-
-/// The forms of header names and values, the only well-known string forms in Envoy's API.
-fn check_header(rules: &pgv::StringRules, value: &str) -> Option<String> {
-    use pgv::string_rules::WellKnown;
-
-    let Some(WellKnown::WellKnownRegex(form)) = rules.well_known else {
+fn check_enum(rules: &pgv::EnumRules, value: i32, kind: &Kind) -> Option<String> {
+    let Kind::Enum(descriptor) = kind else {
         return None;
     };
-    let form = pgv::KnownRegex::try_from(form).unwrap_or(pgv::KnownRegex::Unknown);
-    if !rules.strict() {
-        let is_broken = value.contains(['\0', '\n', '\r']);
-        return is_broken.then(|| "value must not contain NUL, CR or LF".to_owned());
-    }
-    match form {
-        pgv::KnownRegex::Unknown => None,
-        pgv::KnownRegex::HttpHeaderName => {
-            let name = value.strip_prefix(':').unwrap_or(value);
-            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_|~`".contains(c);
-            let is_name = !name.is_empty() && name.chars().all(is_token);
-            (!is_name).then(|| "value is no header name".to_owned())
-        }
-        pgv::KnownRegex::HttpHeaderValue => {
-            let is_value = value.chars().all(|c| c == '\t' || !c.is_ascii_control());
-            (!is_value).then(|| "value is no header value".to_owned())
-        }
-    }
-}
-
-fn check_bytes(rules: &pgv::BytesRules, value: &[u8]) -> Option<String> {
-    if rules.ignore_empty() && value.is_empty() {
-        return None;
-    }
-    let min = rules.len.or(rules.min_len);
-    check_count(value.len(), min, rules.len.or(rules.max_len), "byte")
-}
-
-fn check_enum(rules: &pgv::EnumRules, value: i32, kind: &Kind) -> Option<String> {
-    if let Kind::Enum(descriptor) = kind
-        && rules.defined_only()
-        && descriptor.get_value(value).is_none()
-    {
+    let name = |number: i32| match descriptor.get_value(number) {
+        Some(value) => value.name().to_owned(),
+        None => number.to_string(),
+    };
+    if rules.defined_only() && descriptor.get_value(value).is_none() {
         return Some(format!("{value} is no value of {}", descriptor.full_name()));
     }
     if let Some(wanted) = rules.r#const.filter(|wanted| *wanted != value) {
-        return Some(format!("value {value} must be {wanted}"));
+        return Some(format!("value {} must be {}", name(value), name(wanted)));
     }
-    check_membership(&value, &rules.r#in, &rules.not_in)
-}
-
-fn check_duration(rules: &pgv::DurationRules, message: &DynamicMessage) -> Option<String> {
-    let nanos_of =
-        |d: &prost_types::Duration| i128::from(d.seconds) * 1_000_000_000 + i128::from(d.nanos);
-    let value = nanos_of(&message.transcode_to().ok()?);
-    let rule = |bound: &Option<prost_types::Duration>, fits: fn(&i128, &i128) -> bool, text| {
-        let bound = bound.as_ref()?;
-        (!fits(&value, &nanos_of(bound)))
-            .then(|| format!("value must be {text} {}", show_seconds(nanos_of(bound))))
-    };
-    rule(&rules.r#const, i128::eq, "exactly")
-        .or_else(|| rule(&rules.lt, i128::lt, "less than"))
-        .or_else(|| rule(&rules.lte, i128::le, "at most"))
-        .or_else(|| rule(&rules.gt, i128::gt, "greater than"))
-        .or_else(|| rule(&rules.gte, i128::ge, "at least"))
-}
-
-fn show_seconds(nanos: i128) -> String {
-    let fraction = format!("{:09}", (nanos % 1_000_000_000).abs());
-    let fraction = fraction.trim_end_matches('0');
-    let dot = if fraction.is_empty() { "" } else { "." };
-    format!("{}{dot}{fraction}s", nanos / 1_000_000_000)
+    let names = |numbers: &[i32]| numbers.iter().map(|number| name(*number)).collect::<Vec<_>>();
+    check_membership(&name(value), &names(&rules.r#in), &names(&rules.not_in))
 }

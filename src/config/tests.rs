@@ -363,7 +363,7 @@ fn envoys_value_rules_hold() {
     refused(
         &cluster("connect_timeout: 0s"),
         &[
-            "envoy.yaml:4:22: static_resources.clusters[0].connect_timeout: value must be greater than 0s",
+            "envoy.yaml:4:22: static_resources.clusters[0].connect_timeout: value 0s must be greater than 0s",
         ],
     );
     refused(
@@ -599,18 +599,56 @@ fn what_is_left_out_is_told_as_a_warning() {
         &[
             "envoy.yaml:1:1: stats_flush_interval: ignored: no stats sink",
             "envoy.yaml:3:1: ignored: duplicate key 'admin'; the last one, at line 4, wins, as in Envoy",
+            "envoy.yaml:4:9: admin.access_log_path: discouraged: it is deprecated",
             "envoy.yaml:4:9: admin.access_log_path: ignored: ",
         ],
     );
-    assert!(loaded.warnings.problems().iter().all(|p| p.kind == ProblemKind::Ignored));
+    assert!(!loaded.warnings.is_fatal());
     // Left out is not unchecked.
     refused(
         "stats_flush_interval: 0.0001s\n",
         &[
             "envoy.yaml:1:1: stats_flush_interval: ignored: ",
-            "envoy.yaml:1:23: stats_flush_interval: value must be at least 0.001s",
+            "envoy.yaml:1:23: stats_flush_interval: value 0.0001s must be at least 0.001s",
         ],
     );
+}
+
+/// Checked against Envoy 1.40: a warning in the bootstrap, an error in an extension, unless the
+/// runtime allows it.
+#[test]
+fn what_envoy_discourages_is_told_and_refused_where_envoy_refuses_it() {
+    let filter = "name: h\n        typed_config:\n          '@type': x/envoy.config.route.v3.RateLimit\n\
+                  \x20         actions: {dynamic_metadata: {descriptor_key: k, metadata_key: {key: a, \
+                  path: {key: b}}}}";
+    let path = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+    let refusal = format!(
+        "envoy.yaml:10:21: {path}.actions[0].dynamic_metadata: it is deprecated and refused by default"
+    );
+    let not_yet = format!("envoy.yaml:8:9: {path}: not supported yet: ");
+    refused(&with_filter(filter), &[&not_yet, &refusal]);
+    let feature =
+        "envoy.deprecated_features:envoy.config.route.v3.RateLimit.Action.dynamic_metadata";
+    let allowed = format!(
+        "{}layered_runtime: {{layers: [{{name: a, static_layer: {{\"{feature}\": true}}}}]}}\n",
+        with_filter(filter),
+    );
+    let report = load_yaml(&allowed).unwrap_err();
+    let told = refusal.replace("metadata: it", "metadata: discouraged: it");
+    assert!(lines(&report).iter().any(|line| line.starts_with(&told)), "{report}");
+
+    let source = "dynamic_resources: {lds_config: {api_config_source: {grpc_services: []}}}\n";
+    let report = load_yaml(source).unwrap_err();
+    let told = "envoy.yaml:1:34: dynamic_resources.lds_config.api_config_source.api_type: \
+                discouraged: its default is the value DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE";
+    assert!(lines(&report).iter().any(|line| line.starts_with(told)), "{report}");
+    let unfinished = with_filter(
+        "{name: x, typed_config: {'@type': \
+        x/envoy.config.core.v3.Http1ProtocolOptions, allow_custom_methods: true}}",
+    );
+    let report = load_yaml(&unfinished).unwrap_err();
+    let told = format!("{path}.allow_custom_methods: discouraged: allow_custom_methods is work in");
+    assert!(lines(&report).iter().any(|line| line.contains(&told)), "{report}");
 }
 
 #[test]

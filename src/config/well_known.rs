@@ -135,7 +135,9 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 /// Bytes in base64, standard or URL-safe alphabet, padding optional.
 pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    if text.len() - digits.len() > 2 || digits.len() % 4 == 1 {
+    let padding = text.len() - digits.len();
+    // Padding is optional, but where there is some it fills four.
+    if padding > 2 || padding > 0 && text.len() % 4 != 0 || digits.len() % 4 == 1 {
         return None;
     }
     #[cfg(planted = "config_base64")]
@@ -204,6 +206,9 @@ mod tests {
         assert_eq!(base64(""), Some(Vec::new()));
         assert_eq!(base64("a"), None);
         assert_eq!(base64("a b="), None);
+        for wrong_padding in ["aGk==", "aG=", "aGk=aGk=", "=="] {
+            assert_eq!(base64(wrong_padding), None, "{wrong_padding:?}");
+        }
     }
 
     /// Each was tried with Envoy 1.40 on a `UInt32Value`.
