@@ -1,8 +1,8 @@
 //! What Envoy's schema says of its own age: deprecated, refused by default, work in progress.
 //!
-//! Envoy warns of each use. A use of what is refused by default it warns of in the bootstrap itself,
-//! which it reads before the runtime, and refuses inside an extension's configuration, which it
-//! reads with it; unless the runtime allows that feature. All checked against Envoy 1.40.
+//! Envoy warns of each use. A use of what is refused by default it warns of in the bootstrap
+//! itself, which it reads before the runtime, and refuses inside an extension's configuration,
+//! which it reads with it; unless the runtime allows that feature. Checked against Envoy 1.40.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

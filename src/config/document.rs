@@ -8,20 +8,26 @@
 //! **Invariant:** a [`Document`] that exists has at most [`NODES_MAX`] nodes when every alias is
 //! written out, and is at most [`DEPTH_MAX`] deep, so that later passes may recurse over it.
 
+mod json;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use crate::problem::{Position, ProblemKind, Problems};
-use crate::scalar::{Scalar, type_json, type_yaml};
+use crate::scalar::{Scalar, type_yaml};
 
 /// Largest configuration file in bytes. A cluster with one endpoint takes about 400 bytes of YAML,
 /// so this is some 160,000 clusters.
 pub const FILE_BYTES_MAX: usize = 64 << 20;
 
-/// Most nodes (scalars, lists and mappings) in one file, each alias counted as if written out.
-pub const NODES_MAX: u32 = 4_000_000;
+/// Most nodes (scalars, lists and mappings) in one file, each alias counted as if written out. A
+/// file of [`FILE_BYTES_MAX`] as people and programs write it has fewer.
+pub const NODES_MAX: u32 = 12_000_000;
+
+/// Most nodes that aliases may add: a few hundred bytes can ask for any number.
+pub const ALIASED_NODES_MAX: u32 = 1_000_000;
 
 /// Deepest nesting; protobuf's JSON parser, and so Envoy, stops at the same depth.
 pub const DEPTH_MAX: u32 = 100;
@@ -137,31 +143,24 @@ fn read_or_fail(
         let position = position_after(&bytes[..error.valid_up_to()]);
         Failure::new(position, "not UTF-8").with_hint("save the file as UTF-8")
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if format == Format::Json && !text.trim_start().starts_with('{') {
-        return Err(Failure::new(Position::START, "broken JSON: expected '{'")
-            .with_hint("only files named .yaml or .yml are read as YAML"));
+    match format {
+        Format::Yaml => read_yaml(text.strip_prefix('\u{feff}').unwrap_or(text), problems),
+        Format::Json => json::read(text, Builder::new(Format::Json), problems),
     }
+}
 
+fn read_yaml(text: &str, problems: &mut Problems) -> Result<Rc<Node>, Failure> {
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder::new(format);
+    let mut builder = Builder::new(Format::Yaml);
     let mut root = None;
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
-            let grammar = match format {
-                Format::Yaml => "YAML",
-                Format::Json => "JSON",
-            };
-            let message = format!("broken {grammar}: {}", error.info());
+            let message = format!("broken YAML: {}", error.info());
             Failure::new(position_of(error.marker()), message)
         })?;
         match event {
             // Later documents are not looked at, broken or not.
-            Event::DocumentEnd if format == Format::Yaml => break,
-            Event::DocumentStart(_) if root.is_some() => {
-                let message = "broken JSON: something follows the object";
-                return Err(Failure::new(position_of(&span.start), message));
-            }
+            Event::DocumentEnd => break,
             event => root = builder.handle(event, span, problems)?.or(root),
         }
     }
@@ -201,6 +200,12 @@ enum OpenKind {
     Mapping { entries: Vec<Entry>, by_key: HashMap<String, usize>, key: PendingKey },
 }
 
+impl OpenKind {
+    fn mapping() -> Self {
+        Self::Mapping { entries: Vec::new(), by_key: HashMap::new(), key: PendingKey::None }
+    }
+}
+
 enum PendingKey {
     /// The next node is a key.
     None,
@@ -215,6 +220,8 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     nodes: u32,
+    /// How many of them aliases stand for.
+    aliased: u32,
 }
 
 struct Anchor {
@@ -225,7 +232,7 @@ struct Anchor {
 
 impl Builder {
     fn new(format: Format) -> Self {
-        Self { format, open: Vec::new(), anchors: HashMap::new(), nodes: 0 }
+        Self { format, open: Vec::new(), anchors: HashMap::new(), nodes: 0, aliased: 0 }
     }
 
     /// Takes one event; the root node when it is complete.
@@ -236,9 +243,6 @@ impl Builder {
         problems: &mut Problems,
     ) -> Result<Option<Rc<Node>>, Failure> {
         let position = position_of(&span.start);
-        if self.format == Format::Json && uses_yaml_only(&event) {
-            return Err(Failure::new(position, "broken JSON: tags, anchors and aliases are YAML"));
-        }
         match event {
             Event::Nothing
             | Event::StreamStart
@@ -250,21 +254,15 @@ impl Builder {
                 Ok(None)
             }
             Event::MappingStart(anchor, _) => {
-                let kind = OpenKind::Mapping {
-                    entries: Vec::new(),
-                    by_key: HashMap::new(),
-                    key: PendingKey::None,
-                };
-                self.open(position, anchor, kind)?;
+                self.open(position, anchor, OpenKind::mapping())?;
                 Ok(None)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(problems),
             Event::Scalar(text, style, anchor, tag) => {
-                self.check_json_scalar(&text, style, position)?;
                 let is_ignore = tag.as_ref().is_some_and(|tag| is_ignore_tag(tag));
                 let node = Rc::new(Node {
                     position,
-                    value: self.scalar(text.into_owned(), style, tag.as_deref()),
+                    value: yaml_scalar(text.into_owned(), style, tag.as_deref()),
                     nodes: 1,
                     depth: 1,
                 });
@@ -279,46 +277,25 @@ impl Builder {
                     return Err(Failure::new(position, "alias to a node that contains it"));
                 };
                 let (node, is_ignore) = (Rc::clone(&target.node), target.is_ignore);
-                self.count(position, node.nodes)?;
+                self.count_aliased(position, node.nodes)?;
                 self.check_depth(position, node.depth)?;
                 self.place(node, is_ignore, position, problems)
             }
         }
     }
 
-    /// The YAML parser takes any bare word; JSON knows three, and numbers. Bare keys are accepted,
-    /// as protobuf's parser accepts them.
-    fn check_json_scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
+    /// Takes a scalar that is no alias and has no anchor.
+    fn leaf(
+        &mut self,
         position: Position,
-    ) -> Result<(), Failure> {
-        let is_key = matches!(
-            self.open.last().map(|open| &open.kind),
-            Some(OpenKind::Mapping { key: PendingKey::None, .. })
-        );
-        let is_value = self.format == Format::Json && style == ScalarStyle::Plain && !is_key;
-        if is_value && type_json(text) == Scalar::String {
-            let message = format!("broken JSON: unexpected {}", clipped(text));
-            return Err(Failure::new(position, message).with_hint("quote it"));
-        }
-        Ok(())
-    }
-
-    fn scalar(&self, text: String, style: ScalarStyle, tag: Option<&Tag>) -> NodeValue {
-        let is_string = match tag {
-            Some(tag) => tag.handle.is_empty() && tag.suffix == "!" || is_bare_tag(tag),
-            None => style != ScalarStyle::Plain,
-        };
-        if is_string {
-            return NodeValue::Scalar { scalar: Scalar::String, text };
-        }
-        let (scalar, rewritten) = match self.format {
-            Format::Json => (type_json(&text), None),
-            Format::Yaml => type_yaml(&text, tag.is_none()),
-        };
-        NodeValue::Scalar { scalar, text: rewritten.unwrap_or(text) }
+        scalar: Scalar,
+        text: String,
+        problems: &mut Problems,
+    ) -> Result<Option<Rc<Node>>, Failure> {
+        self.count(position, 1)?;
+        let value = NodeValue::Scalar { scalar, text };
+        let node = Rc::new(Node { position, value, nodes: 1, depth: 1 });
+        self.place(node, false, position, problems)
     }
 
     fn open(&mut self, position: Position, anchor: usize, kind: OpenKind) -> Result<(), Failure> {
@@ -411,8 +388,17 @@ impl Builder {
         if self.nodes <= NODES_MAX {
             return Ok(());
         }
-        let message = format!("more than {NODES_MAX} values once all aliases are written out");
-        Err(Failure::new(position, message).with_hint("use fewer or smaller aliases"))
+        let message = format!("more than {NODES_MAX} values in one file");
+        Err(Failure::new(position, message).with_hint("split it, or load parts of it from xDS"))
+    }
+
+    fn count_aliased(&mut self, position: Position, nodes: u32) -> Result<(), Failure> {
+        self.aliased = self.aliased.saturating_add(nodes);
+        if self.aliased > ALIASED_NODES_MAX {
+            let message = format!("aliases stand for more than {ALIASED_NODES_MAX} values");
+            return Err(Failure::new(position, message).with_hint("use fewer or smaller aliases"));
+        }
+        self.count(position, nodes)
     }
 
     fn check_depth(&self, position: Position, levels: u32) -> Result<(), Failure> {
@@ -433,14 +419,16 @@ fn key_text(node: &Node) -> Option<String> {
     }
 }
 
-fn uses_yaml_only(event: &Event<'_>) -> bool {
-    match event {
-        Event::Alias(_) => true,
-        Event::Scalar(_, _, anchor, tag)
-        | Event::SequenceStart(anchor, tag)
-        | Event::MappingStart(anchor, tag) => *anchor > 0 || tag.is_some(),
-        _ => false,
+fn yaml_scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> NodeValue {
+    let is_string = match tag {
+        Some(tag) => tag.handle.is_empty() && tag.suffix == "!" || is_bare_tag(tag),
+        None => style != ScalarStyle::Plain,
+    };
+    if is_string {
+        return NodeValue::Scalar { scalar: Scalar::String, text };
     }
+    let (scalar, rewritten) = type_yaml(&text, tag.is_none());
+    NodeValue::Scalar { scalar, text: rewritten.unwrap_or(text) }
 }
 
 fn is_ignore_tag(tag: &Tag) -> bool {

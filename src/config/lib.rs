@@ -40,7 +40,7 @@ mod well_known;
 #[cfg(test)]
 mod tests;
 
-pub use document::{DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
+pub use document::{ALIASED_NODES_MAX, DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use dump::{Dump, DumpError, Resource};
 pub use mask::{FieldMask, MaskTree, is_repeated};
 pub use place::Places;

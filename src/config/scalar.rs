@@ -50,11 +50,23 @@ pub(crate) fn type_json(text: &str) -> Scalar {
     }
 }
 
-/// Rust reads words such as `inf` as numbers; JSON does not.
+/// RFC 8259 section 6, and finite as a double.
 fn is_json_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.chars().all(|c| c.is_ascii_digit() || ".eE+-".contains(c))
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => {
+            (mantissa, exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        }
+        None => (unsigned, "0"),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let are_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(whole)
+        && are_digits(fraction)
+        && are_digits(exponent)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// Lower case, upper case or a capital first letter: no other mixture is a boolean.
@@ -148,7 +160,9 @@ mod tests {
         assert_eq!(type_json("18446744073709551615"), Scalar::Integer(18_446_744_073_709_551_615));
         assert_eq!(type_json("1e3"), Scalar::Double(1000.0));
         assert_eq!(type_json("null"), Scalar::Null);
-        for word in ["yes", "inf", "NaN", "0x10", "~", "", "-", "1d"] {
+        for word in
+            ["yes", "inf", "NaN", "0x10", "~", "", "-", "1d", "01", "+1", "1.", ".1", "1e", "1e400"]
+        {
             assert_eq!(type_json(word), Scalar::String, "{word:?}");
         }
     }

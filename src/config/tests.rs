@@ -623,7 +623,8 @@ fn what_envoy_discourages_is_told_and_refused_where_envoy_refuses_it() {
                   path: {key: b}}}}";
     let path = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
     let refusal = format!(
-        "envoy.yaml:10:21: {path}.actions[0].dynamic_metadata: it is deprecated and refused by default"
+        "envoy.yaml:10:21: {path}.actions[0].dynamic_metadata: it is deprecated and refused by \
+         default"
     );
     let not_yet = format!("envoy.yaml:8:9: {path}: not supported yet: ");
     refused(&with_filter(filter), &[&not_yet, &refusal]);
@@ -675,7 +676,7 @@ fn bombs_are_refused_before_they_go_off() {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
         writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
     }
-    refused(&bomb, &["envoy.yaml:7:"]);
+    refused(&bomb, &["envoy.yaml:6:45: aliases stand for more than 1000000 values"]);
 
     let deep = format!("a: {}1{}", "[".repeat(120), "]".repeat(120));
     refused(&deep, &["envoy.yaml:1:103: nested more than 100 levels deep"]);
@@ -730,7 +731,8 @@ fn json_is_read_as_protobuf_reads_it() {
         "{\"node\": {\"id\": \"a\\u00e9\\/\"}}",
         "{\n\t\"node\": {\n\t\t\"id\": \"a\"\n\t}\n}\n",
         // Protobuf's parser takes these, so Envoy does.
-        "{node: {id: 'a',},}",
+        "{node: {id: 'a\\'\t\n',},}",
+        "{\"node\": {\"id\": \"\\ud83d\\ude00\", \"metadata\": {\"x\": [1e3, -0.5,],}}}",
         "{\"static_resources\": {\"clusters\": [{\"name\": \"c\", \"per_connection_buffer_limit_bytes\": 1e3}]}}",
     ];
     for json in good {
@@ -745,9 +747,21 @@ fn json_is_read_as_protobuf_reads_it() {
         ),
         ("{\"node\": {\"id\": a}}", "1:17: broken JSON: unexpected a; quote it"),
         ("{\"node\": {\"id\": yes}}", "1:17: broken JSON: unexpected yes"),
-        ("{\"node\": {\"id\": \"a\"}", "2:1: broken JSON: "),
+        ("{\"node\": {\"id\": \"a\"}", "1:21: broken JSON: the file ends too early"),
         ("{\"node\": &a {\"id\": \"a\"}}", "1:"),
-        ("{} {}", "1:4: broken JSON: "),
+        ("{} {}", "1:4: broken JSON: something follows the object"),
+        ("\u{feff}{}", "1:1: broken JSON: expected '{'"),
+        ("{\n\"a\": \"\\ud83d\"}", "2:14: broken JSON: half of a surrogate pair"),
+        ("{\"a\": \"\\ude00\"}", "1:14: broken JSON: half of a surrogate pair"),
+        ("{\"a\": \"\\ud83d\\ud83d\"}", "1:20: broken JSON: the second half"),
+        ("{\"a\": \"\\x41\"}", "1:10: broken JSON: no escape: \\x"),
+        ("{\"a\" \"b\"}", "1:6: broken JSON: expected ':' after a key"),
+        ("{\"a\": [,]}", "1:8: broken JSON: unexpected ,"),
+        ("{\"a\": 01}", "1:7: broken JSON: unexpected 01; quote it"),
+        ("{\"a\": 1e400}", "1:7: broken JSON: unexpected 1e400; quote it"),
+        ("{null: 1}", "1:2: broken JSON: null cannot be a key; quote it"),
+        ("{\"a\": 1} # b", "1:10: broken JSON: something follows the object"),
+        ("{\"a\": \"b", "1:9: broken JSON: a string without its end"),
         ("{\"admin\": {}, \"admin\": {}}", "1:15: not supported yet: duplicate key 'admin'"),
     ];
     for (json, expected) in bad {

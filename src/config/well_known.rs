@@ -137,7 +137,7 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
     // Padding is optional, but where there is some it fills four.
-    if padding > 2 || padding > 0 && text.len() % 4 != 0 || digits.len() % 4 == 1 {
+    if padding > 2 || padding > 0 && !text.len().is_multiple_of(4) || digits.len() % 4 == 1 {
         return None;
     }
     #[cfg(planted = "config_base64")]
