@@ -368,7 +368,14 @@ mod tests {
         let places = Places::default();
         let root = document::read(yaml.as_bytes(), document::Format::Yaml, &mut problems).unwrap();
         let bootstrap = schema::message(schema::BOOTSTRAP).unwrap();
-        let message = mapper::map(&root, &bootstrap, &places, &mut incomplete, &mut problems);
+        let message = mapper::map(
+            &root,
+            &bootstrap,
+            &places,
+            mapper::UnknownFields::Refused,
+            &mut incomplete,
+            &mut problems,
+        );
         assert!(!problems.is_fatal(), "{}", problems.into_report());
         Dump::new(message)
     }

@@ -42,6 +42,7 @@ mod tests;
 
 pub use document::{ALIASED_NODES_MAX, DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};
 pub use dump::{Dump, DumpError, Resource};
+pub use mapper::UnknownFields;
 pub use mask::{FieldMask, MaskTree, is_repeated};
 pub use place::Places;
 pub use problem::{PROBLEMS_MAX, Place, Position, Problem, ProblemKind, Report};
@@ -135,8 +136,16 @@ pub struct Loaded {
 /// # Errors
 /// The report of everything that forbids running, and of the warnings beside it.
 pub fn load(sources: &[Source]) -> Result<Loaded, Report> {
+    load_with(sources, UnknownFields::Refused)
+}
+
+/// The same, with a say in what becomes of fields that Envoy does not know.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(sources: &[Source], unknown_fields: UnknownFields) -> Result<Loaded, Report> {
     let mut problems = Problems::default();
-    match load_sources(sources, &mut problems) {
+    match load_sources(sources, unknown_fields, &mut problems) {
         Some((bootstrap, dump, places)) if !problems.is_fatal() => {
             Ok(Loaded { bootstrap, dump, warnings: problems.into_report(), places })
         }
@@ -146,6 +155,7 @@ pub fn load(sources: &[Source]) -> Result<Loaded, Report> {
 
 fn load_sources(
     sources: &[Source],
+    unknown_fields: UnknownFields,
     problems: &mut Problems,
 ) -> Option<(model::Bootstrap, Dump, Places)> {
     let descriptor = schema::message(schema::BOOTSTRAP)?;
@@ -159,7 +169,8 @@ fn load_sources(
             is_whole = false;
             continue;
         };
-        let message = mapper::map(&root, &descriptor, &places, &mut incomplete, problems);
+        let message =
+            mapper::map(&root, &descriptor, &places, unknown_fields, &mut incomplete, problems);
         places.add(&source.name, root);
         merged = Some(match merged {
             None => message,

@@ -178,8 +178,14 @@ pub(crate) fn lower_yaml(yaml: &str) -> (model::Bootstrap, crate::Report) {
     let root = crate::document::read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
     let descriptor = crate::schema::message(crate::schema::BOOTSTRAP).unwrap();
     let (mut places, mut incomplete) = (Places::default(), Incomplete::default());
-    let message: DynamicMessage =
-        crate::mapper::map(&root, &descriptor, &places, &mut incomplete, &mut problems);
+    let message: DynamicMessage = crate::mapper::map(
+        &root,
+        &descriptor,
+        &places,
+        crate::mapper::UnknownFields::Refused,
+        &mut incomplete,
+        &mut problems,
+    );
     places.add(&Arc::from("test"), root);
     let typed = message.transcode_to().unwrap();
     let bootstrap = bootstrap(&typed, &places, &incomplete, &mut problems);

@@ -26,11 +26,23 @@ pub(crate) fn map(
     root: &Node,
     descriptor: &MessageDescriptor,
     earlier: &Places,
+    unknown_fields: UnknownFields,
     incomplete: &mut Incomplete,
     problems: &mut Problems,
 ) -> DynamicMessage {
-    let mut mapper = Mapper { problems, earlier, path: String::new(), incomplete };
+    let path = String::new();
+    let mut mapper = Mapper { problems, earlier, unknown_fields, path, incomplete };
     mapper.message(root, descriptor).unwrap_or_else(|| DynamicMessage::new(descriptor.clone()))
+}
+
+/// What becomes of a field that Envoy does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// It is a problem, as in Envoy.
+    #[default]
+    Refused,
+    /// It is left out with a warning, as with Envoy's `--allow-unknown-static-fields`.
+    LeftOut,
 }
 
 /// Paths of messages that lost a field to an error, so that nobody calls that field missing.
@@ -46,6 +58,7 @@ impl Incomplete {
 struct Mapper<'p> {
     problems: &'p mut Problems,
     earlier: &'p Places,
+    unknown_fields: UnknownFields,
     /// Path of the value being read.
     path: String,
     incomplete: &'p mut Incomplete,
@@ -245,10 +258,19 @@ impl Mapper<'_> {
         let dot = if outer > 0 { "." } else { "" };
         // Writing to a string cannot fail.
         let _ = write!(self.path, "{dot}{}", clipped(&entry.key));
-        let name = descriptor.full_name();
-        self.push(entry.position, format!("unknown field in {name}"), hint);
-        self.path.truncate(outer);
-        self.incomplete.0.insert(self.path.clone());
+        let message = format!("unknown field in {}", descriptor.full_name());
+        match self.unknown_fields {
+            UnknownFields::Refused => {
+                self.push(entry.position, message, hint);
+                self.path.truncate(outer);
+                self.incomplete.0.insert(self.path.clone());
+            }
+            UnknownFields::LeftOut => {
+                let kind = ProblemKind::Ignored;
+                self.problems.push(kind, entry.position, &self.path, message, hint);
+                self.path.truncate(outer);
+            }
+        }
     }
 
     /// Reads one field; false when something in it was wrong and it stays unset.

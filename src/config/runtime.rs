@@ -99,7 +99,14 @@ fn yaml(text: &str) -> RuntimeValue {
     };
     let Some(descriptor) = schema::message("google.protobuf.Value") else { return as_text() };
     let nowhere = Places::default();
-    let value = mapper::map(&root, &descriptor, &nowhere, &mut incomplete, &mut problems);
+    let value = mapper::map(
+        &root,
+        &descriptor,
+        &nowhere,
+        mapper::UnknownFields::Refused,
+        &mut incomplete,
+        &mut problems,
+    );
     match value.transcode_to::<prost_types::Value>() {
         Ok(value) if !problems.is_fatal() => lower::runtime_value(&value).unwrap_or_else(as_text),
         _ => as_text(),

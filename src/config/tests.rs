@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::model::{NetworkFilter, TcpProxy};
-use crate::{Loaded, ProblemKind, Report, Source, load};
+use crate::{Loaded, ProblemKind, Report, Source, UnknownFields, load, load_with};
 
 fn load_yaml(yaml: &str) -> Result<Loaded, Report> {
     load(&[Source::file("envoy.yaml", yaml.as_bytes().to_vec())])
@@ -921,4 +921,28 @@ proptest! {
             prop_assert!(report.problems().iter().all(|problem| problem.line <= last_line));
         }
     }
+}
+
+#[test]
+fn unknown_fields_are_left_out_with_a_warning_if_that_is_asked_for() {
+    let yaml = "node: {id: a, idd: b}\nnothing: {such: 1}\nadmin: {address: {port: 1}}\n";
+    let sources = [Source::file("e.yaml", yaml.as_bytes().to_vec())];
+    let refused = load(&sources).unwrap_err();
+    assert_eq!(refused.problems().len(), 3, "{refused}");
+    assert!(refused.is_fatal());
+    // What is missing then is missing: an address with nothing in it.
+    let report = load_with(&sources, UnknownFields::LeftOut).unwrap_err().to_string();
+    assert!(report.contains("e.yaml:3:"), "{report}");
+    let yaml = yaml.replace("admin: {address: {port: 1}}\n", "");
+    let sources = [Source::file("e.yaml", yaml.into_bytes())];
+    let loaded = load_with(&sources, UnknownFields::LeftOut).unwrap();
+    assert_eq!(loaded.bootstrap.node.id, "a");
+    let warnings = loaded.warnings.problems();
+    let kinds: Vec<_> = warnings.iter().map(|one| (one.field_path.as_str(), one.kind)).collect();
+    assert_eq!(
+        kinds,
+        [("node.idd", ProblemKind::Ignored), ("nothing", ProblemKind::Ignored)],
+        "{}",
+        loaded.warnings
+    );
 }

@@ -21,6 +21,8 @@ mod bootstraps;
 #[cfg(test)]
 mod bulk;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod descriptors;

@@ -61,14 +61,14 @@ fn a_base_id_in_use_is_refused_with_the_cure() {
     let file = scratch.write("proxy.yaml", &configuration());
     let hold = ["--socket-path", &socket, "--mode", "serve", "-c", file.to_str().unwrap()];
     let program = environment::subject();
-    let first = Running::spawn_with_base_id(&program, Scratch::new(), &hold);
+    let first = Running::spawn_with(&program, Scratch::new(), &hold);
     wait_for("the first to run", || first.admin_address());
-    let second = Running::spawn_with_base_id(&program, Scratch::new(), &hold);
+    let second = Running::spawn_with(&program, Scratch::new(), &hold);
     assert_eq!(second.wait_for_exit().code(), Some(1));
     assert!(second.stderr().contains("base id 0 is taken"), "{}", second.stderr());
     assert!(second.stderr().contains("--use-dynamic-base-id"), "{}", second.stderr());
     // Whoever asks for it runs beside the first.
     let dynamic = [&hold[..], &["--use-dynamic-base-id"]].concat();
-    let third = Running::spawn_with_base_id(&program, Scratch::new(), &dynamic);
+    let third = Running::spawn_with(&program, Scratch::new(), &dynamic);
     wait_for("the third to run", || third.admin_address());
 }

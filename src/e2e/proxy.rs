@@ -67,16 +67,16 @@ impl Running {
     /// beside each other: without hot restart none holds a base id, and Envoy makes no shared
     /// memory, which a killed one would leave behind.
     pub(crate) fn spawn(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
-        let arguments = [arguments, &["--disable-hot-restart"]].concat();
-        Self::spawn_with_base_id(program, scratch, &arguments)
+        let usual: &[&str] = match program.kind {
+            // At its default level it lists all its extensions.
+            Kind::Envoy => &["--disable-hot-restart", "--log-level", "warn"],
+            Kind::Nuncio => &["--disable-hot-restart"],
+        };
+        Self::spawn_with(program, scratch, &[usual, arguments].concat())
     }
 
-    /// The same for a process that holds a base id.
-    pub(crate) fn spawn_with_base_id(
-        program: &Program,
-        scratch: Scratch,
-        arguments: &[&str],
-    ) -> Self {
+    /// The same with these arguments and no others.
+    pub(crate) fn spawn_with(program: &Program, scratch: Scratch, arguments: &[&str]) -> Self {
         let mut command = match program.descriptors_max {
             None => Command::new(&program.path),
             Some(count) => {
@@ -87,10 +87,6 @@ impl Running {
             }
         };
         command.arg("--admin-address-path").arg(scratch.path(ADMIN_ADDRESS)).args(arguments);
-        if program.kind == Kind::Envoy {
-            // At its default level it lists all its extensions.
-            command.args(["--log-level", "warn"]);
-        }
         let child = command
             .stdin(Stdio::null())
             .stdout(File::create(scratch.path(STDOUT)).unwrap())

@@ -52,7 +52,7 @@ pub(crate) fn load(options: &Options, origin: &Origin) -> Result<Bootstrap, Repo
     {
         sources.push(Source::inline(yaml));
     }
-    let mut loaded = config::load(&sources)?;
+    let mut loaded = config::load_with(&sources, options.unknown_fields())?;
     let node = &mut loaded.bootstrap.node;
     if !options.service_node.is_empty() {
         node.id.clone_from(&options.service_node);

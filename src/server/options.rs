@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
+use config::UnknownFields;
 use config::model::LogFormat;
 use control::LogLevel;
 
@@ -180,7 +181,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "KB", default_value_t = FILE_FLUSH_MIN_SIZE_KB)]
     pub(crate) file_flush_min_size_kb: u32,
 
-    /// No effect yet: a field that Envoy does not know is refused.
+    /// Leave out what Envoy does not know in the configuration, with a warning each.
     #[arg(long)]
     pub(crate) allow_unknown_static_fields: bool,
 
@@ -280,6 +281,14 @@ impl Options {
     /// Whether these options are about a configuration at all.
     pub(crate) fn needs_configuration(&self) -> bool {
         !self.print_default_config && !self.hot_restart_version
+    }
+
+    pub(crate) fn unknown_fields(&self) -> UnknownFields {
+        if self.allow_unknown_static_fields || self.allow_unknown_fields {
+            UnknownFields::LeftOut
+        } else {
+            UnknownFields::Refused
+        }
     }
 
     pub(crate) fn log_settings(&self) -> Settings {

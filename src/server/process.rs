@@ -51,8 +51,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(match execute(&options, &origin) {
         Ok(()) => exit::OK,
         Err(lines) => {
+            // Nobody reading is no reason to fail in another way.
+            let mut stderr = io::stderr();
             for line in lines {
-                eprintln!("{line}");
+                drop(writeln!(stderr, "{line}"));
             }
             exit::FAILED
         }
@@ -84,7 +86,7 @@ fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
     }
     if options.hot_restart_version {
         // Envoy's words for a process that does no hot restart, where Envoy writes them.
-        eprintln!("disabled");
+        drop(writeln!(io::stderr(), "disabled"));
         return Ok(());
     }
     let log = logging::start(&options.log_settings()).map_err(one)?;

@@ -170,7 +170,14 @@ fn mapped(type_name: &str, yaml: &str) -> DynamicMessage {
     let root = read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
     let descriptor = schema::message(type_name).unwrap_or_else(|| panic!("no {type_name}"));
     let places = Places::default();
-    let message = map(&root, &descriptor, &places, &mut incomplete, &mut problems);
+    let message = map(
+        &root,
+        &descriptor,
+        &places,
+        crate::mapper::UnknownFields::Refused,
+        &mut incomplete,
+        &mut problems,
+    );
     assert!(!problems.is_fatal(), "{type_name} {yaml}: {}", problems.into_report());
     message
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use config::UnknownFields;
+
 use super::{DrainStrategy, IpVersion, Mode, Options};
 use crate::logging;
 
@@ -21,10 +23,7 @@ impl Options {
             ("concurrency", json!(concurrency)),
             ("config_path", json!(path(&self.config_path))),
             ("config_yaml", json!(self.config_yaml.as_deref().unwrap_or_default())),
-            (
-                "allow_unknown_static_fields",
-                json!(self.allow_unknown_static_fields || self.allow_unknown_fields),
-            ),
+            ("allow_unknown_static_fields", json!(self.unknown_fields() == UnknownFields::LeftOut)),
             ("admin_address_path", json!(path(&self.admin_address_path))),
             (
                 "local_address_ip_version",

@@ -155,7 +155,7 @@ fn options_without_effect_are_named_if_they_were_given() {
     let line = "--enable-fine-grain-logging --log-stacktrace-single-entry --skip-deprecated-logs \
                 --drain-strategy immediate --service-zone z --parent-shutdown-time-s 1 \
                 --skip-hot-restart-on-no-parent --skip-hot-restart-parent-stats \
-                --allow-unknown-static-fields --reject-unknown-dynamic-fields \
+                --reject-unknown-dynamic-fields \
                 --ignore-unknown-dynamic-fields --disable-extensions a \
                 --local-address-ip-version v6 --enable-mutex-tracing";
     let names: Vec<_> =

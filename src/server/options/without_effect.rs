@@ -37,11 +37,6 @@ impl Options {
             ),
             (self.skip_hot_restart_on_no_parent, "--skip-hot-restart-on-no-parent", NO_HOT_RESTART),
             (self.skip_hot_restart_parent_stats, "--skip-hot-restart-parent-stats", NO_HOT_RESTART),
-            (
-                self.allow_unknown_static_fields || self.allow_unknown_fields,
-                "--allow-unknown-static-fields",
-                "a field that Envoy does not know is refused",
-            ),
             (self.reject_unknown_dynamic_fields, "--reject-unknown-dynamic-fields", NO_DYNAMIC),
             (self.ignore_unknown_dynamic_fields, "--ignore-unknown-dynamic-fields", NO_DYNAMIC),
             (
