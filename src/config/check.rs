@@ -33,7 +33,7 @@ pub(crate) fn check(
         anys: 0,
         skips: 0,
     };
-    walk.message(message, Ask::Both);
+    walk.message(message, Ask::Both(&[]));
 }
 
 /// Decoding protobuf stops at 100 levels of messages; a Struct takes three for each of its own.
@@ -41,8 +41,8 @@ pub(crate) const TOO_DEEP: &str = "a message nested this deep";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
-    /// Rules and support.
-    Both,
+    /// Rules and support; an `Any` right here may hold messages of these types.
+    Both(&'static [&'static str]),
     /// Rules only: a field above is refused or ignored already.
     Rules,
 }
@@ -77,6 +77,9 @@ impl Walk<'_> {
             }
         }
         self.advise(message);
+        if ask != Ask::Rules && !lost_a_field {
+            self.absent_extensions(message);
+        }
         for (field, value) in message.fields() {
             let outer = self.path.len();
             if outer > 0 {
@@ -84,7 +87,7 @@ impl Walk<'_> {
             }
             self.path.push_str(field.name());
             let below = match ask {
-                Ask::Both => self.support(message, &field, value),
+                Ask::Both(_) => self.support(message, &field, value),
                 Ask::Rules => Ask::Rules,
             };
             let skips = u32::from(self.rules.skips(&field));
@@ -103,6 +106,32 @@ impl Walk<'_> {
             let kind = if is_refused { ProblemKind::Invalid } else { ProblemKind::Discouraged };
             let place = self.places.find(&path);
             self.problems.push_at_key(kind, &place, &path, advice.text, advice.hint);
+        }
+    }
+
+    /// Envoy refuses an extension whose type it does not learn, whatever the name beside it is.
+    fn absent_extensions(&mut self, message: &DynamicMessage) {
+        for field in support::extension_fields(&message.descriptor()) {
+            let value = message.get_field(&field);
+            // A map, or a field in whose place another one stands.
+            let is_optional = field.is_map()
+                || field
+                    .containing_oneof()
+                    .is_some_and(|oneof| oneof.fields().any(|other| message.has_field(&other)));
+            let text = match value.as_message() {
+                Some(any) if message.has_field(&field) => {
+                    match any.get_field_by_number(1).as_deref().and_then(Value::as_str) {
+                        None | Some("") => "empty; Envoy finds an extension by the '@type' in it",
+                        Some(_) => continue,
+                    }
+                }
+                _ if is_optional => continue,
+                _ => "missing; Envoy finds an extension by the '@type' in it, not by its name",
+            };
+            let dot = if self.path.is_empty() { "" } else { "." };
+            let path = format!("{}{dot}{}", self.path, field.name());
+            let place = self.places.find(&path);
+            self.problems.push_at_value(ProblemKind::Invalid, &place, &path, text, None);
         }
     }
 
@@ -150,12 +179,13 @@ impl Walk<'_> {
         else {
             return;
         };
-        let below = if ask == Ask::Both && !support::EXTENSIONS.contains(&name) {
-            let hint = format!("supported: {}", support::EXTENSIONS.join(", "));
-            self.report(ProblemKind::NotSupportedYet, name.to_owned(), Some(hint));
-            Ask::Rules
-        } else {
-            ask
+        let below = match ask {
+            Ask::Both(types) if !types.contains(&name) => {
+                let hint = format!("supported: {}", types.join(", "));
+                self.report(ProblemKind::NotSupportedYet, name.to_owned(), Some(hint));
+                Ask::Rules
+            }
+            ask => ask,
         };
         let decoded = schema::message(name).and_then(|descriptor| {
             let bytes = bytes.as_ref()?.as_bytes()?.clone();
@@ -181,11 +211,12 @@ impl Walk<'_> {
     fn support(&mut self, message: &DynamicMessage, field: &FieldDescriptor, value: &Value) -> Ask {
         let descriptor = message.descriptor();
         match support::of(descriptor.full_name(), field.name()) {
-            Some(Support::Supported) => Ask::Both,
+            Some(Support::Supported | Support::Refused(_)) => Ask::Both(&[]),
+            Some(Support::Extension(types)) => Ask::Both(types),
             Some(Support::Only(values)) => {
                 let shown = show(value, &field.kind());
                 if values.contains(&shown.as_str()) {
-                    return Ask::Both;
+                    return Ask::Both(&[]);
                 }
                 let hint = format!("supported: {}", values.join(", "));
                 self.report(ProblemKind::NotSupportedYet, format!("the value {shown}"), Some(hint));
@@ -225,6 +256,7 @@ fn show(value: &Value, kind: &Kind) -> String {
             }
         }
         (Value::Bool(value), _) => write!(text, "{value}"),
+        (Value::U32(value), _) => write!(text, "{value}"),
         (value, _) => write!(text, "{value:?}"),
     };
     text

@@ -497,7 +497,7 @@ fn type_hint(name: &str) -> Option<String> {
         schema::pool().all_messages().map(|message| message.full_name().to_owned()).collect();
     Some(match schema::nearest(name, names.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean {}{nearest}?", schema::TYPE_URL_PREFIX),
-        None => format!("supported: {}", support::EXTENSIONS.join(", ")),
+        None => format!("supported: {}", support::extensions().join(", ")),
     })
 }
 

@@ -514,8 +514,19 @@ fn type_urls_are_resolved_through_the_schema() {
     );
     refused(
         &with_filter("{name: x, typed_config: {}}"),
-        &[&format!("envoy.yaml:7:33: {path}: filter 'x' has an empty typed_config")],
+        &[&format!("envoy.yaml:7:33: {path}: empty; Envoy finds an extension")],
     );
+    let transport =
+        |socket: &str| format!("static_resources: {{clusters: [{{name: c, {socket}}}]}}");
+    let socket_path = "static_resources.clusters[0].transport_socket.typed_config";
+    for config in ["", ", typed_config: {}"] {
+        let named = transport(&format!("transport_socket: {{name: tls{config}}}"));
+        let report = load_yaml(&named).unwrap_err().to_string();
+        assert!(report.contains(&format!("{socket_path}: ")), "{report}");
+        assert!(report.contains("Envoy finds an extension by the '@type' in it"), "{report}");
+    }
+    let raw = "{'@type': x/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}";
+    load_yaml(&transport(&format!("transport_socket: {{name: x, typed_config: {raw}}}"))).unwrap();
     // Known to Envoy, with an error inside: both are told.
     let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n          \
                    stat_prefix: s\n          stream_idle_timout: 3s";
@@ -544,8 +555,8 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
             "1:41: static_resources.clusters[0].lb_policy: not supported yet: the value MAGLEV; supported: ROUND_ROBIN",
         ),
         (
-            "static_resources: {clusters: [{name: c, upstream_connection_options: {}}]}",
-            "1:41: static_resources.clusters[0].upstream_connection_options: not supported yet",
+            "static_resources: {clusters: [{name: c, upstream_bind_config: {}}]}",
+            "1:41: static_resources.clusters[0].upstream_bind_config: not supported yet",
         ),
         (
             "static_resources: {clusters: [{name: c, per_connection_buffer_limit_bytes: 0}]}",

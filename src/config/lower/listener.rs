@@ -113,9 +113,8 @@ impl Lower<'_> {
 
     /// A network filter; None when it was reported, here or by the support table.
     fn filter(&mut self, message: &pb::Filter, path: &str) -> Option<model::NetworkFilter> {
+        // Without one it was reported before.
         let Some(ConfigType::TypedConfig(any)) = &message.config_type else {
-            let text = "missing; Envoy finds a filter by the '@type' in it, not by its name";
-            self.absent(path, "typed_config", text);
             return None;
         };
         let path = format!("{path}.typed_config");
@@ -128,12 +127,8 @@ impl Lower<'_> {
                 let filter = self.tcp_proxy(&message, &path);
                 Some(model::NetworkFilter::TcpProxy(filter))
             }
-            None => {
-                let text = format!("filter '{}' has an empty typed_config", message.name);
-                self.invalid(&path, text, Some("add its '@type'"));
-                None
-            }
-            Some(_) => None,
+            // Reported before: absent, or not supported.
+            _ => None,
         }
     }
 

@@ -1,0 +1,120 @@
+//! Clusters, their limits and endpoints.
+
+use super::Area;
+use super::Support::{Ignored, Only, Supported};
+
+const ALL_HEALTHY: &str = "every host is healthy, as nothing checks";
+const ALL_THE_SAME: &str = "endpoints never change";
+const NO_HASH: &str = "no cluster balances by hash";
+const NO_LOCALITY: &str = "no locality-aware load balancing is configured";
+const NO_LOOKUP: &str = "a STATIC cluster looks up no names";
+const NO_READER: &str = "nothing that reads metadata is configured";
+const NO_HTTP: &str = "it limits HTTP requests, and no HTTP filter is configured";
+const ONE_ADDRESS: &str = "an endpoint has one address";
+
+pub(super) const CLUSTER: Area = &[
+    (
+        "envoy.config.cluster.v3.Cluster",
+        &[
+            ("alt_stat_name", Supported),
+            ("circuit_breakers", Supported),
+            ("cleanup_interval", Ignored("only a cluster of type ORIGINAL_DST cleans up")),
+            ("close_connections_on_host_health_failure", Ignored(ALL_HEALTHY)),
+            ("common_lb_config", Supported),
+            ("connect_timeout", Supported),
+            ("dns_failure_refresh_rate", Ignored(NO_LOOKUP)),
+            ("dns_jitter", Ignored(NO_LOOKUP)),
+            ("dns_lookup_family", Ignored(NO_LOOKUP)),
+            ("dns_refresh_rate", Ignored(NO_LOOKUP)),
+            ("dns_resolution_config", Ignored(NO_LOOKUP)),
+            ("dns_resolvers", Ignored(NO_LOOKUP)),
+            ("ignore_health_on_host_removal", Ignored(ALL_HEALTHY)),
+            ("lb_policy", Only(&["ROUND_ROBIN"])),
+            ("load_assignment", Supported),
+            ("metadata", Ignored(NO_READER)),
+            ("name", Supported),
+            ("per_connection_buffer_limit_bytes", Supported),
+            ("respect_dns_ttl", Ignored(NO_LOOKUP)),
+            ("round_robin_lb_config", Supported),
+            ("transport_socket", Supported),
+            ("type", Only(&["STATIC"])),
+            ("typed_dns_resolver_config", Ignored(NO_LOOKUP)),
+            ("upstream_connection_options", Supported),
+            ("use_tcp_for_dns_lookups", Ignored(NO_LOOKUP)),
+            (
+                "wait_for_warm_on_init",
+                Ignored("a STATIC cluster without health checks is warm at once"),
+            ),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+        &[
+            ("close_connections_on_host_set_change", Ignored(ALL_THE_SAME)),
+            ("consistent_hashing_lb_config", Ignored(NO_HASH)),
+            ("healthy_panic_threshold", Ignored(ALL_HEALTHY)),
+            ("ignore_new_hosts_until_first_hc", Ignored(ALL_HEALTHY)),
+            ("update_merge_window", Ignored(ALL_THE_SAME)),
+            (
+                "zone_aware_lb_config",
+                Ignored("it needs cluster_manager.local_cluster_name, which is not configured"),
+            ),
+        ],
+    ),
+    ("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
+    (
+        "envoy.config.cluster.v3.UpstreamConnectionOptions",
+        &[("happy_eyeballs_config", Ignored(ONE_ADDRESS))],
+    ),
+    ("envoy.config.cluster.v3.CircuitBreakers", &[("thresholds", Supported)]),
+    (
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+        &[
+            ("max_connections", Supported),
+            ("max_pending_requests", Supported),
+            ("max_requests", Ignored(NO_HTTP)),
+            ("max_retries", Ignored(NO_HTTP)),
+            ("priority", Supported),
+            ("retry_budget", Ignored(NO_HTTP)),
+        ],
+    ),
+    (
+        "envoy.config.endpoint.v3.ClusterLoadAssignment",
+        &[("cluster_name", Supported), ("endpoints", Supported), ("policy", Supported)],
+    ),
+    (
+        "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+        &[
+            ("endpoint_stale_after", Ignored(ALL_THE_SAME)),
+            ("overprovisioning_factor", Ignored(ALL_HEALTHY)),
+            ("weighted_priority_health", Ignored(ALL_HEALTHY)),
+        ],
+    ),
+    (
+        "envoy.config.endpoint.v3.LocalityLbEndpoints",
+        &[
+            ("lb_endpoints", Supported),
+            ("load_balancing_weight", Ignored(NO_LOCALITY)),
+            ("locality", Ignored(NO_LOCALITY)),
+            ("metadata", Ignored(NO_READER)),
+            ("proximity", Ignored(NO_LOCALITY)),
+        ],
+    ),
+    (
+        "envoy.config.endpoint.v3.LbEndpoint",
+        &[
+            ("endpoint", Supported),
+            ("health_status", Only(&["UNKNOWN", "HEALTHY"])),
+            ("load_balancing_weight", Supported),
+            ("metadata", Ignored(NO_READER)),
+        ],
+    ),
+    (
+        "envoy.config.endpoint.v3.Endpoint",
+        &[
+            ("address", Supported),
+            ("health_check_config", Ignored(ALL_HEALTHY)),
+            ("hostname", Ignored("no health check and no HTTP filter is configured to use it")),
+        ],
+    ),
+];

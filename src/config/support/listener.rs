@@ -1,0 +1,85 @@
+//! Listeners, filter chains and network filters.
+
+use super::Area;
+use super::Support::{Extension, Ignored, Only, Supported};
+
+/// Filters that may stand in a filter chain.
+const NETWORK_FILTERS: &[&str] = &[
+    "envoy.extensions.filters.network.echo.v3.Echo",
+    "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+];
+
+const NO_CONNECTION_LIMIT: &str = "there is no global connection limit";
+const NO_HASH: &str = "no cluster balances by hash";
+const NO_LISTENER_FILTER: &str = "no listener filter is configured, so nothing waits";
+const NO_READER: &str = "nothing that reads metadata is configured";
+const NO_SUBSETS: &str = "no cluster has subsets";
+
+pub(super) const LISTENER: Area = &[
+    (
+        "envoy.config.listener.v3.Listener",
+        &[
+            ("address", Supported),
+            ("bind_to_port", Only(&["true"])),
+            ("bypass_overload_manager", Ignored("no overload manager is configured")),
+            (
+                "connection_balance_config",
+                Ignored("each worker has its own socket; the kernel spreads connections over them"),
+            ),
+            ("continue_on_listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
+            ("default_filter_chain", Supported),
+            ("enable_reuse_port", Only(&["true"])),
+            ("filter_chains", Supported),
+            ("freebind", Only(&["false"])),
+            ("ignore_global_conn_limit", Ignored(NO_CONNECTION_LIMIT)),
+            ("listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
+            (
+                "max_connections_to_accept_per_socket_event",
+                Ignored("the ring hands out connections one by one"),
+            ),
+            ("metadata", Ignored(NO_READER)),
+            ("name", Supported),
+            ("per_connection_buffer_limit_bytes", Supported),
+            ("reuse_port", Supported),
+            ("stat_prefix", Supported),
+            ("tcp_backlog_size", Supported),
+            ("tcp_fast_open_queue_length", Only(&["0"])),
+            ("traffic_direction", Supported),
+            ("transparent", Only(&["false"])),
+            ("use_original_dst", Only(&["false"])),
+        ],
+    ),
+    (
+        "envoy.config.listener.v3.FilterChain",
+        &[
+            ("filter_chain_match", Supported),
+            ("filters", Supported),
+            ("metadata", Ignored(NO_READER)),
+            ("name", Supported),
+            ("transport_socket", Supported),
+            (
+                "transport_socket_connect_timeout",
+                Ignored("without a handshake the transport is connected at once"),
+            ),
+            ("use_proxy_proto", Only(&["false"])),
+        ],
+    ),
+    // A match without any field matches every connection, as no match does.
+    ("envoy.config.listener.v3.FilterChainMatch", &[]),
+    (
+        "envoy.config.listener.v3.Filter",
+        &[("name", Supported), ("typed_config", Extension(NETWORK_FILTERS))],
+    ),
+    ("envoy.extensions.filters.network.echo.v3.Echo", &[]),
+    (
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        &[
+            ("cluster", Supported),
+            ("hash_policy", Ignored(NO_HASH)),
+            ("idle_timeout", Supported),
+            ("max_connect_attempts", Supported),
+            ("metadata_match", Ignored(NO_SUBSETS)),
+            ("stat_prefix", Supported),
+        ],
+    ),
+];
