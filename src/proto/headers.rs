@@ -13,6 +13,7 @@
 mod known;
 
 use std::io::Write as _;
+use std::ops::Range;
 
 pub use known::{Joins, KnownName};
 
@@ -135,7 +136,7 @@ impl HeaderList {
         let name_start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         let lowered = &mut self.bytes[name_start..];
-        lowered.make_ascii_lowercase();
+        lower_case(lowered);
         let kind = KnownName::find(lowered).map_or(Kind::Other, Kind::Known);
         self.push(kind, name_start, value);
     }
@@ -151,36 +152,52 @@ impl HeaderList {
         self.push(Kind::Known(name), name_start, value);
     }
 
-    /// Adds a field, or joins its value with a comma to the first field of that name when
-    /// `joins` says so for a known name. That is how a received line becomes part of a message.
-    ///
-    /// Returns the known name, if it is one.
+    /// Copies a section of a message as it was received, at once: lines become fields of it by
+    /// [`append_received`](Self::append_received). Returns where the copy starts.
+    #[inline]
+    pub(crate) fn receive(&mut self, section: &[u8]) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(section);
+        offset(self.bytes.len());
+        start
+    }
+
+    /// Makes a field of two parts of what was [received](Self::receive), or joins its value with a
+    /// comma to the first field of that name when `joins` says so for a known name.
     #[inline]
     pub(crate) fn append_received(
         &mut self,
-        name: &[u8],
-        value: &[u8],
+        name: Range<usize>,
+        value: Range<usize>,
         joins: impl Fn(KnownName) -> bool,
     ) -> Received {
-        let name_start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        let lowered = &mut self.bytes[name_start..];
-        lowered.make_ascii_lowercase();
-        let Some(known) = KnownName::find(lowered) else {
-            self.push(Kind::Other, name_start, value);
+        let text = &mut self.bytes[name.clone()];
+        lower_case(text);
+        let known = KnownName::find(text);
+        let field = Field {
+            name_start: offset(name.start),
+            name_len: offset(name.len()),
+            value_start: offset(value.start),
+            value_len: offset(value.len()),
+            kind: known.map_or(Kind::Other, Kind::Known),
+        };
+        let Some(known) = known else {
+            self.fields.push(field);
+            self.live += 1;
             return Received::Other;
         };
-        if self.first[known as usize] == 0 {
-            self.push(Kind::Known(known), name_start, value);
-            Received::First(known)
-        } else if joins(known) {
-            self.bytes.truncate(name_start);
-            self.join(known, value);
-            Received::Repeated(known)
+        let is_first = self.first[known as usize] == 0;
+        if is_first || !joins(known) {
+            self.fields.push(field);
+            self.live += 1;
+            if is_first {
+                self.first[known as usize] = offset(self.fields.len());
+                return Received::First(known);
+            }
         } else {
-            self.push(Kind::Known(known), name_start, value);
-            Received::Repeated(known)
+            self.join(known, value);
         }
+        Received::Repeated(known)
     }
 
     /// Replaces the value of the first field of this name and removes the others, or adds the
@@ -272,9 +289,10 @@ impl HeaderList {
         }
     }
 
-    /// Puts `value` behind the value of the first field of `known`, after a comma.
+    /// Puts a part of what was received behind the value of the first field of `known`, after a
+    /// comma.
     #[cold]
-    fn join(&mut self, known: KnownName, value: &[u8]) {
+    fn join(&mut self, known: KnownName, value: Range<usize>) {
         let index = self.first[known as usize] as usize - 1;
         let field = self.fields[index];
         let start = field.value_start as usize;
@@ -283,7 +301,7 @@ impl HeaderList {
         if field.value_len > 0 {
             self.bytes.push(b',');
         }
-        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_within(value);
         self.fields[index].value_start = offset(joined);
         self.fields[index].value_len = offset(self.bytes.len() - joined);
     }
@@ -405,6 +423,39 @@ impl<'a> Iterator for Iter<'a> {
         let field = self.fields.find(|field| field.kind != Kind::Removed)?;
         Some((self.list.name(field), self.list.value(field)))
     }
+}
+
+/// Lower-cases ASCII letters, eight bytes at a time: names are too short for the vector loop that
+/// `make_ascii_lowercase` becomes. The last word may overlap the one before; that changes nothing.
+#[inline]
+fn lower_case(text: &mut [u8]) {
+    let length = text.len();
+    if length < WORD {
+        text.make_ascii_lowercase();
+        return;
+    }
+    let mut at = 0;
+    while at < length {
+        let start = at.min(length - WORD);
+        if let Some(word) = text[start..].first_chunk_mut::<WORD>() {
+            *word = lower_case_word(u64::from_le_bytes(*word)).to_le_bytes();
+        }
+        at += WORD;
+    }
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// Sets bit 5 of each byte from `A` to `Z`. The high bit of a byte tells in the sums whether its
+/// lower seven bits are at least `A`, and above `Z`.
+const fn lower_case_word(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    const HIGH: u64 = ONES << 7;
+    let low = word & !HIGH;
+    let at_least_a = low + ONES * (0x80 - b'A' as u64);
+    let above_z = low + ONES * (0x7f - b'Z' as u64);
+    let is_upper = at_least_a & !above_z & !word & HIGH;
+    word | is_upper >> 2
 }
 
 /// Positions are kept in 32 bits.

@@ -39,14 +39,16 @@ macro_rules! known_names {
 
             /// The name as it is written, in lower case.
             #[must_use]
+            #[inline]
             pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
+                Self::TEXTS[self as usize]
             }
+
+            const TEXTS: &'static [&'static str] = &[$($text,)*];
 
             /// In which messages its lines are joined.
             #[must_use]
+            #[inline]
             pub const fn joins(self) -> Joins {
                 match self {
                     $(Self::$variant => Joins::$joins,)*

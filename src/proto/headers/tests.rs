@@ -67,14 +67,34 @@ fn removing_forgets_every_line_of_the_name() {
 #[test]
 fn a_received_line_joins_the_first_of_its_name() {
     let mut list = HeaderList::new();
-    let joins = |name: KnownName| name == KnownName::Via;
-    for (name, value) in [("Via", "a"), ("x", "1"), ("VIA", "b"), ("cookie", "1"), ("cookie", "2")]
+    for (name, value) in
+        [("Via", "a"), ("x", "1"), ("VIA", "b"), ("cookie", "1"), ("cookie", "2"), ("via", "")]
     {
-        list.append_received(name.as_bytes(), value.as_bytes(), joins);
+        let start = list.receive(format!("{name}: {value}").as_bytes());
+        let value_start = start + name.len() + 2;
+        list.append_received(
+            start..start + name.len(),
+            value_start..value_start + value.len(),
+            |name| name == KnownName::Via,
+        );
     }
-    assert_eq!(text(&list), "via=a,b x=1 cookie=1 cookie=2");
-    list.append_received(b"via", b"", joins);
-    assert_eq!(list.get(KnownName::Via), Some(&b"a,b,"[..]));
+    assert_eq!(text(&list), "via=a,b, x=1 cookie=1 cookie=2");
+    assert_eq!(list.len(), 4);
+    list.set("via", b"c");
+    assert_eq!(text(&list), "via=c x=1 cookie=1 cookie=2");
+}
+
+#[test]
+fn letters_are_lowered_and_nothing_else() {
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    for length in 0..40 {
+        for part in all.windows(length.max(1)) {
+            let mut lowered = part[..length.min(part.len())].to_vec();
+            let expected = lowered.to_ascii_lowercase();
+            lower_case(&mut lowered);
+            assert_eq!(lowered, expected);
+        }
+    }
 }
 
 #[test]

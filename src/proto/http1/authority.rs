@@ -10,10 +10,11 @@ use crate::http1::error::{Error, ErrorKind};
 ///
 /// No scheme, one other than http and https, or an invalid host or port.
 pub(crate) fn absolute_form(target: &[u8], head: &mut RequestHead) -> Result<(), Error> {
-    let letters = target.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let (scheme, rest) = target.split_at(letters);
+    let is_scheme_byte =
+        |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let (scheme, rest) = target.split_at(target.iter().take_while(is_scheme_byte).count());
     let rest = match rest.strip_prefix(b"://") {
-        Some(rest) if !scheme.is_empty() => rest,
+        Some(rest) if scheme.first().is_some_and(u8::is_ascii_alphabetic) => rest,
         _ => return Err(ErrorKind::InvalidTarget.into()),
     };
     let authority_len =

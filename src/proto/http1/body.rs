@@ -95,9 +95,12 @@ impl Body {
     pub(crate) fn start(&mut self, framing: Framing) {
         self.state = match framing {
             Framing::Empty => State::Done,
+            #[cfg(planted = "http1_request_length_off_by_one")]
+            Framing::Length(length) => State::Length(length + 1),
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => {
                 self.extension_excess = 0;
+                #[cfg(not(planted = "http1_connection_stale_trailers"))]
                 self.trailers.clear();
                 State::ChunkSizeStart
             }
@@ -192,7 +195,7 @@ impl Body {
             }
             (State::ChunkSize, _) => {
                 let digit = hex_digit(byte).ok_or(ErrorKind::InvalidChunkSize)?;
-                if self.chunk_size > u64::MAX >> 4 {
+                if self.chunk_size > u64::MAX >> 4 && !cfg!(planted = "http1_chunked_overflow") {
                     return Err(ErrorKind::InvalidChunkSize.into());
                 }
                 // A line of zeros has no end of its own.
@@ -212,6 +215,8 @@ impl Body {
                 State::ChunkExtension
             }
             (State::ChunkSizeLf, b'\n') if self.chunk_size == 0 => State::TrailerStart,
+            #[cfg(planted = "http1_chunked_off_by_one")]
+            (State::ChunkSizeLf, b'\n') => State::ChunkData(self.chunk_size + 1),
             (State::ChunkSizeLf, b'\n') => State::ChunkData(self.chunk_size),
             (State::ChunkSizeLf, _) => return Err(ErrorKind::InvalidChunkExtension.into()),
             (State::ChunkDataCr, b'\r') => State::ChunkDataLf,

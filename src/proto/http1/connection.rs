@@ -34,26 +34,29 @@ pub(crate) fn asks_for_upgrade(headers: &HeaderList) -> bool {
 /// # Errors
 ///
 /// A name that must not be removed, or too many names.
+#[inline]
 pub(crate) fn remove_nominated(
     headers: &mut HeaderList,
     scratch: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let Some(value) = headers.get(KnownName::Connection) else {
-        headers.remove(KnownName::Te);
-        return Ok(());
-    };
-    if matches!(value, b"close" | b"keep-alive") {
-        headers.remove(KnownName::Te);
-        return Ok(());
+    let te_bytes = reduce_te(headers);
+    match headers.get(KnownName::Connection) {
+        None | Some(b"close" | b"keep-alive" | b"Keep-Alive") => Ok(()),
+        Some(value) => {
+            scratch.clear();
+            scratch.extend_from_slice(value);
+            scratch.make_ascii_lowercase();
+            remove_names(headers, scratch, te_bytes)
+        }
     }
-    scratch.clear();
-    scratch.extend_from_slice(value);
-    scratch.make_ascii_lowercase();
-    if scratch.split(|&byte| byte == b',').count() >= NOMINATED_MAX {
+}
+
+/// Removes the fields of a list of names in lower case.
+fn remove_names(headers: &mut HeaderList, names: &[u8], te_bytes: usize) -> Result<(), Error> {
+    if names.split(|&byte| byte == b',').count() >= NOMINATED_MAX {
         return Err(ErrorKind::ConnectionHeaderRejected.into());
     }
-    let mut keeps_te = false;
-    for token in tokens(scratch) {
+    for token in tokens(names) {
         let name = Name::from(token);
         match name {
             Name::Known(
@@ -62,7 +65,8 @@ pub(crate) fn remove_nominated(
                 | KnownName::XForwardedHost
                 | KnownName::XForwardedProto,
             ) => return Err(ErrorKind::ConnectionHeaderRejected.into()),
-            Name::Known(KnownName::Te) => keeps_te = reduce_te(headers)?,
+            Name::Known(KnownName::Te) if te_bytes <= TE_BYTES_MAX => {}
+            Name::Known(KnownName::Te) => return Err(ErrorKind::ConnectionHeaderRejected.into()),
             _ if token.starts_with(b":") => {
                 return Err(ErrorKind::ConnectionHeaderRejected.into());
             }
@@ -71,25 +75,22 @@ pub(crate) fn remove_nominated(
             }
         }
     }
-    if !keeps_te {
-        headers.remove(KnownName::Te);
-    }
     Ok(())
 }
 
-/// Leaves `te: trailers` where the client said so among others. Returns whether it did.
-fn reduce_te(headers: &mut HeaderList) -> Result<bool, Error> {
+/// Leaves `te: trailers` where the client said so among others, and no other `te`: this proxy
+/// decodes codings itself. Returns how long the value was.
+fn reduce_te(headers: &mut HeaderList) -> usize {
     let Some(value) = headers.get(KnownName::Te) else {
-        return Ok(false);
+        return 0;
     };
-    if value.len() > TE_BYTES_MAX {
-        return Err(ErrorKind::ConnectionHeaderRejected.into());
-    }
-    let has_trailers = tokens(value).any(|it| it.eq_ignore_ascii_case(b"trailers"));
-    if has_trailers {
+    let bytes = value.len();
+    if tokens(value).any(|it| it.eq_ignore_ascii_case(b"trailers")) {
         headers.set(KnownName::Te, b"trailers");
+    } else {
+        headers.remove(KnownName::Te);
     }
-    Ok(has_trailers)
+    bytes
 }
 
 /// Removes the fields that are about this connection alone. An upgrade keeps the two that ask for

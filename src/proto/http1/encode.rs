@@ -181,7 +181,8 @@ fn encode_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 fn chunk_head(length: usize, digits: &mut [u8; CHUNK_HEAD_BYTES_MAX]) -> &[u8] {
     digits[CHUNK_HEAD_BYTES_MAX - 2..].copy_from_slice(b"\r\n");
     let mut start = CHUNK_HEAD_BYTES_MAX - 2;
-    let mut left = length;
+    let mut left =
+        if cfg!(planted = "http1_connection_chunk_digits") { length & 0xF } else { length };
     while left > 0 {
         start -= 1;
         digits[start] = b"0123456789abcdef"[left & 0xF];

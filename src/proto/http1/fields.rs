@@ -64,9 +64,13 @@ pub(crate) fn copy<'b>(
     if lines.len() > rules.headers_max {
         return Err(ErrorKind::TooManyHeaders.into());
     }
-    if rules.bare_line_feeds == BareLineFeeds::Refuse {
+    let is_planted = cfg!(planted = "http1_request_bare_lf") && takes_host
+        || cfg!(planted = "http1_response_bare_lf") && !takes_host;
+    if rules.bare_line_feeds == BareLineFeeds::Refuse && !is_planted {
         refuse_bare_line_feeds(bytes, lines)?;
     }
+    let start = bytes.as_ptr().addr();
+    let copy = list.receive(bytes);
     let mut noticed = Noticed::default();
     for line in lines {
         let name = line.name.as_bytes();
@@ -83,7 +87,15 @@ pub(crate) fn copy<'b>(
             }
             continue;
         }
-        let received = list.append_received(name, line.value, rules.joins);
+        let name_start = copy + (name.as_ptr().addr() - start);
+        // An empty value need not lie within the section.
+        let value_start = copy.wrapping_add(line.value.as_ptr().addr().wrapping_sub(start));
+        let value = match line.value.len() {
+            0 => copy..copy,
+            length => value_start..value_start + length,
+        };
+        let received =
+            list.append_received(name_start..name_start + name.len(), value, rules.joins);
         if received == Received::Repeated(KnownName::ContentLength) {
             return Err(ErrorKind::InvalidContentLength.into());
         }

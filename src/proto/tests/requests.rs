@@ -159,6 +159,8 @@ fn targets() {
         Case(b"GET http://a#b/ HTTP/1.1\r\n\r\n", "!InvalidTarget"),
         Case(b"GET http:/a HTTP/1.1\r\n\r\n", "!InvalidTarget"),
         Case(b"GET ://a/ HTTP/1.1\r\n\r\n", "!InvalidTarget"),
+        Case(b"GET http+x://a/ HTTP/1.1\r\n\r\n", "!InvalidScheme"),
+        Case(b"GET 1http://a/ HTTP/1.1\r\n\r\n", "!InvalidTarget"),
         Case(b"GET ftp://a/ HTTP/1.1\r\n\r\n", "!InvalidScheme"),
         // The asterisk form is for OPTIONS.
         Case(b"OPTIONS * HTTP/1.1\r\nhost: h\r\n\r\n", "OPTIONS * @h empty keep end"),
@@ -297,7 +299,8 @@ fn lengths() {
         ),
         Case(
             b"POST / HTTP/1.1\r\ncontent-length: 18446744073709551615\r\n\r\na",
-            "POST / {content-length=18446744073709551615} length 18446744073709551615 keep \"a\" ...",
+            "POST / {content-length=18446744073709551615} \
+             length 18446744073709551615 keep \"a\" ...",
         ),
         Case(
             b"POST / HTTP/1.1\r\ncontent-length: 18446744073709551616\r\n\r\n",
@@ -393,7 +396,8 @@ fn transfer_codings() {
         &both,
         &[
             Case(
-                b"POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+                b"POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n\
+                  0\r\n\r\n",
                 "POST / chunked keep end",
             ),
             Case(
@@ -409,7 +413,11 @@ fn transfer_codings() {
 fn connections() {
     check_default(&[
         Case(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "GET / empty close end"),
-        Case(b"GET / HTTP/1.1\r\nconnection: foo, CLOSE\r\nfoo: 1\r\n\r\n", "GET / empty close end"),
+        Case(
+            b"GET / HTTP/1.1\r\nconnection: foo, CLOSE\r\nfoo: 1\r\n\r\n\
+          ",
+            "GET / empty close end",
+        ),
         Case(b"GET / HTTP/1.1\r\nconnection: closex\r\n\r\n", "GET / empty keep end"),
         Case(b"GET / HTTP/1.1\r\nproxy-connection: close\r\n\r\n", "GET / empty close end"),
         Case(
@@ -418,13 +426,14 @@ fn connections() {
         ),
         Case(
             b"GET / HTTP/1.1\r\nconnection: keep-alive\r\nkeep-alive: timeout=5\r\n\
-              proxy-connection: keep-alive\r\nupgrade: x\r\nte: trailers\r\n\r\n",
+              proxy-connection: keep-alive\r\nupgrade: x\r\nte: gzip\r\n\r\n",
             "GET / empty keep end",
         ),
         Case(
             b"GET / HTTP/1.1\r\nconnection: te\r\nte: gzip;q=1, Trailers\r\n\r\n",
             "GET / {te=trailers} empty keep end",
         ),
+        Case(b"GET / HTTP/1.1\r\nte: x, trailers\r\n\r\n", "GET / {te=trailers} empty keep end"),
         Case(b"GET / HTTP/1.1\r\nconnection: te\r\nte: gzip\r\n\r\n", "GET / empty keep end"),
         Case(
             b"POST / HTTP/1.1\r\nconnection: content-length\r\ncontent-length: 1\r\n\r\na",
@@ -432,13 +441,22 @@ fn connections() {
         ),
         Case(b"GET / HTTP/1.1\r\nconnection: host\r\nhost: h\r\n\r\n", "!ConnectionHeaderRejected"),
         Case(b"GET / HTTP/1.1\r\nconnection: X-Forwarded-For\r\n\r\n", "!ConnectionHeaderRejected"),
-        Case(b"GET / HTTP/1.1\r\nconnection: x-forwarded-host\r\n\r\n", "!ConnectionHeaderRejected"),
+        Case(
+            b"GET / HTTP/1.1\r\nconnection: x-forwarded-host\r\n\r\n\
+          ",
+            "!ConnectionHeaderRejected",
+        ),
         Case(b"GET / HTTP/1.1\r\nconnection: :path\r\n\r\n", "!ConnectionHeaderRejected"),
         Case(b"GET / HTTP/1.1\r\nconnection: a,b,c,d,e,f,g,h,i\r\n\r\n", "GET / empty keep end"),
-        Case(b"GET / HTTP/1.1\r\nconnection: a,b,c,d,e,f,g,h,i,j\r\n\r\n", "!ConnectionHeaderRejected"),
+        Case(
+            b"GET / HTTP/1.1\r\nconnection: a,b,c,d,e,f,g,h,i,j\r\n\r\n\
+          ",
+            "!ConnectionHeaderRejected",
+        ),
         // What follows an upgrade is opaque.
         Case(
-            b"GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n\0\r\n",
+            b"GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n\
+              \0\r\n",
             "GET / {connection=keep-alive, Upgrade|upgrade=WebSocket} tunnel close \"\0\r\n\" end",
         ),
         Case(b"GET / HTTP/1.1\r\nconnection: upgrade\r\n\r\n", "GET / empty keep end"),

@@ -73,36 +73,97 @@ fn bodies() {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: B\r\n\r\nok",
                 "200 {content-length=2|x-a=B} length 2 keep \"ok\" end",
             ),
-            Case(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokEXTRA", "200 {content-length=2} length 2 keep \"ok\" end +more"),
-            Case(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", "200 {content-length=3} length 3 keep \"ok\" ..."),
+            Case(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\
+              okEXTRA",
+                "200 {content-length=2} length 2 keep \"ok\" end +more",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n\
+              ok",
+                "200 {content-length=3} length 3 keep \"ok\" ...",
+            ),
             Case(
                 b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
                 "200 chunked keep \"ok\" end",
             ),
-            Case(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", "200 chunked keep \"ok\" ..."),
-            Case(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "200 chunked keep !InvalidChunkSize"),
-            Case(b"HTTP/1.1 200 OK\r\n\r\nall\r\n\r\nof it", "200 until-close close \"all\r\n\r\nof it\" end"),
+            Case(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n\
+              ",
+                "200 chunked keep \"ok\" ...",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n\
+              ",
+                "200 chunked keep !InvalidChunkSize",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\n\r\nall\r\n\r\nof it",
+                "200 until-close close \"all\r\n\
+              \r\nof it\" end",
+            ),
             Case(b"HTTP/1.1 200 OK\r\n\r\n", "200 until-close close end"),
             Case(
-                b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+                b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\
+                  \r\n0\r\n\r\n",
                 "200 1.0 chunked close end",
             ),
-            Case(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\na", "200 {content-length=1} length 1 close \"a\" end"),
+            Case(
+                b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n\
+              a",
+                "200 {content-length=1} length 1 close \"a\" end",
+            ),
             // No body, whatever the head says.
             Case(b"HTTP/1.1 204 No Content\r\n\r\n", "204 empty keep end"),
             Case(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", "204 empty keep end"),
-            Case(b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc", "!ContentLengthNotAllowed"),
-            Case(b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n", "!TransferEncodingNotAllowed"),
-            Case(b"HTTP/1.1 304 X\r\ncontent-length: 30\r\n\r\n", "304 {content-length=30} empty keep end"),
+            Case(
+                b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\n\
+              abc",
+                "!ContentLengthNotAllowed",
+            ),
+            Case(
+                b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n\
+              ",
+                "!TransferEncodingNotAllowed",
+            ),
+            Case(
+                b"HTTP/1.1 304 X\r\ncontent-length: 30\r\n\r\n\
+              ",
+                "304 {content-length=30} empty keep end",
+            ),
             Case(b"HTTP/1.1 304 X\r\ntransfer-encoding: chunked\r\n\r\n", "304 empty keep end"),
-            Case(b"HTTP/1.1 205 X\r\ncontent-length: 0\r\n\r\n", "205 {content-length=0} empty keep end"),
+            Case(
+                b"HTTP/1.1 205 X\r\ncontent-length: 0\r\n\r\n\
+              ",
+                "205 {content-length=0} empty keep end",
+            ),
             // Lengths and codings that are refused.
-            Case(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", "!InvalidContentLength"),
+            Case(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n\
+              ok",
+                "!InvalidContentLength",
+            ),
             Case(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\nok", "!InvalidContentLength"),
-            Case(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n", "!ContentLengthAndChunked"),
-            Case(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok", "!InvalidTransferEncoding"),
-            Case(b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nok", "!InvalidTransferEncoding"),
-            Case(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", "!InvalidTransferEncoding"),
+            Case(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n\
+              ",
+                "!ContentLengthAndChunked",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n\
+              ok",
+                "!InvalidTransferEncoding",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n\
+              ok",
+                "!InvalidTransferEncoding",
+            ),
+            Case(
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n\
+              ",
+                "!InvalidTransferEncoding",
+            ),
         ],
     );
     check_after(
@@ -187,7 +248,8 @@ fn fields() {
         &[
             Case(
                 b"HTTP/1.1 204 X\r\nSet-Cookie: a\r\nset-cookie: b\r\nVary: c\r\nvary: d\r\n\
-                  connection: keep-alive, x-h\r\nkeep-alive: timeout=4\r\nupgrade: h2c\r\nx-h: 1\r\n\r\n",
+                  connection: keep-alive, x-h\r\nkeep-alive: timeout=4\r\nupgrade: h2c\r\n\
+                  x-h: 1\r\n\r\n",
                 "204 {set-cookie=a|set-cookie=b|vary=c,d|x-h=1} empty keep end",
             ),
             Case(b"HTTP/1.1 204 X\r\na: b\r\n c\r\n\r\n", "!InvalidHeaderName"),
