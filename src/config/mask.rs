@@ -77,7 +77,7 @@ pub fn is_repeated(message: &str, field: &str) -> Option<bool> {
 
 /// Which fields to keep, and which of their fields. One without branches keeps everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MaskTree(BTreeMap<String, MaskTree>);
+pub struct MaskTree(BTreeMap<String, Self>);
 
 impl MaskTree {
     /// A path that is longer than one that is there adds nothing; a shorter one takes its place.

@@ -14,8 +14,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::{LocalSet, spawn_local};
 
-use crate::admin::{Admin, Configured, Drain, Limits, ServerInfo, View};
+use crate::admin::{Admin, Configured, Drain, Levers, Limits, ServerInfo, View};
 use crate::log::LogControl;
+use crate::order::{Order, Shutdown};
 use crate::runtime::Runtime as Values;
 use crate::signals::{Heard, Signals};
 use crate::state::Handle;
@@ -41,34 +42,6 @@ pub struct Options {
     pub runtime: config::model::Runtime,
     /// How long a graceful drain of listeners takes: `--drain-time-s`.
     pub drain_time: Duration,
-}
-
-/// What the operator wants of `server`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// End the process.
-    Shutdown(Shutdown),
-    /// Close these listeners; connections go on. Asked for more listeners each time, so at most
-    /// twice.
-    Close(Listeners),
-}
-
-/// Which listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Listeners {
-    /// Those whose `traffic_direction` is `INBOUND`.
-    Inbound,
-    /// Every one.
-    All,
-}
-
-/// How `server` is asked to shut down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shutdown {
-    /// Finish what is under way, within the grace period. Asked once.
-    Graceful,
-    /// Stop at once: a second signal came.
-    Now,
 }
 
 /// The control loop, not running yet.
@@ -101,17 +74,14 @@ impl Control {
         let handle = Handle::new();
         let quit = Rc::new(Notify::new());
         let drain = Rc::new(Drain::new(drain_time));
-        let view = View::new(
-            registry,
-            &shard,
-            info,
-            configured,
-            handle.clone(),
-            Rc::clone(&quit),
-            Arc::clone(&log),
-            Rc::clone(&drain),
-            Rc::clone(&values),
-        );
+        let levers = Levers {
+            handle: handle.clone(),
+            quit: Rc::clone(&quit),
+            log: Arc::clone(&log),
+            drain: Rc::clone(&drain),
+            runtime: Rc::clone(&values),
+        };
+        let view = View::new(registry, &shard, info, configured, levers);
         let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
         drop(entered);
         Ok(Self {

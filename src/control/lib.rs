@@ -15,11 +15,13 @@ mod admin;
 mod clock;
 mod event_loop;
 mod log;
+mod order;
 mod runtime;
 mod signals;
 mod state;
 
 pub use admin::{Configured, Limits, ListenerInfo, ServerInfo};
-pub use event_loop::{Control, Listeners, Options, Order, Shutdown};
+pub use event_loop::{Control, Options};
 pub use log::{LogControl, LogLevel, LogLosses};
+pub use order::{Listeners, Order, Shutdown};
 pub use state::{Handle, State};

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::page::{Page, Query};
 use super::view::View;
-use crate::event_loop::Listeners;
+use crate::order::Listeners;
 
 /// What `/help` says about the parameters.
 pub(crate) const PARAMETERS: &[(&str, &str)] = &[

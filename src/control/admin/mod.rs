@@ -30,5 +30,5 @@ pub(crate) use drain::Drain;
 pub use listeners::ListenerInfo;
 pub(crate) use server::Admin;
 pub use server::Limits;
-pub(crate) use view::View;
 pub use view::{Configured, ServerInfo};
+pub(crate) use view::{Levers, View};

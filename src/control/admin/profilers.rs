@@ -48,6 +48,6 @@ fn switch(query: &Query, what: &str) -> Page {
 }
 
 fn not_built(what: &str) -> Page {
-    let text = format!("The current build does not support {what}\n");
+    let text = format!("The current build does not support {what}");
     Page::text(StatusCode::NOT_IMPLEMENTED, text)
 }

@@ -201,6 +201,11 @@ pub(crate) fn answer(view: &Rc<View>, method: &Method, path: &str, query: &Query
     (route.answer)(view, query)
 }
 
+/// Whether parameters may come in the body, as those of a form.
+pub(crate) fn takes_form(path: &str) -> bool {
+    path == "/runtime_modify"
+}
+
 fn commands() -> String {
     let mut text = String::from("admin commands are:\n");
     for route in ROUTES {

@@ -32,7 +32,7 @@ pub(crate) fn runtime(view: &View) -> Page {
 /// Sets the values given as parameters, or in the body of a form.
 pub(crate) fn modify(view: &View, query: &Query) -> Page {
     if query.iter().next().is_none() {
-        return Page::text(StatusCode::BAD_REQUEST, format!("{USAGE}\n"));
+        return Page::text(StatusCode::BAD_REQUEST, USAGE);
     }
     match view.runtime().modify(query.iter()) {
         Ok(()) => Page::done(),

@@ -4,13 +4,16 @@
 //! in time, reads its answer in time, or is closed.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SERVER};
+use hyper::http::request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
@@ -63,6 +66,9 @@ const REQUEST_HEAD_BYTES_MAX: usize = 60 * 1024;
 
 /// Header fields of a request: Envoy's default.
 const REQUEST_HEADERS_MAX: usize = 100;
+
+/// Bytes of a form in the body of a request; other bodies are not read.
+const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Pause after a failed accept. With no descriptors left the listener stays readable, and
 /// without a pause the loop would spin until one is free.
@@ -166,9 +172,8 @@ async fn serve_connection(
     view: &Rc<View>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(view, &request);
-        async move { Ok::<_, Infallible>(response) }
+    let service = service_fn(|request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(respond(view, limits, request).await)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -189,13 +194,22 @@ async fn serve_connection(
     }
 }
 
-fn respond(view: &Rc<View>, request: &Request<Incoming>) -> Response<PageBody> {
+async fn respond(
+    view: &Rc<View>,
+    limits: Limits,
+    request: Request<Incoming>,
+) -> Response<PageBody> {
     let http = &view.http;
     http.inc(AdminHttpStat::DownstreamRqTotal);
     let _active = http.guard(AdminHttpStat::DownstreamRqActive);
-    let (page, last) = match refusal(request) {
+    let (page, last) = match refusal(&request) {
         Some(page) => (page, true),
-        None => (answer(view, request), false),
+        None => match parameters(request, limits).await {
+            Ok((head, query)) => {
+                (routes::answer(view, &head.method, head.uri.path(), &query), false)
+            }
+            Err(page) => (page, true),
+        },
     };
     http.inc(AdminHttpStat::DownstreamRqCompleted);
     match page.status.as_u16() / 100 {
@@ -232,9 +246,42 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
     fields.fold(target, |bytes, (name, value)| bytes + name.as_str().len() + value.len())
 }
 
-fn answer(view: &Rc<View>, request: &Request<Incoming>) -> Page {
-    let query = request.uri().query().map(Query::parse).unwrap_or_default();
-    routes::answer(view, request.method(), request.uri().path(), &query)
+/// The parameters behind the path or, where there are none, those in the body of a form.
+///
+/// # Errors
+/// The answer to a form that is too long or does not come to its end.
+async fn parameters(
+    request: Request<Incoming>,
+    limits: Limits,
+) -> Result<(request::Parts, Query), Page> {
+    let (head, body) = request.into_parts();
+    if let Some(text) = head.uri.query() {
+        let query = Query::parse(text);
+        return Ok((head, query));
+    }
+    let form = head.headers.get(CONTENT_TYPE).filter(|_| routes::takes_form(head.uri.path()));
+    if form.is_none_or(|kind| kind.as_bytes() != b"application/x-www-form-urlencoded") {
+        return Ok((head, Query::default()));
+    }
+    match timeout(limits.request_head_timeout, form_text(body)).await {
+        Ok(Ok(text)) => Ok((head, Query::parse(&text))),
+        Ok(Err(page)) => Err(page),
+        Err(_) => Err(Page::text(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+    }
+}
+
+async fn form_text(mut body: Incoming) -> Result<String, Page> {
+    let mut text = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(frame) = frame else {
+            return Err(Page::text(StatusCode::BAD_REQUEST, "Bad Request"));
+        };
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data.as_ref()));
+        if text.len() > FORM_BYTES_MAX {
+            return Err(Page::text(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"));
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn response(page: Page, last: bool) -> Response<PageBody> {

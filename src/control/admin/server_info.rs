@@ -2,8 +2,9 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/server_info.proto>
 
+use config::model::{Locality, Node};
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::json::document;
 use super::page::Page;
@@ -33,19 +34,35 @@ pub(crate) fn server_info(view: &View) -> Page {
         "uptime_all_epochs": uptime,
         "hot_restart_version": HOT_RESTART,
         "command_line_options": started.command_line_options,
-        "node": {
-            "id": started.node.id,
-            "cluster": started.node.cluster,
-            "user_agent_name": USER_AGENT,
-            "user_agent_build_version": build_version(Defaults::Written),
-            "extensions": [],
-            "client_features": [],
-            "listening_addresses": [],
-            "dynamic_parameters": {},
-        },
+        "node": node(view),
         "hot_restart_initializing": false,
     });
     Page::json(document(&info))
+}
+
+/// Envoy's `config.core.v3.Node`; here, other than in `/config_dump`, with what has its default.
+fn node(view: &View) -> Value {
+    let Node { id, cluster, locality } = &view.info().node;
+    let mut node = Map::new();
+    node.insert("id".to_owned(), json!(id));
+    node.insert("cluster".to_owned(), json!(cluster));
+    if *locality != Locality::default() {
+        let Locality { region, zone, sub_zone } = locality;
+        let locality = json!({ "region": region, "zone": zone, "sub_zone": sub_zone });
+        node.insert("locality".to_owned(), locality);
+    }
+    let more = json!({
+        "user_agent_name": USER_AGENT,
+        "user_agent_build_version": build_version(Defaults::Written),
+        "extensions": [],
+        "client_features": [],
+        "listening_addresses": [],
+        "dynamic_parameters": {},
+    });
+    if let Value::Object(more) = more {
+        node.extend(more);
+    }
+    Value::Object(node)
 }
 
 /// `/certs`: no listener and no cluster has TLS yet, so there is no certificate in use.
@@ -85,5 +102,5 @@ pub(crate) fn memory(view: &View) -> Page {
 /// `/memory/tcmalloc`, in the sense of an Envoy that was built with another allocator.
 pub(crate) fn allocator_stats() -> Page {
     let text = "TCMalloc stats are not available: this program uses the system's allocator.\n";
-    Page::text(StatusCode::OK, text)
+    Page::bare_text(StatusCode::OK, text)
 }

@@ -57,6 +57,17 @@ pub(crate) struct Memory {
     pub(crate) resident_bytes: u64,
 }
 
+/// What a page may change.
+#[derive(Debug)]
+pub(crate) struct Levers {
+    pub(crate) handle: Handle,
+    /// Asks for a graceful shutdown.
+    pub(crate) quit: Rc<Notify>,
+    pub(crate) log: Arc<dyn LogControl>,
+    pub(crate) drain: Rc<Drain>,
+    pub(crate) runtime: Rc<Runtime>,
+}
+
 /// Everything a page may read or ring.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -82,12 +93,9 @@ impl View {
         shard: &Shard,
         info: ServerInfo,
         mut configured: Configured,
-        handle: Handle,
-        quit: Rc<Notify>,
-        log: Arc<dyn LogControl>,
-        drain: Rc<Drain>,
-        runtime: Rc<Runtime>,
+        levers: Levers,
     ) -> Self {
+        let Levers { handle, quit, log, drain, runtime } = levers;
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         let server = registry.scope(SERVER_PREFIX).on(shard);
         set_constants(&server);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use config::model::Node;
+use config::model::{Node, Runtime, RuntimeLayer, RuntimeSource};
 use observe::ShardIndex;
 use observe::names::{
     ADMIN_LISTENER_PREFIX, AdminListenerStat, ClusterStat, ListenerStat, cluster_prefix,
@@ -89,6 +89,7 @@ impl Running {
 }
 
 fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Options {
+    let admin_layer = RuntimeLayer { name: "a".to_owned(), source: RuntimeSource::Admin };
     let mut command_line_options = serde_json::Map::new();
     command_line_options.insert("concurrency".to_owned(), 1.into());
     command_line_options.insert("config_path".to_owned(), "envoy.yaml".into());
@@ -110,7 +111,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
             dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
             loaded_at: SystemTime::UNIX_EPOCH,
         },
-        runtime: config::model::Runtime::default(),
+        runtime: Runtime { layers: vec![admin_layer] },
         drain_time: Duration::ZERO,
     }
 }
@@ -448,4 +449,26 @@ fn runs_and_stops_without_admin() {
     let control = Control::new(options(None, Limits::default(), Registry::new(0))).unwrap();
     control.handle().stop();
     control.run(|order| panic!("nobody asked for {order:?}"));
+}
+
+#[test]
+fn runtime_values_may_come_in_the_body_of_a_form_within_its_limit() {
+    let running = Running::start(Limits::default());
+    let form = |path: &str, body: &str, length: usize| {
+        let head = "Host: h\r\nConnection: close\r\n";
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let request =
+            format!("POST {path} HTTP/1.1\r\n{head}{kind}Content-Length: {length}\r\n\r\n{body}");
+        running.exchange(request.as_bytes())
+    };
+    assert_eq!(form("/runtime_modify", "key=a%20value&b=2", 17).body, "OK\n");
+    let shown: serde_json::Value = serde_json::from_str(&running.get("/runtime").body).unwrap();
+    assert_eq!(shown["entries"]["key"]["final_value"], "a value", "{shown}");
+    assert_eq!(shown["entries"]["b"]["layer_values"][0], "2", "{shown}");
+    assert_eq!(form("/runtime_modify", "", 0).status, 400, "no value at all");
+    let long = format!("key={}", "x".repeat(70_000));
+    assert_eq!(form("/runtime_modify", &long, long.len()).status, 413);
+    let shown = running.get("/runtime").body;
+    assert!(shown.contains("a value"), "nothing was changed: {shown}");
+    running.stop();
 }

@@ -11,6 +11,7 @@
 //! **Invariant:** a scenario that compared nothing fails.
 
 mod admin;
+mod admin_pages;
 mod cluster_choice;
 mod endings;
 mod half_close;
