@@ -131,6 +131,15 @@ impl Peer {
         ending
     }
 
+    /// Whether the connection is open now, with nothing left to receive. To be asked after an event
+    /// that would have ended it: nobody can wait for what does not happen.
+    pub(crate) fn is_open_and_quiet(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Sends FIN; receiving goes on.
     pub(crate) fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -85,6 +85,7 @@ fn admin_server_info(stage: &mut Stage<'_>) {
         object.into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
     stage.note("/server_info: fields", names("").join(", "));
+    stage.note("/server_info: options", names("/command_line_options").join(", "));
     let uptime = info["uptime_current_epoch"].as_str().unwrap();
     assert!(uptime.strip_suffix('s').is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
 }
