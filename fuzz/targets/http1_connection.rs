@@ -204,6 +204,7 @@ impl Connection {
         let mut behind = reading.messages.iter();
         for request in &self.front {
             let message = behind.next().expect("a request is missing behind");
+            assert!(message.head.contains(&request.head), "{message:?} for {request:?}");
             assert_eq!(message.body, request.body);
             assert_eq!(message.is_complete, request.is_complete);
             assert_eq!(message.trailers, request.trailers);

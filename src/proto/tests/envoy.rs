@@ -1,12 +1,19 @@
-//! Three hundred byte strings and what Envoy 1.40 did with each, recorded from the real one.
+//! Nearly four hundred byte strings and what Envoy 1.40 did with each, recorded from the real one.
 //!
 //! `envoy-1.40-requests.txt` holds what a client sent (`>`), whether Envoy's codec accepted it or
 //! with which status and details it refused it, and what went to the upstream (`<`), with carriage
 //! returns and the like escaped. The codec must do the same, but where [`DIFFERENCES`] says not;
 //! and what it encodes must be the same bytes.
+//!
+//! `envoy-1.40-responses.txt` holds what an upstream sent (`>`) to a `request` of some method, and
+//! whether it `closes` behind that; whether Envoy accepted it, refused it before the client got
+//! anything, or broke off; and what the client got (`<`), without `date` and `server`.
 
-use nuncio_proto::http1::{Event, Framing, RequestDecoder, RequestOptions, encode_request_head};
-use nuncio_proto::{HeaderList, KnownName, RequestHead};
+use nuncio_proto::http1::{
+    BodyEncoder, Event, Expect, Framing, RequestDecoder, RequestOptions, ResponseDecoder,
+    ResponseOptions, ResponseTo, encode_request_head, encode_response_head,
+};
+use nuncio_proto::{HeaderList, KnownName, Method, RequestHead, ResponseHead, Version};
 
 const RECORDED: &str = include_str!("envoy-1.40-requests.txt");
 
@@ -157,6 +164,97 @@ fn cases() -> Vec<Case> {
         cases.push(case);
     }
     cases
+}
+
+/// As [`DIFFERENCES`], for responses: all of these are refused here.
+const RESPONSE_DIFFERENCES: &[&str] = &[
+    "101 unasked",
+    "status 1000",
+    "status 0200",
+    "two spaces",
+    "HTTP/1.2",
+    "HTTP/2.0",
+    "bare lf",
+    "fold",
+    "bare cr",
+];
+
+#[test]
+fn responses_are_accepted_refused_and_forwarded_as_by_envoy() {
+    let recorded = include_str!("envoy-1.40-responses.txt");
+    let mut wrong = Vec::new();
+    let mut names = Vec::new();
+    for block in recorded.split("\n\n").filter(|block| !block.trim().is_empty()) {
+        let line = |key: &str| block.lines().find_map(|line| line.strip_prefix(key));
+        let name = line("# ").expect("a name");
+        names.push(name);
+        let method = Method::from_text(line("request ").expect("a method").as_bytes());
+        let sent = unescape(line("> ").unwrap_or_default());
+        let closes = block.lines().any(|line| line == "closes");
+        let (outcome, forwarded) = relay_response(method, &sent, closes);
+        let is_different = RESPONSE_DIFFERENCES.contains(&name);
+        let expected = if is_different { "refuses" } else { line("envoy ").expect("an outcome") };
+        if outcome != expected {
+            wrong.push(format!("{name}: {outcome} instead of {expected}"));
+        } else if let Some(text) = line("< ").filter(|_| !is_different)
+            && forwarded != unescape(text)
+        {
+            let forwarded = String::from_utf8_lossy(&forwarded).into_owned();
+            wrong.push(format!("{name}: {forwarded:?} instead of {text}"));
+        }
+    }
+    assert!(names.len() > 70, "{} cases", names.len());
+    for name in RESPONSE_DIFFERENCES {
+        assert!(names.contains(name), "no case is called {name:?}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Decodes a response and encodes it for a client of HTTP/1.1.
+fn relay_response(method: Method, sent: &[u8], closes: bool) -> (&'static str, Vec<u8>) {
+    let options = ResponseOptions::default();
+    let to = ResponseTo { version: Version::Http11, method };
+    let mut decoder = ResponseDecoder::new();
+    decoder.expect(Expect::of(method));
+    let mut head = ResponseHead::new();
+    let (mut out, mut encoder, mut input) = (Vec::new(), BodyEncoder::Nothing, sent);
+    loop {
+        let Ok(step) = decoder.decode(&options, input, &mut head) else {
+            return (if out.is_empty() { "refuses" } else { "breaks off" }, out);
+        };
+        match step.event {
+            Event::NeedMore => break,
+            // Envoy keeps interim responses to itself unless `proxy_100_continue` is set.
+            Event::Interim => {}
+            Event::Head(start) => {
+                head.headers.remove(KnownName::Date);
+                head.headers.remove(KnownName::Server);
+                encoder = encode_response_head(&head, to, start.framing.is_empty(), &mut out);
+            }
+            Event::Body(range) => {
+                let data = &input[range];
+                encoder.before_data(data.len(), &mut out);
+                out.extend_from_slice(data);
+                encoder.after_data(data.len(), &mut out);
+            }
+            Event::End => {
+                encoder.end(&mut out);
+                return ("accepts", out);
+            }
+            Event::Trailers => unreachable!("not asked for"),
+        }
+        input = &input[step.consumed..];
+    }
+    let finished = if closes { decoder.finish().is_ok() } else { true };
+    match finished {
+        true if out.is_empty() => ("refuses", out),
+        true => {
+            encoder.end(&mut out);
+            ("accepts", out)
+        }
+        false if out.is_empty() => ("refuses", out),
+        false => ("breaks off", out),
+    }
 }
 
 fn unescape(text: &str) -> Vec<u8> {
