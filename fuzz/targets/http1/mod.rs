@@ -217,6 +217,9 @@ pub fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         if line.is_empty() {
             return Some((body, at));
         }
+        if line.contains(&b'\r') {
+            return None;
+        }
     }
 }
 
