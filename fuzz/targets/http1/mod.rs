@@ -196,8 +196,8 @@ pub fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         let digits = line.split(|byte| b"; \t".contains(byte)).next()?;
         let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
         let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        let is_text = line.iter().all(|&byte| !byte.is_ascii_control() || byte == b'\t');
         let behind = line[digits.len()..].trim_ascii_start();
-        let is_text = behind.iter().all(|&byte| !byte.is_ascii_control() || byte == b'\t');
         if !all_digits || !is_text || !(behind.is_empty() || behind[0] == b';') {
             return None;
         }
