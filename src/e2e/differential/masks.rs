@@ -6,6 +6,7 @@ use super::observed::Observed;
 
 /// Observations of one scenario that are not compared.
 struct Mask {
+    /// A scenario, or how the names of several begin.
     scenario: &'static str,
     /// Each observation whose name contains this.
     observations: &'static str,
@@ -65,21 +66,29 @@ pub(super) fn compare(
     expected: &Observed,
     seen: &Observed,
 ) -> Result<usize, String> {
-    let masks = MASKS.iter().filter(|mask| mask.scenario == scenario);
-    if let Some(stale) = masks
+    let masks = MASKS.iter().filter(|mask| scenario.starts_with(mask.scenario));
+    let stale = masks
         .clone()
-        .find(|mask| !expected.iter().any(|(name, _)| name.contains(mask.observations)))
-    {
-        let Mask { observations, reason, .. } = stale;
+        .filter(|mask| mask.scenario == scenario)
+        .find(|mask| !expected.iter().any(|(name, _)| name.contains(mask.observations)));
+    if let Some(Mask { observations, reason, .. }) = stale {
         return Err(format!("the mask '{observations}' ({reason}) hides nothing"));
     }
     let masked = |name: &str| masks.clone().any(|mask| name.contains(mask.observations));
     let left: Vec<_> = expected.iter().filter(|(name, _)| !masked(name)).collect();
     let right: Vec<_> = seen.iter().filter(|(name, _)| !masked(name)).collect();
-    let names = |list: &[(&str, &str)]| list.iter().map(|(name, _)| name.to_string()).collect();
-    let (left_names, right_names): (Vec<String>, Vec<String>) = (names(&left), names(&right));
+    let names = |list: &[(&str, &str)]| -> Vec<String> {
+        list.iter().map(|(name, _)| (*name).to_owned()).collect()
+    };
+    let (left_names, right_names) = (names(&left), names(&right));
     if left_names != right_names {
-        return Err(format!("observed on Envoy: {left_names:?}, here: {right_names:?}"));
+        let only = |these: &[String], others: &[String]| -> Vec<String> {
+            these.iter().filter(|name| !others.contains(name)).cloned().collect()
+        };
+        let (on_envoy, here) = (only(&left_names, &right_names), only(&right_names, &left_names));
+        return Err(format!(
+            "observed on Envoy only: {on_envoy:?}, here only: {here:?}, or in another order"
+        ));
     }
     let differences: Vec<String> = left
         .iter()
@@ -123,7 +132,8 @@ fn a_comparison_names_each_difference_and_fails_when_there_is_nothing_to_compare
     assert_eq!(compare("none", &one, &one), Ok(2));
     let error = compare("none", &one, &observed(&[("a", "1"), ("b", "3")])).unwrap_err();
     assert!(error.contains("b: Envoy 2, here 3") && !error.contains("a: "), "{error}");
-    assert!(compare("none", &one, &observed(&[("a", "1")])).is_err());
+    let error = compare("none", &one, &observed(&[("a", "1"), ("c", "1")])).unwrap_err();
+    assert!(error.contains("on Envoy only: [\"b\"], here only: [\"c\"]"), "{error}");
     assert!(compare("none", &observed(&[]), &observed(&[])).is_err());
     // Only masked observations compare nothing; a mask that hides nothing is stale.
     let paused = observed(&[("x_flow_control_y", "1")]);

@@ -1,5 +1,6 @@
 //! One scenario, run against the real Envoy and against Nuncio, and what both showed compared:
-//! the bytes and endings at the client and at the upstream, and the stats by name and value.
+//! the bytes and endings at the client and at the upstream, and all stats of the scenario's
+//! listeners, filters and clusters, by name and value.
 //!
 //! A scenario is a [`Plan`], its part of the configuration, and a script over a [`Stage`]: clients,
 //! upstreams, admin requests, signals, access logs. Each has listeners and clusters of its own, so

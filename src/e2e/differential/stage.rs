@@ -18,7 +18,7 @@ use crate::patience::wait_for;
 use crate::payload;
 use crate::peer::{Ending, Peer};
 use crate::proxy::{Answer, Proxy};
-use crate::stats::{self, Stats};
+use crate::stats::Stats;
 use crate::upstream::Upstream;
 
 /// One scenario on one proxy.
@@ -254,28 +254,28 @@ impl<'a> Stage<'a> {
         self.proxy.stats_matching(&format!("^({}|[a-z]+\\.{name}[.-])", scopes.join("|")))
     }
 
+    /// Each stat under a name without the scenario's own: `listener1.x`, `cluster-y.x`.
     fn chosen(&self, stats: &Stats) -> Observed {
-        let mut kinds = vec![("listener", stats::LISTENER)];
-        let has = |kind: &str| {
-            let scope = format!("{kind}.{}.", self.name);
-            stats.iter().any(|(name, _)| name.starts_with(&scope))
+        let observation = |(full_name, value): (&str, u64)| {
+            let start = self.baseline.borrow().value(full_name).unwrap_or(0);
+            let value = value.saturating_sub(start);
+            (format!("{STAT}{}", self.generic_name(full_name)), value.to_string())
         };
-        let more = [("tcp", stats::TCP_PROXY), ("http", stats::HTTP), ("cluster", stats::CLUSTER)];
-        kinds.extend(more.into_iter().filter(|(kind, _)| has(kind)));
-        if has("http") && has("cluster") {
-            kinds.push(("cluster", stats::CLUSTER_HTTP));
-        }
-        let names = kinds
-            .iter()
-            .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}.{name}")));
-        let observation = |name: String| {
-            let full_name = self.full_name(&name);
-            let start = self.baseline.borrow().value(&full_name).unwrap_or(0);
-            let value = stats.value(&full_name).map(|value| value.saturating_sub(start));
-            let value = value.map_or_else(|| "absent".to_owned(), |value| value.to_string());
-            (format!("{STAT}{name}"), value)
+        let mut all: Vec<_> = stats.iter().map(observation).collect();
+        all.sort();
+        Observed(all)
+    }
+
+    fn generic_name(&self, full_name: &str) -> String {
+        let of_listener = |(index, listener)| {
+            let stat = full_name.strip_prefix(&listener_scope(listener))?;
+            Some(match index {
+                0 => format!("listener.{stat}"),
+                _ => format!("listener{index}.{stat}"),
+            })
         };
-        Observed(names.map(observation).collect())
+        let found = self.plan.listeners.iter().enumerate().find_map(of_listener);
+        found.unwrap_or_else(|| full_name.replacen(&format!(".{}", self.name), "", 1))
     }
 
     fn full_name(&self, name: &str) -> String {
