@@ -38,6 +38,8 @@ mod typed;
 mod well_known;
 
 #[cfg(test)]
+mod every_message;
+#[cfg(test)]
 mod tests;
 
 pub use document::{ALIASED_NODES_MAX, DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX};

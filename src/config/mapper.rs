@@ -281,7 +281,7 @@ impl Mapper<'_> {
         message: &mut DynamicMessage,
     ) -> bool {
         let kind = field.kind();
-        if node.is_null() && !is_value(&kind) {
+        if node.is_null() && !takes_null(&kind) {
             return true;
         }
         let value = if field.is_map() {
@@ -323,7 +323,7 @@ impl Mapper<'_> {
         // Writing to a string cannot fail.
         let _ = write!(self.path, "[{}]", items.before + items.list.len());
         // In legacy mode a null in a list is the default value.
-        let value = if node.is_null() && !is_value(kind) {
+        let value = if node.is_null() && !takes_null(kind) {
             Some(Value::default_value(kind))
         } else {
             self.singular(node, kind)
@@ -358,7 +358,7 @@ impl Mapper<'_> {
                     None,
                 );
             }
-            let value = if entry.value.is_null() && !is_value(&value_kind) {
+            let value = if entry.value.is_null() && !takes_null(&value_kind) {
                 Some(Value::default_value(&value_kind))
             } else {
                 self.singular(&entry.value, &value_kind)
@@ -433,6 +433,11 @@ impl Mapper<'_> {
                 .find(|value| value.name().eq_ignore_ascii_case(text))
                 .map(|value| value.number())
                 .or_else(|| text.trim().parse().ok()),
+            NodeValue::Scalar { scalar: Scalar::Null, .. }
+                if descriptor.full_name() == NULL_VALUE =>
+            {
+                Some(0)
+            }
             NodeValue::Scalar { scalar, text } => {
                 integer(*scalar, text).and_then(|n| i32::try_from(n).ok())
             }
@@ -569,6 +574,13 @@ fn describe_kind(kind: &Kind) -> &'static str {
         Kind::Message(_) => "a mapping",
     }
 }
+
+/// Null is a value of these; everywhere else it means unset.
+fn takes_null(kind: &Kind) -> bool {
+    is_value(kind) || matches!(kind, Kind::Enum(e) if e.full_name() == NULL_VALUE)
+}
+
+const NULL_VALUE: &str = "google.protobuf.NullValue";
 
 fn is_value(kind: &Kind) -> bool {
     matches!(kind, Kind::Message(m) if m.full_name() == "google.protobuf.Value")

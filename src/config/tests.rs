@@ -629,9 +629,10 @@ fn what_is_left_out_is_told_as_a_warning() {
 /// runtime allows it.
 #[test]
 fn what_envoy_discourages_is_told_and_refused_where_envoy_refuses_it() {
-    let filter = "name: h\n        typed_config:\n          '@type': x/envoy.config.route.v3.RateLimit\n\
-                  \x20         actions: {dynamic_metadata: {descriptor_key: k, metadata_key: {key: a, \
-                  path: {key: b}}}}";
+    let filter = "name: h\n        typed_config:\n          \
+                  '@type': x/envoy.config.route.v3.RateLimit\n\
+                  \x20         actions: {dynamic_metadata: {descriptor_key: k, \
+                  metadata_key: {key: a, path: {key: b}}}}";
     let path = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
     let refusal = format!(
         "envoy.yaml:10:21: {path}.actions[0].dynamic_metadata: it is deprecated and refused by \

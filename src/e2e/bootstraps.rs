@@ -9,14 +9,9 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
-use std::thread;
 
-use crate::environment::{self, Kind, Program};
-
-/// How many processes validate at a time.
-const AT_A_TIME: usize = 4;
+use crate::environment::{self, Kind};
+use crate::validation::validate;
 
 /// Every bootstrap, by name. Paths in them are relative to this folder.
 fn folder() -> PathBuf {
@@ -34,37 +29,6 @@ fn files() -> Vec<String> {
     files
 }
 
-/// What `program --mode validate` answers to each file.
-fn validate(program: &Program, files: &[String]) -> Vec<(String, Output)> {
-    let answers = Mutex::new(Vec::with_capacity(files.len()));
-    let next = Mutex::new(files.iter());
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                loop {
-                    let Some(file) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    let answer = (file.clone(), validate_one(program, file));
-                    answers.lock().unwrap().push(answer);
-                }
-            });
-        }
-    });
-    let mut answers = answers.into_inner().unwrap();
-    answers.sort_by(|(a, _), (b, _)| a.cmp(b));
-    answers
-}
-
-fn validate_one(program: &Program, file: &str) -> Output {
-    let mut command = Command::new(&program.path);
-    command.current_dir(folder()).args(["--mode", "validate", "-c", file]);
-    if program.kind == Kind::Envoy {
-        command.args(["--use-dynamic-base-id", "--log-level", "critical"]);
-    }
-    command.stdin(Stdio::null()).output().unwrap()
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -75,7 +39,7 @@ fn envoy_accepts_every_bootstrap() {
         Ok(envoy) => envoy,
         Err(missing) => return eprintln!("skipped: {missing}"),
     };
-    let refused: Vec<String> = validate(&envoy, &files())
+    let refused: Vec<String> = validate(&envoy, &folder(), &files())
         .into_iter()
         .filter(|(_, answer)| !answer.status.success())
         .map(|(file, answer)| format!("{file}: {}", text(&answer.stderr)))
@@ -90,7 +54,7 @@ fn nuncio_accepts_or_names_what_it_cannot_do_yet() {
         return eprintln!("skipped: the program under test is an Envoy");
     }
     let (mut found, mut false_errors) = (String::new(), String::new());
-    for (file, answer) in validate(&nuncio, &files()) {
+    for (file, answer) in validate(&nuncio, &folder(), &files()) {
         let said = text(&answer.stderr);
         let problems: Vec<Said> = said.lines().filter_map(|line| Said::read(line, &file)).collect();
         if problems.iter().any(|said| said.kind == "invalid") {

@@ -23,6 +23,8 @@ mod bulk;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod configs;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod descriptors;
@@ -52,5 +54,7 @@ mod stalled;
 mod stats;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod validation;
 #[cfg(test)]
 mod workers;
