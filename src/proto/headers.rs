@@ -152,10 +152,11 @@ impl HeaderList {
         self.push(Kind::Known(name), name_start, value);
     }
 
-    /// Copies a section of a message as it was received, at once: lines become fields of it by
+    /// Copies a section of a message as it was received, at once: its `lines` become fields by
     /// [`append_received`](Self::append_received). Returns where the copy starts.
     #[inline]
-    pub(crate) fn receive(&mut self, section: &[u8]) -> usize {
+    pub(crate) fn receive(&mut self, section: &[u8], lines: usize) -> usize {
+        self.fields.reserve(lines);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(section);
         offset(self.bytes.len());
@@ -431,7 +432,16 @@ impl<'a> Iterator for Iter<'a> {
 fn lower_case(text: &mut [u8]) {
     let length = text.len();
     if length < WORD {
-        text.make_ascii_lowercase();
+        // Short of a word, two halves of one do the same.
+        if let (Some(&first), Some(&last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            let both =
+                u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32;
+            let lowered = lower_case_word(both).to_le_bytes();
+            text[..4].copy_from_slice(&lowered[..4]);
+            text[length - 4..].copy_from_slice(&lowered[4..]);
+        } else {
+            text.make_ascii_lowercase();
+        }
         return;
     }
     let mut at = 0;

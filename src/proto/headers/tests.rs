@@ -70,7 +70,7 @@ fn a_received_line_joins_the_first_of_its_name() {
     for (name, value) in
         [("Via", "a"), ("x", "1"), ("VIA", "b"), ("cookie", "1"), ("cookie", "2"), ("via", "")]
     {
-        let start = list.receive(format!("{name}: {value}").as_bytes());
+        let start = list.receive(format!("{name}: {value}").as_bytes(), 1);
         let value_start = start + name.len() + 2;
         list.append_received(
             start..start + name.len(),

@@ -66,14 +66,22 @@ pub(crate) fn copy<'b>(
     }
     let is_planted = cfg!(planted = "http1_request_bare_lf") && takes_host
         || cfg!(planted = "http1_response_bare_lf") && !takes_host;
-    if rules.bare_line_feeds == BareLineFeeds::Refuse && !is_planted {
-        refuse_bare_line_feeds(bytes, lines)?;
+    let is_strict = rules.bare_line_feeds == BareLineFeeds::Refuse && !is_planted;
+    // The last line may be the only one: a section without fields.
+    if is_strict && !bytes.ends_with(b"\r\n\r\n") && bytes != b"\r\n" {
+        return Err(ErrorKind::BareLineFeed.into());
     }
     let start = bytes.as_ptr().addr();
-    let copy = list.receive(bytes);
+    let copy = list.receive(bytes, lines.len());
     let mut noticed = Noticed::default();
     for line in lines {
         let name = line.name.as_bytes();
+        let at = name.as_ptr().addr() - start;
+        // `httparse` has found every line, so each line end is before a name, or the last one. A
+        // section that starts with a name (a trailer) has no line before it.
+        if is_strict && at > 0 && !bytes[..at].ends_with(b"\r\n") {
+            return Err(ErrorKind::BareLineFeed.into());
+        }
         if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
             if rules.underscores == UnderscoreAction::Reject {
                 return Err(ErrorKind::UnexpectedUnderscore.into());
@@ -87,7 +95,7 @@ pub(crate) fn copy<'b>(
             }
             continue;
         }
-        let name_start = copy + (name.as_ptr().addr() - start);
+        let name_start = copy + at;
         // An empty value need not lie within the section.
         let value_start = copy.wrapping_add(line.value.as_ptr().addr().wrapping_sub(start));
         let value = match line.value.len() {
@@ -101,25 +109,6 @@ pub(crate) fn copy<'b>(
         }
     }
     Ok(noticed)
-}
-
-/// `httparse` has found every line; so each line end is either before a name or the last one.
-#[inline]
-fn refuse_bare_line_feeds(bytes: &[u8], lines: &[httparse::Header<'_>]) -> Result<(), Error> {
-    let start = bytes.as_ptr().addr();
-    for line in lines {
-        // A section that starts with a name (a trailer) has no line before it.
-        let at = line.name.as_ptr().addr() - start;
-        if at > 0 && !bytes[..at].ends_with(b"\r\n") {
-            return Err(ErrorKind::BareLineFeed.into());
-        }
-    }
-    // The last line may be the only one: a section without fields.
-    if bytes.ends_with(b"\r\n\r\n") || bytes == b"\r\n" {
-        Ok(())
-    } else {
-        Err(ErrorKind::BareLineFeed.into())
-    }
 }
 
 /// What is wrong with a complete section that `httparse` refused: control characters come first,
