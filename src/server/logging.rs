@@ -17,7 +17,7 @@ mod pattern;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ pub(crate) struct Log {
 struct Lines {
     look: Mutex<Look>,
     limiter: Mutex<Limiter<Site>>,
+    /// Off during the start, which says what it has to say once, however much that is.
+    is_limited: AtomicBool,
     suppressed: AtomicU64,
 }
 
@@ -130,6 +132,7 @@ impl Log {
         let lines = Arc::new(Lines {
             look: Mutex::new(Look { pattern, escaped: settings.escaped, last: None }),
             limiter: Mutex::new(Limiter::new()),
+            is_limited: AtomicBool::new(false),
             suppressed: AtomicU64::new(0),
         });
         let (ticking, mut dropped_told) = (Arc::clone(&lines), 0);
@@ -148,6 +151,11 @@ impl Log {
         locked(&self.lines.look).pattern = pattern_of(format);
     }
 
+    /// From here on a place in the code that says too much is cut.
+    pub(crate) fn limit(&self) {
+        self.lines.is_limited.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until what was logged is written, for a moment at most.
     pub(crate) fn flush(&self) {
         self.queue.flush(FLUSH_WAIT_MAX);
@@ -157,7 +165,8 @@ impl Log {
         let now = now();
         let site = Site(event.metadata());
         // Who asks for every step gets every step, as far as the queue takes it.
-        let suppressed_before = if level_of(event.metadata().level()) <= LogLevel::Debug {
+        let is_detail = level_of(event.metadata().level()) <= LogLevel::Debug;
+        let suppressed_before = if is_detail || !self.lines.is_limited.load(Ordering::Relaxed) {
             0
         } else {
             match locked(&self.lines.limiter).admit(site.clone(), now) {

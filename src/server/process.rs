@@ -207,6 +207,7 @@ fn serve(
         let failures = fleet.finish();
         return if failures.is_empty() { Ok(()) } else { Err(describe(failures)) };
     }
+    log.limit();
     fleet.command(Command::Serve);
     managers.workers_started(now().saturating_duration_since(started));
     handle.set_state(State::Live);

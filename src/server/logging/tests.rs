@@ -85,6 +85,7 @@ fn a_json_log_is_one_object_per_line() {
 #[test]
 fn a_place_that_repeats_itself_is_cut_and_counted_and_debug_is_not() {
     let logged = Logged::start("limit", LogLevel::Debug, text("%v"));
+    logged.log.limit();
     let max = limiter::SITE_LINES_PER_SECOND_MAX;
     let more = 10 * max;
     let lines = logged.during(|| {
@@ -104,8 +105,22 @@ fn a_place_that_repeats_itself_is_cut_and_counted_and_debug_is_not() {
 }
 
 #[test]
+fn the_start_may_say_as_much_as_it_has_to() {
+    let logged = Logged::start("start", LogLevel::Info, text("%v"));
+    let warnings = 2 * limiter::SITE_LINES_PER_SECOND_MAX;
+    let lines = logged.during(|| {
+        for number in 0..warnings {
+            tracing::warn!(number, "ignored");
+        }
+    });
+    assert_eq!(lines.len(), usize::try_from(warnings).unwrap());
+    assert_eq!(logged.log.losses(), LogLosses::default());
+}
+
+#[test]
 fn what_was_left_out_is_said_in_the_format_of_the_log() {
     let logged = Logged::start("overdue", LogLevel::Info, text("<%l> %v"));
+    logged.log.limit();
     logged.during(|| {
         for _ in 0..=limiter::SITE_LINES_PER_SECOND_MAX {
             tracing::warn!("again");

@@ -27,7 +27,7 @@ impl Options {
             (
                 self.drain_strategy != DrainStrategy::Gradual,
                 "--drain-strategy",
-                "there is no gradual drain yet",
+                "what it spreads are the last answers of HTTP connections, and there are none yet",
             ),
             (!self.service_zone.is_empty(), "--service-zone", "there is no zone-aware routing yet"),
             (
