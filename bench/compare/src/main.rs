@@ -22,8 +22,9 @@ use harness::{report, run};
 #[derive(Parser, Debug)]
 #[command(name = "compare", version)]
 struct Cli {
-    /// Work to do: tcp<N> and new<N> (small requests over N kept or fresh connections), bulk<N>,
-    /// idle<N>
+    /// Work to do. As a TCP proxy: tcp<N> and new<N> (small requests over N kept or fresh
+    /// connections), bulk<N>, idle<N>. As an HTTP/1 proxy: http<N>, httpnew<N>, http-idle<N>,
+    /// http-bulk<N> (responses), http-upload<N>
     #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = DEFAULT_WORK)]
     work: Vec<Workload>,
 
@@ -88,7 +89,7 @@ fn choose(cli: &Cli) -> Result<Vec<arms::ProxyArm>> {
     // Every missing program is named at once, and before anything runs.
     let missing: Vec<String> = chosen
         .iter()
-        .filter_map(|arm| arm.check().err())
+        .filter_map(|arm| arm.check(&cli.work).err())
         .map(|error| format!("  {error}"))
         .collect();
     ensure!(

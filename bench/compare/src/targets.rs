@@ -14,15 +14,28 @@ const TABLE: &[(&str, &str, f64)] = &[
     ("bulk8", "haproxy", 1.0),
     ("new64", "envoy", 0.55),
     ("new64", "nginx", 1.0),
+    ("http64", "envoy", 0.25),
+    // Of the better of the two: against both.
+    ("http64", "haproxy", 0.85),
+    ("http64", "nginx", 0.85),
+    ("http512", "envoy", 0.25),
+    ("http512", "haproxy", 0.85),
+    ("http512", "nginx", 0.85),
+    ("httpnew64", "envoy", 0.55),
+    ("httpnew64", "nginx", 1.0),
 ];
 
 /// Most resident bytes of an idle relayed connection.
 const IDLE_BYTES: f64 = 2200.0;
+/// Most resident bytes of an HTTP/1 connection that is kept for the next request.
+const HTTP_IDLE_BYTES: f64 = 1500.0;
 
 /// The targets for one kind of work; empty where none is set.
 pub(crate) fn of(work: Workload) -> Vec<Target> {
-    if work.kind == Kind::Idle {
-        return vec![Target::Bytes { most: IDLE_BYTES }];
+    match work.kind {
+        Kind::Idle => return vec![Target::Bytes { most: IDLE_BYTES }],
+        Kind::HttpIdle => return vec![Target::Bytes { most: HTTP_IDLE_BYTES }],
+        _ => {}
     }
     let name = work.to_string();
     TABLE

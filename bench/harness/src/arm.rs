@@ -44,6 +44,14 @@ pub struct Site {
     pub work: Workload,
 }
 
+impl Site {
+    /// The file for an access log. It is empty at the start of every measurement.
+    #[must_use]
+    pub fn access_log(&self) -> PathBuf {
+        self.directory.join("access.log")
+    }
+}
+
 /// How to start a prepared arm.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -51,6 +59,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// Where its standard output goes; without it, to the proxy's log, as its errors do.
+    pub output: Option<PathBuf>,
 }
 
 impl Launch {
@@ -59,6 +69,17 @@ impl Launch {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self { program: program.into(), arguments: arguments.into_iter().map(Into::into).collect() }
+        Self {
+            program: program.into(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            output: None,
+        }
+    }
+
+    /// The same with its standard output in a file of its own.
+    #[must_use]
+    pub fn with_output(mut self, output: PathBuf) -> Self {
+        self.output = Some(output);
+        self
     }
 }

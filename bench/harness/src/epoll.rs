@@ -35,6 +35,16 @@ impl Poller {
         Ok(epoll::add(&self.epoll, source, EventData::new_u64(token), flags)?)
     }
 
+    /// Changes what `source` is watched for.
+    pub(crate) fn modify(
+        &self,
+        source: impl AsFd,
+        token: u64,
+        flags: EventFlags,
+    ) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, source, EventData::new_u64(token), flags)?)
+    }
+
     /// Waits for at most one tick and returns what is ready, perhaps nothing.
     pub(crate) fn wait(&mut self) -> io::Result<impl Iterator<Item = Ready> + use<'_>> {
         self.events.clear();

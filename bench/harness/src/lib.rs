@@ -15,6 +15,7 @@ mod cgroup;
 mod epoll;
 mod load;
 pub mod options;
+mod pattern;
 mod proc;
 pub mod process;
 pub mod report;

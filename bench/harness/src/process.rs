@@ -29,12 +29,18 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `launch` on `core`; what it prints goes to `log`.
+    /// Starts `launch` on `core`; what it prints goes to `log`, but for
+    /// [`Launch::output`].
     pub(crate) fn start(launch: &Launch, core: usize, name: &str, log: PathBuf) -> Result<Self> {
         let group = MemoryGroup::create(&format!("bench-{}-{name}", std::process::id())).ok();
         let mut command = pinned(core, launch, group.as_ref());
-        let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let errors = output.try_clone().with_context(|| format!("open {}", log.display()))?;
+        let errors = File::create(&log).with_context(|| format!("create {}", log.display()))?;
+        let output = match &launch.output {
+            Some(path) => {
+                File::create(path).with_context(|| format!("create {}", path.display()))?
+            }
+            None => errors.try_clone().with_context(|| format!("open {}", log.display()))?,
+        };
         let child = command
             .stdin(Stdio::null())
             .stdout(output)

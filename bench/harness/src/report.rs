@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::run::{ArmOutcome, IdleSample, LoadSample, Outcome, Sample};
-use crate::workload::Kind;
+use crate::workload::Figure;
 
 /// Two figures closer than this share are the same on a shared machine.
 pub const TIE: f64 = 0.15;
@@ -52,9 +52,9 @@ pub(crate) fn describe(sample: &Sample) -> String {
 #[must_use]
 pub fn render(outcome: &Outcome, subject: &str, targets: &[Target]) -> String {
     let mut text = format!("\n## {}: {}\n\n", outcome.work, outcome.work.describe());
-    match outcome.work.kind {
-        Kind::Idle => idle_table(&mut text, &outcome.arms),
-        kind => load_table(&mut text, &outcome.arms, kind),
+    match outcome.work.kind.figure() {
+        Figure::Connection => idle_table(&mut text, &outcome.arms),
+        figure => load_table(&mut text, &outcome.arms, figure),
     }
     for arm in &outcome.arms {
         if let Some(failure) = &arm.failure {
@@ -72,15 +72,15 @@ pub fn any_failure(outcomes: &[Outcome]) -> bool {
     outcomes.iter().flat_map(|outcome| &outcome.arms).any(|arm| arm.failure.is_some())
 }
 
-fn load_table(text: &mut String, arms: &[ArmOutcome], kind: Kind) {
-    let bulk = kind == Kind::Bulk;
+fn load_table(text: &mut String, arms: &[ArmOutcome], figure: Figure) {
+    let bulk = figure == Figure::Gigabyte;
     let (unit, scale) = if bulk { ("s/GB", 1.0) } else { ("us/req", 1e6) };
     let rate_unit = if bulk { "GB/s" } else { "req/s" };
     let _ = writeln!(
         text,
         "| arm | CPU {unit} min | med | max | user (advisory) | core busy {unit} | {rate_unit} med \
-         | p50 us | p99 us | RSS MB | cgroup MB | errors | foreign |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|"
+         | p50 us | p99 us | RSS MB | cgroup MB | log B | errors | foreign |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for arm in arms {
         let loads: Vec<LoadSample> = loads(arm);
@@ -102,7 +102,7 @@ fn load_table(text: &mut String, arms: &[ArmOutcome], kind: Kind) {
         let foreign = median(|load| load.foreign);
         let _ = writeln!(
             text,
-            "| {} | **{}** | {} | {} | {} | {} | {} | {} | {} | {} | {} | {errors} | {:.0} %{} |",
+            "| {} | **{}** | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {errors} | {:.0} %{} |",
             arm.name,
             significant(cost.min),
             significant(cost.median),
@@ -114,6 +114,7 @@ fn load_table(text: &mut String, arms: &[ArmOutcome], kind: Kind) {
             optional(|load| load.p99),
             significant(median(|load| megabytes(load.resident))),
             optional(|load| load.charged.map(megabytes)),
+            median(|load| load.logged),
             foreign * 100.0,
             if foreign > DISTURBED { " (disturbed)" } else { "" },
         );
@@ -299,6 +300,7 @@ mod tests {
                 p99: None,
                 resident: 5_000_000,
                 charged: None,
+                logged: 0.0,
                 errors: 0,
             })
         };

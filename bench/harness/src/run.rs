@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::arm::{Arm, Site};
-use crate::load::{BulkLoad, IdleConnections, WrkLoad, check_bulk, check_small};
+use crate::load::{BulkLoad, IdleConnections, REQUEST, UploadLoad, WrkLoad, check, exchange_of};
 use crate::options::Options;
 use crate::proc::{self, CoreTicks, CpuTicks};
 use crate::process::Proxy;
 use crate::upstream::Upstream;
-use crate::workload::{Kind, Workload};
+use crate::workload::{Figure, Kind, Workload};
 
 /// How long a proxy may take from its start to its first correct answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -85,6 +85,8 @@ pub struct LoadSample {
     pub resident: u64,
     /// Bytes charged to its memory group under load, where there is one.
     pub charged: Option<u64>,
+    /// Bytes of access log written per unit.
+    pub logged: f64,
     /// Failed requests or lost connections.
     pub errors: u64,
 }
@@ -135,7 +137,11 @@ fn measure_workload(
 ) -> Result<Outcome> {
     let upstream = match work.kind {
         Kind::Bulk => Upstream::bulk()?,
-        Kind::Tcp | Kind::New | Kind::Idle => Upstream::http()?,
+        Kind::HttpBulk => Upstream::http_bulk()?,
+        Kind::HttpUpload => Upstream::http_upload()?,
+        Kind::Tcp | Kind::New | Kind::Idle | Kind::Http | Kind::HttpNew | Kind::HttpIdle => {
+            Upstream::http()?
+        }
     };
     let directory = root.join(work.to_string());
     fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
@@ -195,16 +201,23 @@ impl Bench<'_> {
         // The proxy has ended when this returns, whatever came of it; the next arm needs its port.
         let sample = self.measure_running(proxy);
         self.wait_until_port_is_free()?;
+        let log = self.site.access_log();
+        if log.exists() {
+            // Some hundred bytes per request: it would fill the disk over the rounds.
+            fs::remove_file(&log).with_context(|| format!("remove {}", log.display()))?;
+        }
         sample
     }
 
     fn measure_running(&self, mut proxy: Proxy) -> Result<Sample> {
         self.wait_until_it_relays(&mut proxy)?;
         proxy.find_workers()?;
-        let sample = match self.site.work.kind {
-            Kind::Tcp | Kind::New => self.measure_requests(&proxy),
-            Kind::Bulk => self.measure_bulk(&proxy),
-            Kind::Idle => self.measure_idle(&proxy),
+        let kind = self.site.work.kind;
+        let sample = match kind.figure() {
+            Figure::Request => self.measure_requests(&proxy),
+            Figure::Gigabyte if kind == Kind::HttpUpload => self.measure_upload(&proxy),
+            Figure::Gigabyte => self.measure_bulk(&proxy),
+            Figure::Connection => self.measure_idle(&proxy),
         };
         // A proxy that died says why better than the load that lost it.
         proxy.check_running()?;
@@ -227,11 +240,7 @@ impl Bench<'_> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             proxy.check_running()?;
-            let checked = match self.site.work.kind {
-                Kind::Bulk => check_bulk(self.site.listen),
-                Kind::Tcp | Kind::New | Kind::Idle => check_small(self.site.listen),
-            };
-            let Err(error) = checked else { return Ok(()) };
+            let Err(error) = check(self.site.work.kind, self.site.listen) else { return Ok(()) };
             if Instant::now() >= deadline {
                 bail!("no correct answer: {error:#}; the proxy said:\n{}", proxy.last_words());
             }
@@ -250,18 +259,28 @@ impl Bench<'_> {
     }
 
     fn measure_bulk(&self, proxy: &Proxy) -> Result<Sample> {
-        let load = BulkLoad::start(self.site.listen, self.site.work.connections)?;
+        let request = if self.site.work.kind.is_http() { REQUEST } else { b"" };
+        let load = BulkLoad::start(self.site.listen, self.site.work.connections, request)?;
         let window = self.window(proxy, || load.bytes())?;
+        let lost = load.finish()?;
+        window.into_sample(1e9, None, lost)
+    }
+
+    fn measure_upload(&self, proxy: &Proxy) -> Result<Sample> {
+        let load = UploadLoad::start(self.site.listen, self.site.work.connections)?;
+        let window = self.window(proxy, || self.upstream.taken())?;
         let lost = load.finish()?;
         window.into_sample(1e9, None, lost)
     }
 
     fn measure_idle(&self, proxy: &Proxy) -> Result<Sample> {
         let wait = Duration::from_secs(u64::from(self.options.warmup.max(1)));
-        drop(IdleConnections::open(self.site.listen, IDLE_WARMUP)?);
+        let exchange = exchange_of(self.site.work.kind);
+        drop(IdleConnections::open(self.site.listen, IDLE_WARMUP, exchange)?);
         thread::sleep(wait);
         let before = Memory::of(proxy)?;
-        let connections = IdleConnections::open(self.site.listen, self.site.work.connections)?;
+        let count = self.site.work.connections;
+        let connections = IdleConnections::open(self.site.listen, count, exchange)?;
         thread::sleep(wait);
         let after = Memory::of(proxy)?;
         let each =
@@ -274,17 +293,24 @@ impl Bench<'_> {
         }))
     }
 
+    /// Bytes that the access log holds now; none where there is no such file.
+    fn logged(&self) -> u64 {
+        fs::metadata(self.site.access_log()).map_or(0, |file| file.len())
+    }
+
     /// Waits for the warm-up, then takes the difference of everything over the measured time.
     fn window(&self, proxy: &Proxy, units: impl Fn() -> u64) -> Result<Window> {
         let core = self.options.proxy_core;
         thread::sleep(Duration::from_secs(u64::from(self.options.warmup)));
         let start = Instant::now();
         let units_before = units();
+        let logged_before = self.logged();
         let cpu_before = proc::cpu_of(proxy.pids())?;
         let core_before = proc::core(core)?;
         thread::sleep(Duration::from_secs(u64::from(self.options.seconds)));
         let elapsed = start.elapsed();
         let units_after = units();
+        let logged_after = self.logged();
         let cpu_after = proc::cpu_of(proxy.pids())?;
         let core_after = proc::core(core)?;
         Ok(Window {
@@ -292,6 +318,7 @@ impl Bench<'_> {
             units: units_after - units_before,
             cpu: cpu_after.since(cpu_before),
             core: core_after.since(core_before),
+            logged: logged_after - logged_before,
             memory: Memory::of(proxy)?,
         })
     }
@@ -303,6 +330,7 @@ struct Window {
     units: u64,
     cpu: CpuTicks,
     core: CoreTicks,
+    logged: u64,
     memory: Memory,
 }
 
@@ -325,6 +353,7 @@ impl Window {
             p99: latency.map(|(_, p99)| p99),
             resident: self.memory.resident,
             charged: self.memory.group.map(|usage| usage.total),
+            logged: float(self.logged) / units,
             errors,
         }))
     }

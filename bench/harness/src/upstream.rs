@@ -1,9 +1,12 @@
-//! The upstream side of every measurement: one thread that answers small requests, one that sends
-//! bytes without end. Both are as light as epoll allows, because they share a core with the load
-//! generator and must not be what is measured.
+//! The upstream side of every measurement: one thread that answers small requests, sends bytes
+//! without end or takes them. All are as light as epoll allows, because they share a core with the
+//! load generator and must not be what is measured.
 //!
-//! They serve the load of this tool, not the world: a peer that does not take a 150-byte answer, or
+//! They serve the load of this tool, not the world: a peer that does not take a short answer, or
 //! sends a head larger than [`MAX_HEAD`], is disconnected.
+
+mod answer;
+mod body;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -12,27 +15,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use rustix::event::epoll::EventFlags;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, getsockname,
-    listen, recv, send, socket_with, sockopt,
+    AddressFamily, RecvFlags, SocketFlags, SocketType, accept_with, bind, getsockname, listen,
+    recv, socket_with, sockopt,
 };
 
-use crate::epoll::Poller;
+pub(crate) use answer::{BODY, small_answer, small_body};
 
-/// Length of the body of every small answer.
-pub(crate) const BODY: usize = 64;
-/// Bulk bytes repeat with this period; the byte at position `p` is [`bulk_byte`]`(p)`.
-pub(crate) const BULK_PERIOD: usize = 256 * 1024;
+use crate::epoll::Poller;
+use crate::pattern::Pattern;
+
 /// Largest request head that is put together from several segments.
 const MAX_HEAD: usize = 16 * 1024;
 /// Pending connections that a listener may hold: a burst of 512 must not meet a full queue.
 const BACKLOG: i32 = 4096;
-/// Sends on one bulk connection before the next one has its turn.
-const SENDS_PER_TURN: usize = 4;
 /// Token of the listening socket.
 const LISTENER: u64 = u64::MAX;
+/// Length of a body that no measurement gets to the end of: 1 TiB.
+pub(crate) const ENDLESS: u64 = 1 << 40;
 
 /// A running upstream; ends its thread on drop.
 #[derive(Debug)]
@@ -47,31 +49,58 @@ struct Shared {
     stop: AtomicBool,
     /// Requests answered; stays zero for bulk.
     answers: AtomicU64,
+    /// Bytes of request bodies taken.
+    taken: AtomicU64,
 }
 
 impl Upstream {
-    /// Answers every request head with a fixed response of [`BODY`] bytes, and closes after it
-    /// where the request says `Connection: close`.
-    pub(crate) fn http() -> Result<Self> {
+    /// Answers every request head with a fixed response with a body of [`BODY`] bytes, and closes
+    /// after it where the request says `Connection: close`.
+    pub(crate) fn http() -> anyhow::Result<Self> {
         Self::start("http-upstream", |listener, shared| {
-            let responses = Responses::new();
-            serve(listener, shared, EventFlags::IN, |peer| answer(peer, &responses, shared))
+            let responses = answer::Responses::new();
+            let mut room = head_room();
+            serve(listener, shared, EventFlags::IN, |peer| {
+                answer::answer(peer, &mut room, &responses, shared)
+            })
         })
     }
 
     /// Sends bytes without end to everybody who connects, as fast as they are taken.
-    pub(crate) fn bulk() -> Result<Self> {
+    pub(crate) fn bulk() -> anyhow::Result<Self> {
         Self::start("bulk-upstream", |listener, shared| {
-            // Twice the period, so that any position has a whole period of bytes behind it.
-            let bytes: Vec<u8> = (0..2 * BULK_PERIOD).map(bulk_byte).collect();
-            serve(listener, shared, EventFlags::OUT, |peer| pour(peer, &bytes))
+            let pattern = Pattern::new();
+            serve(listener, shared, EventFlags::OUT, |peer| body::pour(peer, &pattern))
+        })
+    }
+
+    /// Answers the first request of every connection with a body of [`ENDLESS`] bytes.
+    pub(crate) fn http_bulk() -> anyhow::Result<Self> {
+        Self::start("http-bulk-upstream", |listener, shared| {
+            let pattern = Pattern::new();
+            let mut room = head_room();
+            serve(listener, shared, EventFlags::IN, |peer| {
+                body::answer_and_pour(peer, &mut room, &pattern)
+            })
+        })
+    }
+
+    /// Takes request bodies of a told length and answers each at its end. A body whose first bytes
+    /// are not the bulk bytes ends the connection.
+    pub(crate) fn http_upload() -> anyhow::Result<Self> {
+        Self::start("http-upload-upstream", |listener, shared| {
+            let responses = answer::Responses::new();
+            let mut room = body::room();
+            serve(listener, shared, EventFlags::IN, |peer| {
+                body::take(peer, &mut room, &responses, shared)
+            })
         })
     }
 
     fn start(
         name: &str,
         body: impl FnOnce(&OwnedFd, &Shared) -> io::Result<()> + Send + 'static,
-    ) -> Result<Self> {
+    ) -> anyhow::Result<Self> {
         let (listener, address) = listen_on_loopback().context("open an upstream listener")?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -96,6 +125,11 @@ impl Upstream {
     pub(crate) fn answers(&self) -> u64 {
         self.shared.answers.load(Ordering::Relaxed)
     }
+
+    /// Bytes of request bodies taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Upstream {
@@ -107,49 +141,32 @@ impl Drop for Upstream {
     }
 }
 
-/// The bulk byte at a position: 251 is prime, so that no power-of-two shift of the stream looks
-/// right.
-pub(crate) fn bulk_byte(position: usize) -> u8 {
-    u8::try_from((position % BULK_PERIOD) % 251).unwrap_or_default()
-}
-
-/// The whole answer to a small request, without `Connection: close`.
-pub(crate) fn small_answer() -> Vec<u8> {
-    Responses::new().keep
-}
-
-struct Responses {
-    keep: Vec<u8>,
-    close: Vec<u8>,
-}
-
-impl Responses {
-    fn new() -> Self {
-        let body = "x".repeat(BODY);
-        let build = |connection: &str| {
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {BODY}\r\n\
-                 {connection}\r\n{body}"
-            )
-            .into_bytes()
-        };
-        Self { keep: build(""), close: build("Connection: close\r\n") }
-    }
-}
-
 /// One accepted connection.
 struct Peer {
     socket: OwnedFd,
     /// The start of a request head whose end has not come yet.
     head: Vec<u8>,
     /// Bytes sent so far, modulo the bulk period.
-    position: usize,
+    sent: usize,
+    /// The request body that is being taken.
+    body: Option<body::Taking>,
+    /// Whether a body without end is being sent.
+    pours: bool,
 }
 
-/// Whether a connection goes on.
+impl Peer {
+    const fn new(socket: OwnedFd) -> Self {
+        Self { socket, head: Vec::new(), sent: 0, body: None, pours: false }
+    }
+}
+
+/// How a connection goes on.
 #[derive(PartialEq, Eq)]
 enum Then {
+    /// As before.
     Keep,
+    /// From now on it is looked at when it takes bytes, and no longer when it has some.
+    Pour,
     Close,
 }
 
@@ -187,18 +204,21 @@ fn serve(
                         peers.len() - 1
                     });
                     poller.add(&socket, slot as u64, interest)?;
-                    peers[slot] = Some(Peer { socket, head: Vec::new(), position: 0 });
+                    peers[slot] = Some(Peer::new(socket));
                 }
                 continue;
             }
             let Some(slot) = usize::try_from(token).ok().filter(|slot| *slot < peers.len()) else {
                 continue;
             };
-            if let Some(peer) = &mut peers[slot]
-                && turn(peer) == Then::Close
-            {
-                peers[slot] = None;
-                free.push(slot);
+            let Some(peer) = &mut peers[slot] else { continue };
+            match turn(peer) {
+                Then::Keep => {}
+                Then::Pour => poller.modify(&peer.socket, token, EventFlags::OUT)?,
+                Then::Close => {
+                    peers[slot] = None;
+                    free.push(slot);
+                }
             }
         }
     }
@@ -216,64 +236,37 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Reads once and answers every head that is complete.
-fn answer(peer: &mut Peer, responses: &Responses, shared: &Shared) -> Then {
-    let mut room = [0_u8; 4096];
-    let count = match recv(&peer.socket, &mut room, RecvFlags::empty()) {
-        Ok((0, _)) => return Then::Close,
-        Ok((count, _)) => count,
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Then::Keep,
-        Err(_) => return Then::Close,
-    };
-    let mut input = &room[..count];
-    let joined;
-    if !peer.head.is_empty() {
-        peer.head.extend_from_slice(input);
-        joined = std::mem::take(&mut peer.head);
-        input = &joined;
+/// Room for an incomplete head and for what one look at the socket brings.
+fn head_room() -> Vec<u8> {
+    vec![0; MAX_HEAD + 4096]
+}
+
+/// Reads once, behind the incomplete head that came before; `room` is from [`head_room`]. `Err` is
+/// how to go on when there is nothing to look at.
+fn receive<'a>(peer: &Peer, room: &'a mut [u8]) -> Result<&'a [u8], Then> {
+    let before = peer.head.len();
+    room[..before].copy_from_slice(&peer.head);
+    match recv(&peer.socket, &mut room[before..], RecvFlags::empty()) {
+        Ok((0, _)) => Err(Then::Close),
+        Ok((count, _)) => Ok(&room[..before + count]),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Err(Then::Keep),
+        Err(_) => Err(Then::Close),
     }
-    while let Some(end) = end_of_head(input) {
-        let (head, rest) = input.split_at(end);
-        let close = wants_close(head);
-        let response = if close { &responses.close } else { &responses.keep };
-        let sent = send(&peer.socket, response, SendFlags::NOSIGNAL);
-        if sent != Ok(response.len()) {
-            return Then::Close;
-        }
-        shared.answers.fetch_add(1, Ordering::Relaxed);
-        if close {
-            return Then::Close;
-        }
-        input = rest;
-    }
-    if input.len() > MAX_HEAD {
+}
+
+/// Keeps `rest`, which holds no whole head, until more comes.
+fn keep_head(peer: &mut Peer, rest: &[u8]) -> Then {
+    if rest.len() > MAX_HEAD {
         return Then::Close;
     }
-    peer.head = input.to_vec();
+    peer.head.clear();
+    peer.head.extend_from_slice(rest);
     Then::Keep
 }
 
 /// Offset just behind the empty line that ends a request head.
-fn end_of_head(input: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_head(input: &[u8]) -> Option<usize> {
     input.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-fn wants_close(head: &[u8]) -> bool {
-    const WORD: &[u8] = b"connection: close";
-    head.windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD))
-}
-
-/// Sends until the socket is full or the turn is over.
-fn pour(peer: &mut Peer, bytes: &[u8]) -> Then {
-    for _ in 0..SENDS_PER_TURN {
-        let chunk = &bytes[peer.position..peer.position + BULK_PERIOD];
-        match send(&peer.socket, chunk, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Ok(count) => peer.position = (peer.position + count) % BULK_PERIOD,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Then::Keep,
-            Err(_) => return Then::Close,
-        }
-    }
-    Then::Keep
 }
 
 #[cfg(test)]
@@ -282,6 +275,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    use crate::pattern::{BULK_CHECK, BULK_PERIOD, bulk_byte, first_wrong};
 
     /// Breaks if a head that arrives in pieces, or two heads in one piece, are answered wrongly.
     #[test]
@@ -315,5 +309,47 @@ mod tests {
         let mut bytes = vec![0; 3 * BULK_PERIOD + 17];
         stream.read_exact(&mut bytes).unwrap();
         assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == bulk_byte(at)));
+    }
+
+    /// Breaks if the pouring starts before the request, or its first bytes are lost.
+    #[test]
+    fn an_endless_answer_follows_a_request() {
+        let upstream = Upstream::http_bulk().unwrap();
+        let mut stream = TcpStream::connect(upstream.address()).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        stream.write_all(b"Host: a\r\n\r\n").unwrap();
+        let mut bytes = vec![0; 2 * BULK_PERIOD];
+        stream.read_exact(&mut bytes).unwrap();
+        let head = end_of_head(&bytes).unwrap();
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert_eq!(first_wrong(&bytes[head..], 0), None);
+    }
+
+    /// Breaks if a body that a proxy damaged is taken for a good one, or if its length is misread.
+    #[test]
+    fn bodies_are_taken_to_their_end_and_compared() {
+        let upstream = Upstream::http_upload().unwrap();
+        let length = BULK_CHECK + 1000;
+        let head = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+        let mut body: Vec<u8> = (0..length).map(bulk_byte).collect();
+        let mut stream = TcpStream::connect(upstream.address()).unwrap();
+        let mut read = vec![0; small_answer().len()];
+        // Twice, so that the second head stands right behind the first body.
+        for _ in 0..2 {
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&body).unwrap();
+        }
+        for _ in 0..2 {
+            stream.read_exact(&mut read).unwrap();
+            assert_eq!(read, small_answer());
+        }
+        assert_eq!(upstream.taken(), 2 * u64::try_from(length).unwrap());
+
+        body[BULK_PERIOD] ^= 1;
+        let mut stream = TcpStream::connect(upstream.address()).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        // The upstream may close before it has all.
+        let _ = stream.write_all(&body);
+        assert!(!matches!(stream.read(&mut read), Ok(1..)));
     }
 }

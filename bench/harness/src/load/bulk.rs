@@ -1,6 +1,6 @@
 //! Takes bulk bytes from many connections and throws them away as cheaply as the kernel can.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,11 +32,12 @@ struct Shared {
 }
 
 impl BulkLoad {
-    /// Opens `connections` connections and starts to take what comes.
-    pub(crate) fn start(proxy: SocketAddr, connections: u32) -> Result<Self> {
+    /// Opens `connections` connections, sends `request` on each and starts to take what comes.
+    pub(crate) fn start(proxy: SocketAddr, connections: u32, request: &[u8]) -> Result<Self> {
         let mut streams = Vec::new();
         for _ in 0..connections {
-            let stream = connect(proxy)?;
+            let mut stream = connect(proxy)?;
+            stream.write_all(request).context("send the request for bulk bytes")?;
             stream.set_nonblocking(true).context("make a bulk connection non-blocking")?;
             streams.push(stream);
         }
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn takes_bytes_from_every_connection() {
         let upstream = Upstream::bulk().unwrap();
-        let load = BulkLoad::start(upstream.address(), 4).unwrap();
+        let load = BulkLoad::start(upstream.address(), 4, b"").unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         while load.bytes() < 64 << 20 {
             assert!(Instant::now() < deadline, "only {} bytes", load.bytes());
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn lost_connections_are_counted() {
         let upstream = Upstream::bulk().unwrap();
-        let load = BulkLoad::start(upstream.address(), 3).unwrap();
+        let load = BulkLoad::start(upstream.address(), 3, b"").unwrap();
         drop(upstream);
         let deadline = Instant::now() + Duration::from_secs(20);
         while load.shared.lost.load(Ordering::Relaxed) < 3 {

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result};
 
-use super::{connect, exchange};
+use super::{Exchange, connect};
 
 /// Open connections through a proxy, each proven by one exchange.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct IdleConnections {
 
 impl IdleConnections {
     /// Opens `count` connections one after the other and sends one request over each.
-    pub(crate) fn open(proxy: SocketAddr, count: u32) -> Result<Self> {
+    pub(crate) fn open(proxy: SocketAddr, count: u32, exchange: Exchange) -> Result<Self> {
         let mut streams = Vec::new();
         for number in 1..=count {
             let mut stream = connect(proxy).with_context(|| failed(number))?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::arm::Launch;
 use crate::process::{require_program, run_to_end};
-use crate::workload::{Kind, Workload};
+use crate::workload::Workload;
 
 /// Time beyond the load's own that `wrk` may take to connect and to print.
 const SLACK: Duration = Duration::from_secs(20);
@@ -47,7 +47,7 @@ impl WrkLoad {
             "--timeout=5s".to_owned(),
             "--latency".to_owned(),
         ];
-        if work.kind == Kind::New {
+        if work.kind.is_new_connection() {
             arguments.push("--header=Connection: close".to_owned());
         }
         arguments.push(format!("http://{proxy}/"));
