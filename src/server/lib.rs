@@ -25,6 +25,7 @@ mod fleet;
 mod listen;
 mod logging;
 mod loop_stats;
+mod managers;
 mod names;
 mod options;
 mod process;

@@ -14,14 +14,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use cluster::Shared;
 use config::Position;
-use control::{Configured, Control, Limits, ListenerInfo, Listeners, Order, ServerInfo};
-use control::{Shutdown, State};
-use observe::names::{
-    CLUSTER_MANAGER_PREFIX, ClusterManagerDormantStat, ClusterManagerStat, LISTENER_MANAGER_PREFIX,
-    ListenerManagerDormantStat, ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX,
-    ServerStat, ThreadClusterManagerStat,
-};
-use observe::{Registry, Scope, Shard, ShardIndex};
+use control::{Configured, Control, Limits, ListenerInfo, Order, ServerInfo, Shutdown, State};
+use observe::names::{MAIN_CLUSTER_MANAGER_PREFIX, ThreadClusterManagerStat};
+use observe::{Registry, Shard, ShardIndex};
 use reactor::Features;
 
 use crate::base_id::BaseId;
@@ -29,6 +24,7 @@ use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
 use crate::listen::{self, Bound};
 use crate::logging::{self, Log};
+use crate::managers::Managers;
 use crate::options::{Mode, Options, ReportFormat};
 use crate::worker::{Command, Plan};
 use crate::{affinity, demo, exit, names};
@@ -386,68 +382,4 @@ fn inflate_clusters(registry: &Registry, control: &Shard, clusters: usize) {
     let stats = registry.scope(MAIN_CLUSTER_MANAGER_PREFIX).on(control);
     let clusters = u64::try_from(clusters).unwrap_or(u64::MAX);
     stats.gauge_set(ThreadClusterManagerStat::ClustersInflated, clusters);
-}
-
-/// `listener_manager.*`, `cluster_manager.*` and the time of the start, written on control's shard.
-#[derive(Debug)]
-struct Managers {
-    server: Scope<ServerStat>,
-    listeners: Scope<ListenerManagerStat>,
-    clusters: Scope<ClusterManagerStat>,
-    /// Listeners that are open: those for inbound traffic, and the others.
-    open_inbound: u64,
-    open_others: u64,
-}
-
-impl Managers {
-    fn new(registry: &Registry, control: &Shard, bound: &Bound) -> Self {
-        let count = |inbound| {
-            let listeners = bound.listeners.iter().filter(|(one, _)| one.inbound == inbound);
-            u64::try_from(listeners.count()).unwrap_or(u64::MAX)
-        };
-        registry.declare::<ListenerManagerDormantStat>(LISTENER_MANAGER_PREFIX);
-        registry.declare::<ClusterManagerDormantStat>(CLUSTER_MANAGER_PREFIX);
-        Self {
-            open_inbound: count(true),
-            open_others: count(false),
-            server: registry.scope(SERVER_PREFIX).on(control),
-            listeners: registry.scope(LISTENER_MANAGER_PREFIX).on(control),
-            clusters: registry.scope(CLUSTER_MANAGER_PREFIX).on(control),
-        }
-    }
-
-    fn set_up(&self, listeners: usize, clusters: usize, workers: usize) {
-        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        self.listeners.add(ListenerManagerStat::ListenerAdded, wide(listeners));
-        let on_workers = wide(listeners).saturating_mul(wide(workers));
-        self.listeners.add(ListenerManagerStat::ListenerCreateSuccess, on_workers);
-        self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, wide(listeners));
-        let pinned = affinity::cores(workers).map_or(0, |cores| cores.len().min(workers));
-        self.listeners.gauge_set(ListenerManagerStat::WorkersPinned, wide(pinned));
-        self.listeners.gauge_set(ListenerManagerStat::TotalListenersWarming, 0);
-        self.clusters.gauge_set(ClusterManagerStat::WarmingClusters, 0);
-        self.clusters.add(ClusterManagerStat::ClusterAdded, wide(clusters));
-        self.clusters.gauge_set(ClusterManagerStat::ActiveClusters, wide(clusters));
-    }
-
-    fn workers_started(&self, after: Duration) {
-        self.server.record_duration(ServerStat::InitializationTimeMs, after);
-        self.listeners.gauge_set(ListenerManagerStat::WorkersStarted, 1);
-    }
-
-    /// As in Envoy, a listener that was closed on an admin page stays an active one.
-    fn closed(&mut self, listeners: Listeners) -> u64 {
-        let mut closed = std::mem::take(&mut self.open_inbound);
-        if listeners == Listeners::All {
-            closed += std::mem::take(&mut self.open_others);
-        }
-        self.listeners.add(ListenerManagerStat::ListenerStopped, closed);
-        closed
-    }
-
-    fn draining(&mut self) {
-        let closed = self.closed(Listeners::All);
-        self.listeners.gauge_set(ListenerManagerStat::TotalListenersActive, 0);
-        self.listeners.gauge_set(ListenerManagerStat::TotalListenersDraining, closed);
-    }
 }
