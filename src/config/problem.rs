@@ -129,6 +129,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many more problems there are than [`Self::problems`] lists.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
     /// The problems in file order, [`PROBLEMS_MAX`] at most.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

@@ -102,6 +102,9 @@ fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Resu
     for warning in bootstrap.loaded.warnings.problems() {
         tracing::warn!("{warning}");
     }
+    if bootstrap.loaded.warnings.omitted() > 0 {
+        tracing::warn!("and {} more warnings", bootstrap.loaded.warnings.omitted());
+    }
     for (option, reason) in options.without_effect() {
         tracing::warn!("{option} has no effect: {reason}");
     }
