@@ -18,6 +18,16 @@ use prost_types::{
 /// Full names of the messages to keep. Nested messages are listed on their own.
 const MESSAGES: &[&str] = &[
     "envoy.config.accesslog.v3.AccessLog",
+    "envoy.config.accesslog.v3.AccessLogFilter",
+    "envoy.config.accesslog.v3.AndFilter",
+    "envoy.config.accesslog.v3.ComparisonFilter",
+    "envoy.config.accesslog.v3.DurationFilter",
+    "envoy.config.accesslog.v3.LogTypeFilter",
+    "envoy.config.accesslog.v3.NotHealthCheckFilter",
+    "envoy.config.accesslog.v3.OrFilter",
+    "envoy.config.accesslog.v3.ResponseFlagFilter",
+    "envoy.config.accesslog.v3.RuntimeFilter",
+    "envoy.config.accesslog.v3.StatusCodeFilter",
     "envoy.config.bootstrap.v3.Admin",
     "envoy.config.bootstrap.v3.Bootstrap",
     "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig",
@@ -39,6 +49,7 @@ const MESSAGES: &[&str] = &[
     "envoy.config.core.v3.HttpProtocolOptions",
     "envoy.config.core.v3.Locality",
     "envoy.config.core.v3.Node",
+    "envoy.config.core.v3.RuntimeUInt32",
     "envoy.config.core.v3.SocketAddress",
     "envoy.config.core.v3.SubstitutionFormatString",
     "envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -59,12 +70,17 @@ const MESSAGES: &[&str] = &[
     "envoy.config.route.v3.RouteConfiguration",
     "envoy.config.route.v3.RouteMatch",
     "envoy.config.route.v3.VirtualHost",
+    "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+    "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
     "envoy.type.matcher.v3.ListStringMatcher",
     "envoy.type.matcher.v3.RegexMatcher",
     "envoy.type.matcher.v3.StringMatcher",
+    "envoy.type.v3.FractionalPercent",
     "validate.AnyRules",
     "validate.BoolRules",
     "validate.BytesRules",
@@ -100,6 +116,7 @@ const FREE_FORM: &str = "google.protobuf.Struct";
 const READ_FREE_FORM: &[&str] = &[
     "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat",
     "envoy.config.bootstrap.v3.RuntimeLayer",
+    "envoy.config.core.v3.SubstitutionFormatString",
 ];
 
 fn main() {

@@ -7,5 +7,5 @@
 mod ids;
 mod slab;
 
-pub use ids::WorkerId;
+pub use ids::{ConnectionIds, WorkerId};
 pub use slab::{Key, Slab};

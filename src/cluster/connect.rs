@@ -30,7 +30,10 @@ pub enum ConnectFailure {
     /// The connection breaker is at its limit (`UO`). Another attempt now would meet it again.
     Overflow,
     /// As many wait for a connect as may (`UO`). They may be fewer in a moment.
-    PendingOverflow,
+    PendingOverflow {
+        /// The host that was to be tried.
+        host: SocketAddr,
+    },
     /// The cluster has no host (`UH`).
     NoHealthyHost,
     /// The host refused, reset, or could not be reached (`UF`).
@@ -54,7 +57,7 @@ impl ConnectFailure {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Overflow | Self::NoHealthyHost => false,
-            Self::PendingOverflow | Self::Refused { .. } | Self::Timeout { .. } => true,
+            Self::PendingOverflow { .. } | Self::Refused { .. } | Self::Timeout { .. } => true,
         }
     }
 }
@@ -63,7 +66,9 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overflow => f.write_str("the cluster's connection limit is reached"),
-            Self::PendingOverflow => f.write_str("too many wait for a connect to the cluster"),
+            Self::PendingOverflow { .. } => {
+                f.write_str("too many wait for a connect to the cluster")
+            }
             Self::NoHealthyHost => f.write_str("the cluster has no host"),
             Self::Refused { host, source } => write!(f, "connecting to {host}: {source}"),
             Self::Timeout { host } => write!(f, "connecting to {host}: no answer in time"),
@@ -75,9 +80,10 @@ impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { source, .. } => Some(source),
-            Self::Overflow | Self::PendingOverflow | Self::NoHealthyHost | Self::Timeout { .. } => {
-                None
-            }
+            Self::Overflow
+            | Self::PendingOverflow { .. }
+            | Self::NoHealthyHost
+            | Self::Timeout { .. } => None,
         }
     }
 }

@@ -76,7 +76,7 @@ impl Cluster {
         };
         let Some(waiting) = self.shared.pending().try_acquire(&self.stats) else {
             self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
-            return Err(ConnectFailure::PendingOverflow);
+            return Err(ConnectFailure::PendingOverflow { host: host.address });
         };
         let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;

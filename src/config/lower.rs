@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** a model value is returned only if nothing fatal was reported for it.
 
+mod access_log;
 mod address;
 mod cluster;
 mod listener;

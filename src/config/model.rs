@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access_log::{AccessLog, AccessLogFormat, AccessLogSink};
+pub use access_log::{
+    AccessLog, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator,
+    AccessLogSink, TcpAccessLogOptions,
+};
 pub use http::{
     HeaderKeyFormat, HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager,
     HttpOptions, ServerHeader, UpstreamHttp,
@@ -100,6 +103,8 @@ pub struct Listener {
     pub per_connection_buffer_limit_bytes: u32,
     /// `tcp_backlog_size`; absent means `net.core.somaxconn`, as in Envoy.
     pub tcp_backlog_size: Option<u32>,
+    /// `access_log`: a line for each connection, at its end.
+    pub access_logs: Vec<AccessLog>,
     /// The only filter chain supported so far: no match, no TLS.
     pub filter_chain: FilterChain,
 }
@@ -133,6 +138,10 @@ pub struct TcpProxy {
     pub idle_timeout: Option<Duration>,
     /// `max_connect_attempts`, 1 unless set, never 0.
     pub max_connect_attempts: u32,
+    /// `access_log`.
+    pub access_logs: Vec<AccessLog>,
+    /// `access_log_options`.
+    pub access_log_options: TcpAccessLogOptions,
 }
 
 /// Envoy's `config.cluster.v3.Cluster`, type `STATIC`, policy `ROUND_ROBIN`.

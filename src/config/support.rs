@@ -4,6 +4,7 @@
 //! never left out silently: only fields listed as `Ignored` are left out, each with the reason why
 //! that cannot change what a peer sees, and the user is told. `CONFIG.md` is this table, rendered.
 
+mod access_log;
 mod address;
 mod bootstrap;
 mod cluster;
@@ -33,8 +34,13 @@ type Area = &'static [(&'static str, Fields)];
 
 type Fields = &'static [(&'static str, Support)];
 
-const AREAS: &[Area] =
-    &[bootstrap::BOOTSTRAP, listener::LISTENER, cluster::CLUSTER, address::ADDRESS];
+const AREAS: &[Area] = &[
+    bootstrap::BOOTSTRAP,
+    listener::LISTENER,
+    access_log::ACCESS_LOG,
+    cluster::CLUSTER,
+    address::ADDRESS,
+];
 
 /// What Nuncio does with `field` of `message`; None: not supported yet.
 pub(crate) fn of(message: &str, field: &str) -> Option<Support> {

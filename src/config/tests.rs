@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::model::{NetworkFilter, TcpProxy};
+use crate::model::{NetworkFilter, TcpAccessLogOptions, TcpProxy};
 use crate::{Loaded, ProblemKind, Report, Source, UnknownFields, load, load_with};
 
 fn load_yaml(yaml: &str) -> Result<Loaded, Report> {
@@ -121,6 +121,8 @@ static_resources:
             cluster: "service:web".to_owned(),
             idle_timeout: Some(Duration::from_millis(90_500)),
             max_connect_attempts: 3,
+            access_logs: Vec::new(),
+            access_log_options: TcpAccessLogOptions::default(),
         })
     );
 
@@ -591,8 +593,10 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
             "8:27: static_resources.listeners[0].default_filter_chain: not supported yet",
         ),
         (
-            "access_log: [{name: x}]",
-            "8:5: static_resources.listeners[0].access_log: not supported yet",
+            "access_log: [{name: x, filter: {traceable_filter: {}}, \
+             typed_config: {'@type': t/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]",
+            "8:37: static_resources.listeners[0].access_log[0].filter.traceable_filter: \
+             not supported yet",
         ),
     ];
     for (fields, expected) in cases {

@@ -7,10 +7,12 @@ pub mod envoy {
     pub mod config {
         pub mod accesslog {
             pub mod v3 {
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct AccessLog {
                     #[prost(string, tag = "1")]
                     pub name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "2")]
+                    pub filter: ::core::option::Option<AccessLogFilter>,
                     #[prost(oneof = "access_log::ConfigType", tags = "4")]
                     pub config_type: ::core::option::Option<access_log::ConfigType>,
                 }
@@ -21,6 +23,137 @@ pub mod envoy {
                         #[prost(message, tag = "4")]
                         TypedConfig(::prost_types::Any),
                     }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct AccessLogFilter {
+                    #[prost(
+                        oneof = "access_log_filter::FilterSpecifier",
+                        tags = "1, 2, 3, 5, 6, 7, 9, 13"
+                    )]
+                    pub filter_specifier:
+                        ::core::option::Option<access_log_filter::FilterSpecifier>,
+                }
+                /// Nested message and enum types in `AccessLogFilter`.
+                pub mod access_log_filter {
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum FilterSpecifier {
+                        #[prost(message, tag = "1")]
+                        StatusCodeFilter(super::StatusCodeFilter),
+                        #[prost(message, tag = "2")]
+                        DurationFilter(super::DurationFilter),
+                        #[prost(message, tag = "3")]
+                        NotHealthCheckFilter(super::NotHealthCheckFilter),
+                        #[prost(message, tag = "5")]
+                        RuntimeFilter(super::RuntimeFilter),
+                        #[prost(message, tag = "6")]
+                        AndFilter(super::AndFilter),
+                        #[prost(message, tag = "7")]
+                        OrFilter(super::OrFilter),
+                        #[prost(message, tag = "9")]
+                        ResponseFlagFilter(super::ResponseFlagFilter),
+                        #[prost(message, tag = "13")]
+                        LogTypeFilter(super::LogTypeFilter),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct ComparisonFilter {
+                    #[prost(enumeration = "comparison_filter::Op", tag = "1")]
+                    pub op: i32,
+                    #[prost(message, optional, tag = "2")]
+                    pub value: ::core::option::Option<super::super::core::v3::RuntimeUInt32>,
+                }
+                /// Nested message and enum types in `ComparisonFilter`.
+                pub mod comparison_filter {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum Op {
+                        Eq = 0,
+                        Ge = 1,
+                        Le = 2,
+                        Ne = 3,
+                    }
+                    impl Op {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::Eq => "EQ",
+                                Self::Ge => "GE",
+                                Self::Le => "LE",
+                                Self::Ne => "NE",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "EQ" => Some(Self::Eq),
+                                "GE" => Some(Self::Ge),
+                                "LE" => Some(Self::Le),
+                                "NE" => Some(Self::Ne),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct StatusCodeFilter {
+                    #[prost(message, optional, tag = "1")]
+                    pub comparison: ::core::option::Option<ComparisonFilter>,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct DurationFilter {
+                    #[prost(message, optional, tag = "1")]
+                    pub comparison: ::core::option::Option<ComparisonFilter>,
+                }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct NotHealthCheckFilter {}
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RuntimeFilter {
+                    #[prost(string, tag = "1")]
+                    pub runtime_key: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "2")]
+                    pub percent_sampled:
+                        ::core::option::Option<super::super::super::r#type::v3::FractionalPercent>,
+                    #[prost(bool, tag = "3")]
+                    pub use_independent_randomness: bool,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct AndFilter {
+                    #[prost(message, repeated, tag = "1")]
+                    pub filters: ::prost::alloc::vec::Vec<AccessLogFilter>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct OrFilter {
+                    #[prost(message, repeated, tag = "2")]
+                    pub filters: ::prost::alloc::vec::Vec<AccessLogFilter>,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct ResponseFlagFilter {
+                    #[prost(string, repeated, tag = "1")]
+                    pub flags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct LogTypeFilter {
+                    #[prost(
+                        enumeration = "super::super::super::data::accesslog::v3::AccessLogType",
+                        repeated,
+                        tag = "1"
+                    )]
+                    pub types: ::prost::alloc::vec::Vec<i32>,
+                    #[prost(bool, tag = "2")]
+                    pub exclude: bool,
                 }
             }
         }
@@ -569,6 +702,13 @@ pub mod envoy {
                     }
                 }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RuntimeUInt32 {
+                    #[prost(uint32, tag = "2")]
+                    pub default_value: u32,
+                    #[prost(string, tag = "3")]
+                    pub runtime_key: ::prost::alloc::string::String,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct DataSource {
                     #[prost(oneof = "data_source::Specifier", tags = "1, 2, 3, 4")]
                     pub specifier: ::core::option::Option<data_source::Specifier>,
@@ -646,21 +786,23 @@ pub mod envoy {
                         }
                     }
                 }
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct SubstitutionFormatString {
                     #[prost(bool, tag = "3")]
                     pub omit_empty_values: bool,
                     #[prost(string, tag = "4")]
                     pub content_type: ::prost::alloc::string::String,
-                    #[prost(oneof = "substitution_format_string::Format", tags = "1, 5")]
+                    #[prost(oneof = "substitution_format_string::Format", tags = "1, 2, 5")]
                     pub format: ::core::option::Option<substitution_format_string::Format>,
                 }
                 /// Nested message and enum types in `SubstitutionFormatString`.
                 pub mod substitution_format_string {
-                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
                     pub enum Format {
                         #[prost(string, tag = "1")]
                         TextFormat(::prost::alloc::string::String),
+                        #[prost(message, tag = "2")]
+                        JsonFormat(::prost_types::Struct),
                         #[prost(message, tag = "5")]
                         TextFormatSource(super::DataSource),
                     }
@@ -1133,7 +1275,7 @@ pub mod envoy {
                         }
                     }
                 }
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct Route {
                     #[prost(string, tag = "14")]
                     pub name: ::prost::alloc::string::String,
@@ -1156,7 +1298,7 @@ pub mod envoy {
                 }
                 /// Nested message and enum types in `Route`.
                 pub mod route {
-                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
                     pub enum Action {
                         #[prost(message, tag = "2")]
                         Route(super::RouteAction),
@@ -1406,7 +1548,7 @@ pub mod envoy {
                         PathRewrite(::prost::alloc::string::String),
                     }
                 }
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct DirectResponseAction {
                     #[prost(uint32, tag = "1")]
                     pub status: u32,
@@ -1447,7 +1589,146 @@ pub mod envoy {
             }
         }
     }
+    pub mod data {
+        pub mod accesslog {
+            pub mod v3 {
+                #[derive(
+                    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration,
+                )]
+                #[repr(i32)]
+                pub enum AccessLogType {
+                    NotSet = 0,
+                    TcpUpstreamConnected = 1,
+                    TcpPeriodic = 2,
+                    TcpConnectionStart = 14,
+                    TcpConnectionEnd = 3,
+                    DownstreamStart = 4,
+                    DownstreamPeriodic = 5,
+                    DownstreamEnd = 6,
+                    UpstreamPoolReady = 7,
+                    UpstreamPeriodic = 8,
+                    UpstreamEnd = 9,
+                    DownstreamTunnelSuccessfullyEstablished = 10,
+                    UdpTunnelUpstreamConnected = 11,
+                    UdpPeriodic = 12,
+                    UdpSessionEnd = 13,
+                }
+                impl AccessLogType {
+                    /// String value of the enum field names used in the ProtoBuf definition.
+                    ///
+                    /// The values are not transformed in any way and thus are considered stable
+                    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                    pub fn as_str_name(&self) -> &'static str {
+                        match self {
+                            Self::NotSet => "NotSet",
+                            Self::TcpUpstreamConnected => "TcpUpstreamConnected",
+                            Self::TcpPeriodic => "TcpPeriodic",
+                            Self::TcpConnectionStart => "TcpConnectionStart",
+                            Self::TcpConnectionEnd => "TcpConnectionEnd",
+                            Self::DownstreamStart => "DownstreamStart",
+                            Self::DownstreamPeriodic => "DownstreamPeriodic",
+                            Self::DownstreamEnd => "DownstreamEnd",
+                            Self::UpstreamPoolReady => "UpstreamPoolReady",
+                            Self::UpstreamPeriodic => "UpstreamPeriodic",
+                            Self::UpstreamEnd => "UpstreamEnd",
+                            Self::DownstreamTunnelSuccessfullyEstablished => {
+                                "DownstreamTunnelSuccessfullyEstablished"
+                            }
+                            Self::UdpTunnelUpstreamConnected => "UdpTunnelUpstreamConnected",
+                            Self::UdpPeriodic => "UdpPeriodic",
+                            Self::UdpSessionEnd => "UdpSessionEnd",
+                        }
+                    }
+                    /// Creates an enum from field names used in the ProtoBuf definition.
+                    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                        match value {
+                            "NotSet" => Some(Self::NotSet),
+                            "TcpUpstreamConnected" => Some(Self::TcpUpstreamConnected),
+                            "TcpPeriodic" => Some(Self::TcpPeriodic),
+                            "TcpConnectionStart" => Some(Self::TcpConnectionStart),
+                            "TcpConnectionEnd" => Some(Self::TcpConnectionEnd),
+                            "DownstreamStart" => Some(Self::DownstreamStart),
+                            "DownstreamPeriodic" => Some(Self::DownstreamPeriodic),
+                            "DownstreamEnd" => Some(Self::DownstreamEnd),
+                            "UpstreamPoolReady" => Some(Self::UpstreamPoolReady),
+                            "UpstreamPeriodic" => Some(Self::UpstreamPeriodic),
+                            "UpstreamEnd" => Some(Self::UpstreamEnd),
+                            "DownstreamTunnelSuccessfullyEstablished" => {
+                                Some(Self::DownstreamTunnelSuccessfullyEstablished)
+                            }
+                            "UdpTunnelUpstreamConnected" => Some(Self::UdpTunnelUpstreamConnected),
+                            "UdpPeriodic" => Some(Self::UdpPeriodic),
+                            "UdpSessionEnd" => Some(Self::UdpSessionEnd),
+                            _ => None,
+                        }
+                    }
+                }
+            }
+        }
+    }
     pub mod extensions {
+        pub mod access_loggers {
+            pub mod file {
+                pub mod v3 {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct FileAccessLog {
+                        #[prost(string, tag = "1")]
+                        pub path: ::prost::alloc::string::String,
+                        #[prost(oneof = "file_access_log::AccessLogFormat", tags = "2, 5")]
+                        pub access_log_format:
+                            ::core::option::Option<file_access_log::AccessLogFormat>,
+                    }
+                    /// Nested message and enum types in `FileAccessLog`.
+                    pub mod file_access_log {
+                        #[derive(Clone, PartialEq, ::prost::Oneof)]
+                        pub enum AccessLogFormat {
+                            #[prost(string, tag = "2")]
+        Format(::prost::alloc::string::String),
+        #[prost(message, tag = "5")]
+        LogFormat(
+            super::super::super::super::super::config::core::v3::SubstitutionFormatString,
+        ),
+    }
+                    }
+                }
+            }
+            pub mod stream {
+                pub mod v3 {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct StdoutAccessLog {
+                        #[prost(oneof = "stdout_access_log::AccessLogFormat", tags = "1")]
+                        pub access_log_format:
+                            ::core::option::Option<stdout_access_log::AccessLogFormat>,
+                    }
+                    /// Nested message and enum types in `StdoutAccessLog`.
+                    pub mod stdout_access_log {
+                        #[derive(Clone, PartialEq, ::prost::Oneof)]
+                        pub enum AccessLogFormat {
+                            #[prost(message, tag = "1")]
+        LogFormat(
+            super::super::super::super::super::config::core::v3::SubstitutionFormatString,
+        ),
+    }
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct StderrAccessLog {
+                        #[prost(oneof = "stderr_access_log::AccessLogFormat", tags = "1")]
+                        pub access_log_format:
+                            ::core::option::Option<stderr_access_log::AccessLogFormat>,
+                    }
+                    /// Nested message and enum types in `StderrAccessLog`.
+                    pub mod stderr_access_log {
+                        #[derive(Clone, PartialEq, ::prost::Oneof)]
+                        pub enum AccessLogFormat {
+                            #[prost(message, tag = "1")]
+        LogFormat(
+            super::super::super::super::super::config::core::v3::SubstitutionFormatString,
+        ),
+    }
+                    }
+                }
+            }
+        }
         pub mod filters {
             pub mod network {
                 pub mod http_connection_manager {
@@ -1789,6 +2070,9 @@ pub mod envoy {
                                 ::core::option::Option<::prost_types::Duration>,
                             #[prost(bool, tag = "16")]
                             pub flush_access_log_on_connected: bool,
+                            #[prost(message, optional, tag = "17")]
+                            pub access_log_options:
+                                ::core::option::Option<tcp_proxy::TcpAccessLogOptions>,
                             #[prost(enumeration = "ProxyProtocolTlvMergePolicy", tag = "23")]
                             pub proxy_protocol_tlv_merge_policy: i32,
                             #[prost(enumeration = "UpstreamConnectMode", tag = "21")]
@@ -1803,6 +2087,16 @@ pub mod envoy {
                         }
                         /// Nested message and enum types in `TcpProxy`.
                         pub mod tcp_proxy {
+                            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                            pub struct TcpAccessLogOptions {
+                                #[prost(message, optional, tag = "1")]
+                                pub access_log_flush_interval:
+                                    ::core::option::Option<::prost_types::Duration>,
+                                #[prost(bool, tag = "2")]
+                                pub flush_access_log_on_connected: bool,
+                                #[prost(bool, tag = "3")]
+                                pub flush_access_log_on_start: bool,
+                            }
                             #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
                             pub enum ClusterSpecifier {
                                 #[prost(string, tag = "2")]
@@ -1933,6 +2227,49 @@ pub mod envoy {
                 pub struct ListStringMatcher {
                     #[prost(message, repeated, tag = "1")]
                     pub patterns: ::prost::alloc::vec::Vec<StringMatcher>,
+                }
+            }
+        }
+        pub mod v3 {
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+            pub struct FractionalPercent {
+                #[prost(uint32, tag = "1")]
+                pub numerator: u32,
+                #[prost(enumeration = "fractional_percent::DenominatorType", tag = "2")]
+                pub denominator: i32,
+            }
+            /// Nested message and enum types in `FractionalPercent`.
+            pub mod fractional_percent {
+                #[derive(
+                    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration,
+                )]
+                #[repr(i32)]
+                pub enum DenominatorType {
+                    Hundred = 0,
+                    TenThousand = 1,
+                    Million = 2,
+                }
+                impl DenominatorType {
+                    /// String value of the enum field names used in the ProtoBuf definition.
+                    ///
+                    /// The values are not transformed in any way and thus are considered stable
+                    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                    pub fn as_str_name(&self) -> &'static str {
+                        match self {
+                            Self::Hundred => "HUNDRED",
+                            Self::TenThousand => "TEN_THOUSAND",
+                            Self::Million => "MILLION",
+                        }
+                    }
+                    /// Creates an enum from field names used in the ProtoBuf definition.
+                    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                        match value {
+                            "HUNDRED" => Some(Self::Hundred),
+                            "TEN_THOUSAND" => Some(Self::TenThousand),
+                            "MILLION" => Some(Self::Million),
+                            _ => None,
+                        }
+                    }
                 }
             }
         }

@@ -122,6 +122,7 @@ mod tests {
             inbound: false,
             per_connection_buffer_limit_bytes: 1 << 20,
             tcp_backlog_size: Some(16),
+            access_logs: Vec::new(),
             filter_chain: model::FilterChain {
                 name: String::new(),
                 filter: model::NetworkFilter::Echo,

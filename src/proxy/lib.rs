@@ -9,6 +9,8 @@
 //! clusters and a checked model.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
+mod connection_log;
 mod echo;
 mod listener;
 mod meter;

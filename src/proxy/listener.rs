@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::ConnectionIds;
 use cluster::Clusters;
 use config::model::{self, NetworkFilter};
 use observe::names::{
@@ -13,6 +14,8 @@ use observe::names::{
 use observe::{GaugeGuard, Registry, Scope, Shard};
 use reactor::{Acceptor, Reactor, Socket, TaskSet};
 
+use crate::access_log::WorkerLogs;
+use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::echo;
 use crate::tcp_proxy::TcpProxy;
 
@@ -29,6 +32,10 @@ pub struct WorkerContext<'a> {
     pub shard: &'a Shard,
     /// The worker's own stats.
     pub worker_stats: &'a Scope<WorkerStat>,
+    /// The worker's access logs.
+    pub access_logs: &'a WorkerLogs,
+    /// Where the worker's connections get their ids.
+    pub connection_ids: &'a Rc<ConnectionIds>,
 }
 
 /// One listener on one worker.
@@ -37,6 +44,7 @@ pub struct Listener {
     reactor: Reactor,
     config: Arc<model::Listener>,
     filter: Filter,
+    logging: ConnectionLogging,
     stats: Scope<ListenerStat>,
     worker_stats: Scope<WorkerStat>,
 }
@@ -68,12 +76,26 @@ impl Listener {
                 Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
             }
         };
+        let of_filter = match &config.filter_chain.filter {
+            NetworkFilter::Echo => context.access_logs.logs(&[]),
+            NetworkFilter::TcpProxy(tcp_proxy) => context.access_logs.logs(&tcp_proxy.access_logs),
+        };
+        let logging = ConnectionLogging {
+            reactor: context.reactor.clone(),
+            listener_name: config.name.clone(),
+            filter_chain_name: config.filter_chain.name.clone(),
+            of_listener: context.access_logs.logs(&config.access_logs),
+            of_filter,
+            ids: Rc::clone(context.connection_ids),
+            random: context.access_logs.random(),
+        };
         let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),
             config: Arc::clone(config),
             filter,
+            logging,
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
             worker_stats: context.worker_stats.clone(),
         })
@@ -120,9 +142,19 @@ impl Listener {
 
     async fn serve(&self, socket: Socket) {
         let limit = self.config.per_connection_buffer_limit_bytes;
+        let log = ConnectionLog::begin(&self.logging, &socket);
         match &self.filter {
-            Filter::Echo => echo::serve(&self.reactor, socket, limit).await,
-            Filter::TcpProxy(filter) => filter.serve(&self.reactor, socket, limit).await,
+            Filter::Echo => echo::serve(&self.reactor, socket, limit, &log).await,
+            Filter::TcpProxy(filter) => {
+                let interval = filter.log_interval().filter(|_| log.is_filter_logged());
+                let connection = || filter.serve(&self.reactor, socket, limit, &log);
+                match interval {
+                    None => connection().await,
+                    Some(interval) => {
+                        Box::pin(log.with_periodic_lines(interval, connection())).await;
+                    }
+                }
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ use observe::names::{ClusterStat, TcpProxyStat};
 use observe::{Scope, Stat};
 use reactor::OutboxMeter;
 
+use crate::connection_log::ConnectionLog;
+
 /// Counts what is sent on a stream: a total and a gauge of what waits.
 #[derive(Debug)]
 pub(crate) struct SendMeter<S: Stat> {
@@ -58,21 +60,17 @@ impl OutboxMeter for Uncounted {
     fn dropped(&self, _bytes: usize) {}
 }
 
-impl PumpObserver for Uncounted {
-    fn received(&self, _bytes: usize) {}
-    fn paused(&self) {}
-    fn resumed(&self) {}
-}
-
 /// Counts what is read from downstream, and the pauses that a slow upstream causes.
 #[derive(Debug)]
 pub(crate) struct FromDownstream<'a> {
     pub(crate) filter: &'a Scope<TcpProxyStat>,
     pub(crate) cluster: &'a Scope<ClusterStat>,
+    pub(crate) log: &'a ConnectionLog<'a>,
 }
 
 impl PumpObserver for FromDownstream<'_> {
     fn received(&self, bytes: usize) {
+        self.log.received(bytes);
         self.filter.add(TcpProxyStat::DownstreamCxRxBytesTotal, bytes as u64);
     }
 
@@ -91,10 +89,12 @@ impl PumpObserver for FromDownstream<'_> {
 #[derive(Debug)]
 pub(crate) struct FromUpstream<'a> {
     pub(crate) cluster: &'a Scope<ClusterStat>,
+    pub(crate) log: &'a ConnectionLog<'a>,
 }
 
 impl PumpObserver for FromUpstream<'_> {
     fn received(&self, bytes: usize) {
+        self.log.sent(bytes);
         self.cluster.add(ClusterStat::UpstreamCxRxBytesTotal, bytes as u64);
     }
 

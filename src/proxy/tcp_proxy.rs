@@ -12,6 +12,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster::{ClosedBy, Cluster, UpstreamConnection};
 use config::model;
@@ -20,6 +21,7 @@ use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
 
+use crate::connection_log::ConnectionLog;
 use crate::meter::{self, FromDownstream, FromUpstream, SendMeter};
 
 /// A `tcp_proxy` filter on one worker.
@@ -54,26 +56,49 @@ impl TcpProxy {
     }
 
     /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
-    pub(crate) async fn serve(&self, reactor: &Reactor, socket: Socket, buffer_limit: u32) {
+    pub(crate) async fn serve(
+        &self,
+        reactor: &Reactor,
+        socket: Socket,
+        buffer_limit: u32,
+        log: &ConnectionLog<'_>,
+    ) {
         self.stats.inc(TcpProxyStat::DownstreamCxTotal);
+        log.routed(self.route.as_ref().map(|route| &route.cluster));
         let Some(route) = &self.route else {
             self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
-            return;
+            return log.no_cluster();
         };
-        let Some(upstream) = self.connect(&route.cluster).await else { return };
-        self.relay(reactor, socket, buffer_limit, route, &upstream).await;
+        let Some(upstream) = self.connect(&route.cluster, log).await else { return };
+        log.connected(&upstream, self.config.access_log_options.flush_on_connected);
+        self.relay(reactor, socket, buffer_limit, route, &upstream, log).await;
+    }
+
+    /// How often a connection that lasts writes a line.
+    pub(crate) fn log_interval(&self) -> Option<Duration> {
+        self.config.access_log_options.flush_interval
     }
 
     /// Tries up to `max_connect_attempts` hosts.
-    async fn connect(&self, cluster: &Cluster) -> Option<UpstreamConnection> {
+    async fn connect(
+        &self,
+        cluster: &Cluster,
+        log: &ConnectionLog<'_>,
+    ) -> Option<UpstreamConnection> {
         for _ in 0..self.config.max_connect_attempts {
+            log.connecting();
             match cluster.connect().await {
                 Ok(upstream) => return Some(upstream),
-                Err(failure) if failure.may_retry() => {}
-                Err(_) => return None,
+                Err(failure) => {
+                    log.connect_failed(&failure);
+                    if !failure.may_retry() {
+                        return None;
+                    }
+                }
             }
         }
         cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
+        log.attempts_exceeded();
         None
     }
 
@@ -84,6 +109,7 @@ impl TcpProxy {
         buffer_limit: u32,
         route: &Route,
         connection: &UpstreamConnection,
+        log: &ConnectionLog<'_>,
     ) {
         let Route { cluster, to_upstream } = route;
         let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
@@ -93,8 +119,8 @@ impl TcpProxy {
             cluster.config().per_connection_buffer_limit_bytes,
             to_upstream.clone(),
         );
-        let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats() };
-        let from_upstream = FromUpstream { cluster: cluster.stats() };
+        let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats(), log };
+        let from_upstream = FromUpstream { cluster: cluster.stats(), log };
         let end = relay(
             reactor,
             &downstream,
@@ -111,25 +137,38 @@ impl TcpProxy {
             RelayEnd::Finished { last: Side::Downstream } => {}
             RelayEnd::Failed { side: Side::Downstream, error } => {
                 // What waits for upstream is dropped, as in Envoy (row C22).
-                pass_on_reset(&error, &upstream);
+                if is_reset(&error) {
+                    log.downstream_reset();
+                    reset(&upstream);
+                }
             }
             RelayEnd::Failed { side: Side::Upstream, error } => {
                 connection.set_closed_by(ClosedBy::Remote);
                 match flush(reactor, &downstream, self.config.idle_timeout).await {
-                    Flushed::Sent => pass_on_reset(&error, &downstream),
-                    Flushed::Failed => {}
-                    Flushed::Idle => self.stats.inc(TcpProxyStat::IdleTimeout),
+                    Flushed::Sent if is_reset(&error) => {
+                        log.upstream_reset();
+                        reset(&downstream);
+                    }
+                    Flushed::Sent | Flushed::Failed => {}
+                    Flushed::Idle => self.idle(log),
                 }
             }
-            RelayEnd::Idle => self.stats.inc(TcpProxyStat::IdleTimeout),
+            RelayEnd::Idle => self.idle(log),
         }
+    }
+
+    fn idle(&self, log: &ConnectionLog<'_>) {
+        self.stats.inc(TcpProxyStat::IdleTimeout);
+        log.idle();
     }
 }
 
-/// Ends the other side as the failed one ended: a reset is passed on as a reset.
-fn pass_on_reset(error: &io::Error, other: &Stream) {
-    if error.kind() == io::ErrorKind::ConnectionReset {
-        // A peer that is gone already needs no reset.
-        let _ = other.socket().reset_on_close();
-    }
+fn is_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset
+}
+
+/// Passes a reset on to the other side.
+fn reset(other: &Stream) {
+    // A peer that is gone already needs no reset.
+    let _ = other.socket().reset_on_close();
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::access_log::{LogSettings, WorkerLogs};
+use base::ConnectionIds;
 use cluster::{Cluster, Clusters, Shared};
 use config::model;
 use observe::names::{WORKER_PREFIX, WorkerStat};
@@ -27,6 +29,7 @@ fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
+        access_logs: Vec::new(),
         filter_chain: model::FilterChain { name: String::new(), filter },
     })
 }
@@ -37,6 +40,8 @@ fn tcp_proxy(idle_timeout: Option<Duration>) -> model::NetworkFilter {
         cluster: "c".to_owned(),
         idle_timeout,
         max_connect_attempts: 2,
+        access_logs: Vec::new(),
+        access_log_options: model::TcpAccessLogOptions::default(),
     })
 }
 
@@ -53,8 +58,8 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
     })
 }
 
-/// Bytes of a connection's future.
-const CONNECTION_SIZE_MAX: usize = 1168;
+/// Bytes of a connection's future; 72 of them lead to its access log.
+const CONNECTION_SIZE_MAX: usize = 1240;
 
 /// One worker with one listener, and everything a test asks it.
 struct Bench {
@@ -85,12 +90,18 @@ impl Bench {
         let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
         let clusters: Clusters = [cluster].into_iter().collect();
         let worker_stats = self.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&self.shard);
+        let settings = LogSettings { flush_min_bytes: 1, flush_interval: Duration::from_secs(60) };
+        let place = (&self.registry, &self.shard);
+        let access_logs = WorkerLogs::new(Arc::default(), Vec::new(), settings, 0, place, 0);
+        let connection_ids = Rc::new(ConnectionIds::new(0, 1));
         let context = WorkerContext {
             reactor: &self.reactor,
             clusters: &clusters,
             registry: &self.registry,
             shard: &self.shard,
             worker_stats: &worker_stats,
+            access_logs: &access_logs,
+            connection_ids: &connection_ids,
         };
         let listener = Listener::new(&config, bound.address, context);
         self.assert_connection_is_small(&listener);

@@ -98,6 +98,14 @@ impl Socket {
         as_std(&self.fd.socket().peer_addr()?)
     }
 
+    /// The address of our end.
+    ///
+    /// # Errors
+    /// What `getsockname(2)` said.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        as_std(&self.fd.socket().local_addr()?)
+    }
+
     /// Makes the close of this socket a reset: unsent bytes are thrown away and the peer gets RST.
     ///
     /// # Errors

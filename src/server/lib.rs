@@ -16,6 +16,7 @@
 //! **Invariant:** the environment is read here and nowhere else.
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod affinity;
 mod base_id;
 mod bootstrap;

@@ -18,7 +18,7 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::LogFormat;
@@ -29,6 +29,7 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatcher};
 
+use crate::access_log::Reopener;
 use component::{Component, Levels, level_of};
 use event::{Line, Message};
 use limiter::{Limiter, Verdict};
@@ -61,6 +62,8 @@ pub(crate) struct Log {
     levels: Levels,
     lines: Arc<Lines>,
     queue: Queue,
+    /// The access logs, which are reopened with this one.
+    access_logs: OnceLock<Reopener>,
 }
 
 /// What makes lines from events.
@@ -143,7 +146,13 @@ impl Log {
             ticking.overdue(now(), news)
         })
         .map_err(|error| format!("cannot start the log's thread: {error}; see 'ulimit -u'"))?;
-        Ok(Arc::new(Self { levels, lines, queue }))
+        Ok(Arc::new(Self { levels, lines, queue, access_logs: OnceLock::new() }))
+    }
+
+    /// Reopens the access logs too, whenever this log is reopened. To be called once.
+    pub(crate) fn set_access_logs(&self, access_logs: Reopener) {
+        // A second set would be of the same process, and there is one.
+        drop(self.access_logs.set(access_logs));
     }
 
     /// How lines look from now on.
@@ -248,6 +257,9 @@ impl LogControl for Log {
 
     fn reopen(&self) {
         self.queue.reopen();
+        if let Some(access_logs) = self.access_logs.get() {
+            access_logs.reopen();
+        }
     }
 
     fn losses(&self) -> LogLosses {

@@ -17,8 +17,10 @@ use config::Position;
 use control::{Configured, Control, Limits, ListenerInfo, Order, ServerInfo, Shutdown, State};
 use observe::names::{MAIN_CLUSTER_MANAGER_PREFIX, ThreadClusterManagerStat};
 use observe::{Registry, Shard, ShardIndex};
+use proxy::access_log::LogSettings;
 use reactor::Features;
 
+use crate::access_log::{self, AccessLogPart};
 use crate::base_id::BaseId;
 use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
@@ -76,6 +78,10 @@ fn one(line: impl ToString) -> Failures {
     vec![line.to_string()]
 }
 
+fn lines(problems: &[config::Problem]) -> Failures {
+    problems.iter().map(ToString::to_string).collect()
+}
+
 fn execute(options: &Options, origin: &Origin) -> Result<(), Failures> {
     if options.print_default_config {
         return print(demo::YAML);
@@ -108,12 +114,13 @@ fn configure_and_run(options: &Options, origin: &Origin, log: &Arc<Log>) -> Resu
     for (option, reason) in options.without_effect() {
         tracing::warn!("{option} has no effect: {reason}");
     }
+    let access_logs = access_log::plan(&bootstrap).map_err(|problems| lines(&problems))?;
     match options.mode {
         Mode::Validate => match options.config_report {
             ReportFormat::Text => print(&format!("configuration '{}' OK\n", bootstrap.file)),
             ReportFormat::Json => print(&format!("{}\n", bootstrap.loaded.warnings.to_json())),
         },
-        Mode::Serve | Mode::InitOnly => serve(options, origin, bootstrap, log),
+        Mode::Serve | Mode::InitOnly => serve(options, origin, bootstrap, access_logs, log),
     }
 }
 
@@ -143,6 +150,7 @@ fn serve(
     options: &Options,
     origin: &Origin,
     bootstrap: Bootstrap,
+    access_logs: proxy::access_log::Plan,
     log: &Arc<Log>,
 ) -> Result<(), Failures> {
     let started = now();
@@ -154,8 +162,9 @@ fn serve(
         raise_core_limit();
     }
     let workers = worker_count(options.concurrency);
-    let bound = listen::bind_all(&bootstrap, workers)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Failures>())?;
+    let bound = listen::bind_all(&bootstrap, workers).map_err(|problems| lines(&problems))?;
+    let targets =
+        access_log::open_all(&access_logs, &bootstrap).map_err(|problems| lines(&problems))?;
     let admin_address = admin_address(bound.admin.as_ref())?;
     log_start(features, workers, &bound, admin_address.as_deref());
     if let Some(base_id) = base_id.as_ref().filter(|_| options.use_dynamic_base_id) {
@@ -191,7 +200,18 @@ fn serve(
     })?;
     let handle = control.handle();
 
-    let plans = plans(features, workers, bound.listeners, &clusters, &registry, &random)?;
+    let settings = LogSettings {
+        flush_min_bytes: usize::try_from(options.file_flush_min_size_kb)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1024),
+        flush_interval: Duration::from_millis(u64::from(options.file_flush_interval_msec)),
+    };
+    let (access_logs, log_writers) = access_log::parts(access_logs, targets, settings, workers)
+        .map_err(|error| {
+            one(format!("cannot start the access logs: {error}; see 'ulimit -n' and 'ulimit -u'"))
+        })?;
+    log.set_access_logs(log_writers.reopener());
+    let plans = plans(features, bound.listeners, &clusters, &registry, &random, access_logs)?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -230,6 +250,7 @@ fn serve(
         Order::Shutdown(Shutdown::Now) => handle.stop(),
     });
     let failures = fleet.finish();
+    log_writers.finish();
     tracing::info!("exiting");
     drop(base_id);
     if failures.is_empty() { Ok(()) } else { Err(describe(failures)) }
@@ -344,14 +365,15 @@ fn configured(
 
 fn plans(
     features: Features,
-    workers: usize,
     listeners: Vec<(Arc<config::model::Listener>, net::listener::BoundListener)>,
     clusters: &[Arc<Shared>],
     registry: &Registry,
     random: &RandomState,
+    access_logs: Vec<AccessLogPart>,
 ) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
+    let workers = access_logs.len();
     let cores = affinity::cores(workers);
-    let plan = |(index, listeners)| {
+    let plan = |(index, (listeners, access_logs))| {
         let (sender, commands) = reactor::channel(COMMANDS_MAX)?;
         let core = cores.as_ref().and_then(|cores| cores.get(index).copied());
         let plan = Plan {
@@ -362,12 +384,17 @@ fn plans(
             clusters: clusters.to_vec(),
             registry: registry.clone(),
             random: random.clone(),
+            access_logs,
             commands,
         };
         Ok((plan, sender))
     };
-    let plans: io::Result<Vec<_>> =
-        Bound::deal(listeners, workers).into_iter().enumerate().map(plan).collect();
+    let plans: io::Result<Vec<_>> = Bound::deal(listeners, workers)
+        .into_iter()
+        .zip(access_logs)
+        .enumerate()
+        .map(plan)
+        .collect();
     plans.map_err(|error| one(format!("cannot make a mailbox: {error}; see 'ulimit -n'")))
 }
 

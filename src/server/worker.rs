@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use base::ConnectionIds;
 use cluster::{Cluster, Clusters};
 use control::Listeners;
 use core_affinity::CoreId;
@@ -25,9 +26,11 @@ use observe::names::{
     ThreadClusterManagerStat, WORKER_PREFIX, WorkerStat, worker_cluster_manager_prefix,
 };
 use observe::{Registry, Scope, ShardIndex};
+use proxy::access_log::WorkerLogs;
 use proxy::{Listener, WorkerContext};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
+use crate::access_log::AccessLogPart;
 use crate::listen::WorkerListener;
 use crate::{affinity, loop_stats};
 
@@ -58,6 +61,7 @@ pub(crate) struct Plan {
     pub(crate) registry: Registry,
     /// Where seeds come from.
     pub(crate) random: RandomState,
+    pub(crate) access_logs: AccessLogPart,
     pub(crate) commands: InboxParts<Command>,
 }
 
@@ -82,6 +86,9 @@ struct Worker {
     listening: Vec<Listening>,
     serving: bool,
     connections: Rc<TaskSet>,
+    access_logs: Rc<WorkerLogs>,
+    /// Attends to the access logs, while there are any.
+    attendant: TaskSet,
     stats: Scope<WorkerStat>,
 }
 
@@ -119,12 +126,29 @@ impl Worker {
         let thread = plan.registry.scope(&worker_cluster_manager_prefix(plan.index)).on(&shard);
         thread.gauge_set(ThreadClusterManagerStat::ClustersInflated, inflated);
         let stats = plan.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&shard);
+        let AccessLogPart { plan: log_plan, outlets, settings, returns } = plan.access_logs;
+        let access_logs = Rc::new(WorkerLogs::new(
+            log_plan,
+            outlets,
+            settings,
+            plan.index,
+            (&plan.registry, &shard),
+            plan.random.hash_one((plan.index, "access logs")),
+        ));
+        let attendant = reactor.task_set();
+        if !access_logs.is_empty() {
+            let returns = reactor.open_inbox(returns);
+            attendant.spawn(Rc::clone(&access_logs).attend(reactor.clone(), returns));
+        }
+        let connection_ids = Rc::new(ConnectionIds::new(plan.index, plan.registry.workers()));
         let context = WorkerContext {
             reactor,
             clusters: &clusters,
             registry: &plan.registry,
             shard: &shard,
             worker_stats: &stats,
+            access_logs: &access_logs,
+            connection_ids: &connection_ids,
         };
         let listen = |one: WorkerListener| Listening {
             inbound: one.config.inbound,
@@ -137,6 +161,8 @@ impl Worker {
             listening: plan.listeners.into_iter().map(listen).collect(),
             serving: false,
             connections: Rc::new(reactor.task_set()),
+            access_logs,
+            attendant,
             stats,
             reactor: reactor.clone(),
         };
@@ -234,6 +260,9 @@ impl Worker {
             tracing::info!(worker = self.index, connections = cut, "cut what had not ended");
         }
         self.connections.abort_all();
+        // Connections that were cut have just written their lines.
+        self.attendant.abort_all();
+        self.access_logs.finish();
         loop_stats::publish(&self.stats, &self.reactor.stats());
     }
 }

@@ -233,7 +233,7 @@ fn who_may_not_wait_for_a_connect_is_told_so_and_may_try_again() {
     let (_listener, address) = listener();
     let bench = Bench::with_limits(&[address], 1, 0);
     let failure = bench.connect().unwrap_err();
-    assert!(matches!(failure, ConnectFailure::PendingOverflow));
+    assert!(matches!(failure, ConnectFailure::PendingOverflow { .. }));
     assert!(failure.may_retry());
     bench.expect_moved(&[("upstream_rq_pending_overflow", 1)]);
     bench.expect_gauges_at_zero();

@@ -32,6 +32,7 @@ impl Lower<'_> {
                 None
             }
         };
+        let access_logs = self.access_logs(&message.access_log, &format!("{path}.access_log"));
         let filter_chain = self.only_filter_chain(message, path);
         let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
         Some(model::Listener {
@@ -41,6 +42,7 @@ impl Lower<'_> {
             inbound: message.traffic_direction() == TrafficDirection::Inbound,
             per_connection_buffer_limit_bytes: limit,
             tcp_backlog_size: message.tcp_backlog_size,
+            access_logs,
             filter_chain: filter_chain?,
         })
     }
@@ -147,6 +149,8 @@ impl Lower<'_> {
             cluster,
             idle_timeout: Some(idle_timeout).filter(|timeout| !timeout.is_zero()),
             max_connect_attempts: message.max_connect_attempts.unwrap_or(1),
+            access_logs: self.access_logs(&message.access_log, &format!("{path}.access_log")),
+            access_log_options: self.tcp_access_log_options(message, path),
         }
     }
 }

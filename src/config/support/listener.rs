@@ -19,6 +19,7 @@ pub(super) const LISTENER: Area = &[
     (
         "envoy.config.listener.v3.Listener",
         &[
+            ("access_log", Supported),
             ("address", Supported),
             ("bind_to_port", Only(&["true"])),
             ("bypass_overload_manager", Ignored("no overload manager is configured")),
@@ -74,12 +75,20 @@ pub(super) const LISTENER: Area = &[
     (
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         &[
+            ("access_log", Supported),
+            ("access_log_flush_interval", Supported),
+            ("access_log_options", Supported),
             ("cluster", Supported),
+            ("flush_access_log_on_connected", Supported),
             ("hash_policy", Ignored(NO_HASH)),
             ("idle_timeout", Supported),
             ("max_connect_attempts", Supported),
             ("metadata_match", Ignored(NO_SUBSETS)),
             ("stat_prefix", Supported),
         ],
+    ),
+    (
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        &[("access_log_flush_interval", Supported), ("flush_access_log_on_connected", Supported)],
     ),
 ];

@@ -11,6 +11,7 @@
 //!
 //! **Invariant:** a scenario that compared nothing fails.
 
+mod access_logs;
 mod admin;
 mod admin_pages;
 mod cluster_choice;
@@ -68,6 +69,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(admin::scenarios());
+    all.extend(access_logs::scenarios());
     all.extend(process::scenarios());
     all.retain(|scenario| scenario.name.contains(&filter));
     all

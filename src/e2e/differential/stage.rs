@@ -108,7 +108,6 @@ impl<'a> Stage<'a> {
 
     /// Waits until the access log `$FOLDER/$NAME.log` has this many lines, and notes each, what
     /// `masks` names left out.
-    #[expect(dead_code, reason = "for the first filter that writes access logs")]
     pub(super) fn note_access_log(&self, lines: usize) {
         self.has_access_log.set(true);
         let path = self.access_log();

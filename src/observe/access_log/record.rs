@@ -27,6 +27,22 @@ pub enum AccessLogType {
 }
 
 impl AccessLogType {
+    const ALL: [Self; 7] = [
+        Self::NotSet,
+        Self::TcpUpstreamConnected,
+        Self::TcpPeriodic,
+        Self::TcpConnectionEnd,
+        Self::DownstreamStart,
+        Self::DownstreamPeriodic,
+        Self::DownstreamEnd,
+    ];
+
+    /// The type that Envoy spells `name`; `None` for those that no line can have yet.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Envoy's spelling.
     #[must_use]
     pub fn name(self) -> &'static str {

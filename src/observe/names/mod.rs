@@ -4,6 +4,7 @@
 //! Envoy has no word for is below `nuncio.`. A stat stands here only if something moves it or if
 //! its value is a truth today.
 
+mod access_log;
 mod cluster;
 mod dormant;
 mod host;
@@ -13,6 +14,7 @@ mod runtime;
 mod tcp_proxy;
 mod worker;
 
+pub use access_log::{ACCESS_LOG_PREFIX, AccessLogStat, FILESYSTEM_PREFIX, FilesystemStat};
 pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat, ListenerDormantStat,
@@ -48,7 +50,9 @@ mod tests {
     #[test]
     fn names_are_unique_below_each_prefix() {
         for sets in [
-            &[AdminHttpStat::SPECS] as &[_],
+            &[AccessLogStat::SPECS] as &[_],
+            &[AdminHttpStat::SPECS],
+            &[FilesystemStat::SPECS],
             &[AdminListenerStat::SPECS, AdminListenerDormantStat::SPECS],
             &[ClusterManagerStat::SPECS, ClusterManagerDormantStat::SPECS],
             &[ClusterStat::SPECS, ClusterDormantStat::SPECS],

@@ -33,6 +33,7 @@ fn plans(
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
+        access_logs: Vec::new(),
         filter_chain: model::FilterChain {
             name: String::new(),
             filter: model::NetworkFilter::Echo,
@@ -50,12 +51,25 @@ fn plans(
             clusters: Vec::new(),
             registry: registry.clone(),
             random: RandomState::new(),
+            access_logs: no_access_logs(),
             commands,
         };
         (plan, sender)
     };
     let hands = Bound::deal(vec![(config, bound)], workers);
     (hands.into_iter().enumerate().map(plan).collect(), address)
+}
+
+fn no_access_logs() -> crate::access_log::AccessLogPart {
+    crate::access_log::AccessLogPart {
+        plan: Arc::default(),
+        outlets: Vec::new(),
+        settings: proxy::access_log::LogSettings {
+            flush_min_bytes: 1,
+            flush_interval: Duration::from_secs(1),
+        },
+        returns: reactor::channel(1).unwrap().1,
+    }
 }
 
 fn ringing() -> (OnEnd, Receiver<()>) {

@@ -1,0 +1,192 @@
+//! From the configuration's access logs to compiled ones, once for the whole process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use config::model::{
+    self, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator, AccessLogSink,
+    NetworkFilter, RuntimeSource, RuntimeValue,
+};
+use observe::ResponseFlag;
+use observe::access_log::{
+    AccessLogType, Comparison, DEFAULT_FORMAT, Filter, FilterOperator, Format, FormatError,
+    JsonTemplate, Surroundings,
+};
+use serde_json::Value;
+
+/// Every access log of the configuration, compiled. Workers share it.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// By the place of the log in the configuration.
+    logs: HashMap<String, Arc<Compiled>>,
+    /// Each with the place of the first log that names it.
+    sinks: Vec<(AccessLogSink, String)>,
+}
+
+/// One access log.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// Index of the sink in the plan.
+    pub(crate) sink: usize,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) format: Format,
+}
+
+/// A format that cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands in the configuration.
+    pub field_path: String,
+    /// What is wrong with it.
+    pub error: FormatError,
+}
+
+impl Plan {
+    /// Compiles every access log of the configuration.
+    ///
+    /// Values of the runtime are read now: changing one later changes no filter.
+    ///
+    /// # Errors
+    /// Every format that is wrong.
+    pub fn new(
+        bootstrap: &model::Bootstrap,
+        surroundings: Surroundings<'_>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut plan = Self::default();
+        let mut problems = Vec::new();
+        for config in bootstrap.listeners.iter().flat_map(|listener| access_logs(listener)) {
+            match format(&config.format, surroundings) {
+                Ok(format) => {
+                    let filter = config.filter.as_ref();
+                    let filter = filter.map(|one| filter_from(one, &bootstrap.runtime));
+                    let compiled = Compiled { sink: plan.sink(config), filter, format };
+                    plan.logs.insert(config.field_path.clone(), Arc::new(compiled));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(plan) } else { Err(problems) }
+    }
+
+    /// Where lines go, and where the configuration says so: each destination once, however many
+    /// logs share it.
+    pub fn sinks(&self) -> impl Iterator<Item = (&AccessLogSink, &str)> {
+        self.sinks.iter().map(|(sink, field_path)| (sink, field_path.as_str()))
+    }
+
+    pub(crate) fn find(&self, config: &model::AccessLog) -> Option<&Arc<Compiled>> {
+        self.logs.get(&config.field_path)
+    }
+
+    fn sink(&mut self, config: &model::AccessLog) -> usize {
+        let known = self.sinks.iter().position(|(known, _)| *known == config.sink);
+        known.unwrap_or_else(|| {
+            let field_path = match config.sink {
+                AccessLogSink::File(_) => format!("{}.typed_config.path", config.field_path),
+                AccessLogSink::Stdout | AccessLogSink::Stderr => config.field_path.clone(),
+            };
+            self.sinks.push((config.sink.clone(), field_path));
+            self.sinks.len() - 1
+        })
+    }
+}
+
+/// Every access log of a listener: its own and its filters'.
+fn access_logs(listener: &model::Listener) -> impl Iterator<Item = &model::AccessLog> {
+    let of_filter: &[model::AccessLog] = match &listener.filter_chain.filter {
+        NetworkFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
+        NetworkFilter::Echo => &[],
+    };
+    listener.access_logs.iter().chain(of_filter)
+}
+
+fn format(config: &AccessLogFormat, surroundings: Surroundings<'_>) -> Result<Format, Problem> {
+    let (compiled, field_path) = match config {
+        AccessLogFormat::Default => (Format::text(DEFAULT_FORMAT, false, surroundings), ""),
+        AccessLogFormat::Text { text, omit_empty_values, field_path } => {
+            (Format::text(text, *omit_empty_values, surroundings), field_path.as_str())
+        }
+        AccessLogFormat::Json { members, omit_empty_values, field_path } => {
+            let members: Vec<_> =
+                members.iter().map(|(name, value)| (name.clone(), template(value))).collect();
+            (Format::json(&members, *omit_empty_values, surroundings), field_path.as_str())
+        }
+    };
+    compiled.map_err(|error| Problem { field_path: field_path.to_owned(), error })
+}
+
+fn template(value: &Value) -> JsonTemplate {
+    match value {
+        Value::Null => JsonTemplate::Null,
+        Value::Bool(value) => JsonTemplate::Bool(*value),
+        // Every number of the configuration is a double.
+        Value::Number(number) => number.as_f64().map_or(JsonTemplate::Null, JsonTemplate::Number),
+        Value::String(text) => JsonTemplate::Text(text.clone()),
+        Value::Array(items) => JsonTemplate::List(items.iter().map(template).collect()),
+        Value::Object(members) => JsonTemplate::Object(
+            members.iter().map(|(name, value)| (name.clone(), template(value))).collect(),
+        ),
+    }
+}
+
+fn filter_from(config: &AccessLogFilter, runtime: &model::Runtime) -> Filter {
+    let many = |filters: &[AccessLogFilter]| {
+        filters.iter().map(|filter| filter_from(filter, runtime)).collect()
+    };
+    match config {
+        AccessLogFilter::StatusCode(config) => Filter::StatusCode(comparison(config, runtime)),
+        AccessLogFilter::Duration(config) => Filter::Duration(comparison(config, runtime)),
+        AccessLogFilter::NotHealthCheck => Filter::NotHealthCheck,
+        AccessLogFilter::Runtime {
+            runtime_key,
+            numerator,
+            denominator,
+            use_independent_randomness,
+        } => {
+            // A whole number in the runtime is a percentage, whatever the denominator here.
+            let percentage = whole_number(runtime, runtime_key);
+            Filter::Sampled {
+                numerator: percentage.unwrap_or_else(|| u64::from(*numerator)),
+                denominator: percentage.map_or_else(|| u64::from(*denominator), |_| 100),
+                independent: *use_independent_randomness,
+            }
+        }
+        AccessLogFilter::And(filters) => Filter::All(many(filters)),
+        AccessLogFilter::Or(filters) => Filter::Any(many(filters)),
+        AccessLogFilter::ResponseFlag(flags) => Filter::ResponseFlag(
+            flags.iter().filter_map(|flag| ResponseFlag::from_short(flag)).collect(),
+        ),
+        AccessLogFilter::LogType { types, exclude } => Filter::LogType {
+            // Types that no line can have are not listed there, and need not be.
+            types: types.iter().filter_map(|name| AccessLogType::from_name(name)).collect(),
+            exclude: *exclude,
+        },
+    }
+}
+
+fn comparison(config: &AccessLogComparison, runtime: &model::Runtime) -> Comparison {
+    let value = whole_number(runtime, &config.runtime_key);
+    Comparison {
+        operator: match config.operator {
+            AccessLogOperator::Equal => FilterOperator::Equal,
+            AccessLogOperator::GreaterOrEqual => FilterOperator::GreaterOrEqual,
+            AccessLogOperator::LessOrEqual => FilterOperator::LessOrEqual,
+            AccessLogOperator::NotEqual => FilterOperator::NotEqual,
+        },
+        value: value.unwrap_or_else(|| u64::from(config.default_value)),
+    }
+}
+
+/// The whole number that the static layers of the runtime give a key; the last layer counts.
+fn whole_number(runtime: &model::Runtime, key: &str) -> Option<u64> {
+    let layers = runtime.layers.iter().rev();
+    let value = layers.filter_map(|layer| match &layer.source {
+        RuntimeSource::Static(values) => values.get(key),
+        RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
+    });
+    match value.into_iter().next()? {
+        RuntimeValue::Number(number) => number.to_string().parse().ok(),
+        RuntimeValue::Text(text) => text.trim().parse().ok(),
+        RuntimeValue::Bool(_) | RuntimeValue::Fraction(_) => None,
+    }
+}

@@ -1,0 +1,413 @@
+//! What is known of one TCP connection while it lasts, and the log lines it writes.
+//!
+//! The facts exist only if somebody logs; without a log every note costs one comparison. The last
+//! lines are written when the value is dropped, so that a connection that was cut or whose task
+//! panicked has its line too. The listener's line comes before the filter's, as in Envoy.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use base::ConnectionIds;
+use cluster::{Cluster, ConnectFailure, UpstreamConnection};
+use config::model;
+use observe::access_log::{AccessLogType, CloseType, Record, TimePoint, Timing, UpstreamRecord};
+use observe::{ResponseFlag, ResponseFlags};
+use reactor::{Reactor, Socket};
+
+use crate::access_log::{AccessLogs, next_random};
+
+/// What the connections of one listener have in common in their lines.
+#[derive(Debug)]
+pub(crate) struct ConnectionLogging {
+    pub(crate) reactor: Reactor,
+    pub(crate) listener_name: String,
+    pub(crate) filter_chain_name: String,
+    /// The listener's own logs.
+    pub(crate) of_listener: AccessLogs,
+    /// Its filter's logs.
+    pub(crate) of_filter: AccessLogs,
+    pub(crate) ids: Rc<ConnectionIds>,
+    /// Where stream ids are drawn from.
+    pub(crate) random: Rc<Cell<u64>>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionLog<'a> {
+    logging: &'a ConnectionLogging,
+    facts: Option<Box<Facts>>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    id: u64,
+    start: SystemTime,
+    started: Instant,
+    remote_address: Option<SocketAddr>,
+    local_address: Option<SocketAddr>,
+    bytes_received: Cell<u64>,
+    bytes_sent: Cell<u64>,
+    changing: RefCell<Changing>,
+}
+
+/// What happens to a connection once or a few times.
+#[derive(Debug, Default)]
+struct Changing {
+    flags: ResponseFlags,
+    timing: Timing,
+    close_type: CloseType,
+    local_close_reason: Option<&'static str>,
+    /// Set by a filter that has an upstream.
+    upstream: Option<Upstream>,
+}
+
+#[derive(Debug, Default)]
+struct Upstream {
+    stream_id: String,
+    cluster: Option<Rc<Cluster>>,
+    host: Option<SocketAddr>,
+    hosts_attempted: Vec<SocketAddr>,
+    local_address: Option<SocketAddr>,
+    remote_address: Option<SocketAddr>,
+    connection_ids: Vec<u64>,
+    attempts: u64,
+    failure_reason: Option<String>,
+    close_type: CloseType,
+    local_close_reason: Option<&'static str>,
+    connect_began: Option<Duration>,
+    pool_ready: Option<Duration>,
+}
+
+impl<'a> ConnectionLog<'a> {
+    /// Begins to note what happens to the connection on `socket`, if anybody logs.
+    pub(crate) fn begin(logging: &'a ConnectionLogging, socket: &Socket) -> Self {
+        let id = logging.ids.next();
+        if logging.of_listener.is_empty() && logging.of_filter.is_empty() {
+            return Self { logging, facts: None };
+        }
+        let facts = Facts {
+            id,
+            start: logging.reactor.wall_now(),
+            started: logging.reactor.now(),
+            // Both fail only if the peer has reset the connection already.
+            remote_address: socket.peer_address().ok(),
+            local_address: socket.local_address().ok(),
+            bytes_received: Cell::new(0),
+            bytes_sent: Cell::new(0),
+            changing: RefCell::default(),
+        };
+        Self { logging, facts: Some(Box::new(facts)) }
+    }
+
+    /// Bytes came from downstream.
+    pub(crate) fn received(&self, bytes: usize) {
+        if let Some(facts) = &self.facts {
+            facts.bytes_received.set(facts.bytes_received.get() + bytes as u64);
+        }
+    }
+
+    /// Bytes are on their way to downstream.
+    pub(crate) fn sent(&self, bytes: usize) {
+        if let Some(facts) = &self.facts {
+            facts.bytes_sent.set(facts.bytes_sent.get() + bytes as u64);
+        }
+    }
+
+    /// The filter sends its connections to an upstream, to this cluster if it exists.
+    pub(crate) fn routed(&self, cluster: Option<&Rc<Cluster>>) {
+        let Some(facts) = &self.facts else { return };
+        let stream_id = uuid(&self.logging.random);
+        let upstream = Upstream { stream_id, cluster: cluster.cloned(), ..Upstream::default() };
+        facts.changing.borrow_mut().upstream = Some(upstream);
+    }
+
+    /// The cluster does not exist.
+    pub(crate) fn no_cluster(&self) {
+        self.note(|changing, _| {
+            changing.flags.set(ResponseFlag::NoClusterFound);
+            changing.local_close_reason = Some("tcp_initializion_failure:3");
+        });
+    }
+
+    /// An attempt to connect begins.
+    pub(crate) fn connecting(&self) {
+        self.note_upstream(|upstream, age| {
+            upstream.connect_began.get_or_insert(age);
+        });
+    }
+
+    /// An attempt to connect failed.
+    pub(crate) fn connect_failed(&self, failure: &ConnectFailure) {
+        self.note(|Changing { flags, local_close_reason, upstream, .. }, age| {
+            let Some(upstream) = upstream else { return };
+            upstream.pool_ready = upstream.connect_began.map(|began| age.saturating_sub(began));
+            match failure {
+                ConnectFailure::Overflow => {
+                    flags.set(ResponseFlag::UpstreamOverflow);
+                    *local_close_reason = Some("tcp_initializion_failure:2");
+                }
+                ConnectFailure::NoHealthyHost => {
+                    flags.set(ResponseFlag::NoHealthyUpstream);
+                    *local_close_reason = Some("tcp_initializion_failure:1");
+                }
+                ConnectFailure::PendingOverflow { host } => {
+                    upstream.attempts += 1;
+                    upstream.hosts_attempted.push(*host);
+                }
+                ConnectFailure::Refused { host, source } => {
+                    flags.set(ResponseFlag::UpstreamConnectionFailure);
+                    upstream.tried(*host);
+                    upstream.failure_reason = Some(connect_error(source));
+                }
+                ConnectFailure::Timeout { host } => {
+                    flags.set(ResponseFlag::UpstreamConnectionFailure);
+                    upstream.tried(*host);
+                }
+                // A kind of failure that this floor does not know yet has no words of its own.
+                _ => flags.set(ResponseFlag::UpstreamConnectionFailure),
+            }
+        });
+    }
+
+    /// No attempt is left.
+    pub(crate) fn attempts_exceeded(&self) {
+        self.note(|changing, _| {
+            changing.flags.set(ResponseFlag::UpstreamRetryLimitExceeded);
+            changing.local_close_reason = Some("tcp_initializion_failure:0");
+        });
+    }
+
+    /// The upstream is connected. Writes a line if `writes_line`.
+    pub(crate) fn connected(&self, connection: &UpstreamConnection, writes_line: bool) {
+        let id = self.logging.ids.next();
+        self.note(|Changing { timing, upstream, .. }, age| {
+            let Some(upstream) = upstream else { return };
+            let began = upstream.connect_began.unwrap_or(age);
+            timing.set(TimePoint::UpstreamConnectBegin, began);
+            timing.set(TimePoint::UpstreamConnectEnd, age);
+            upstream.pool_ready = Some(age.saturating_sub(began));
+            upstream.tried(connection.host());
+            upstream.connection_ids.push(id);
+            upstream.local_address = connection.socket().local_address().ok();
+            upstream.remote_address = Some(connection.host());
+        });
+        if writes_line {
+            self.write(&self.logging.of_filter, AccessLogType::TcpUpstreamConnected);
+        }
+    }
+
+    /// The downstream was seen to be reset.
+    pub(crate) fn downstream_reset(&self) {
+        self.note(|changing, _| changing.close_type = CloseType::RemoteReset);
+    }
+
+    /// The upstream was seen to be reset, which is passed on.
+    pub(crate) fn upstream_reset(&self) {
+        self.note(|changing, _| {
+            changing.flags.set(ResponseFlag::UpstreamRemoteReset);
+            changing.close_type = CloseType::LocalReset;
+            if let Some(upstream) = &mut changing.upstream {
+                upstream.close_type = CloseType::RemoteReset;
+            }
+        });
+    }
+
+    /// The idle timeout has passed.
+    pub(crate) fn idle(&self) {
+        self.note(|changing, _| {
+            changing.local_close_reason = Some(IDLE);
+            if let Some(upstream) = &mut changing.upstream {
+                upstream.local_close_reason = Some(IDLE);
+            }
+        });
+    }
+
+    /// Whether the filter has logs.
+    pub(crate) fn is_filter_logged(&self) -> bool {
+        self.facts.is_some() && !self.logging.of_filter.is_empty()
+    }
+
+    /// Runs `connection` to its end, with a line of the filter's logs at each interval. Boxed by
+    /// the caller, so that connections without such lines do not pay for it.
+    pub(crate) async fn with_periodic_lines(
+        &self,
+        interval: Duration,
+        connection: impl Future<Output = ()>,
+    ) {
+        let mut connection = pin!(connection);
+        loop {
+            let mut time = pin!(self.logging.reactor.sleep(interval));
+            let ended = poll_fn(|context| {
+                if connection.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                time.as_mut().poll(context).map(|()| false)
+            })
+            .await;
+            if ended {
+                return;
+            }
+            self.write(&self.logging.of_filter, AccessLogType::TcpPeriodic);
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Changing, Duration)) {
+        if let Some(facts) = &self.facts {
+            let age = self.logging.reactor.now().saturating_duration_since(facts.started);
+            change(&mut facts.changing.borrow_mut(), age);
+        }
+    }
+
+    fn note_upstream(&self, change: impl FnOnce(&mut Upstream, Duration)) {
+        self.note(|changing, age| {
+            if let Some(upstream) = &mut changing.upstream {
+                change(upstream, age);
+            }
+        });
+    }
+
+    fn write(&self, logs: &AccessLogs, log_type: AccessLogType) {
+        let Some(facts) = &self.facts else { return };
+        if logs.is_empty() {
+            return;
+        }
+        let changing = facts.changing.borrow();
+        let (received, sent) = (facts.bytes_received.get(), facts.bytes_sent.get());
+        let upstream = changing.upstream.as_ref();
+        logs.log(&Record {
+            log_type,
+            start: facts.start,
+            now: self.logging.reactor.wall_now(),
+            duration: self.logging.reactor.now().saturating_duration_since(facts.started),
+            timing: changing.timing,
+            flags: changing.flags,
+            bytes_received: received,
+            bytes_sent: sent,
+            // Envoy counts these on the way to and from an upstream only.
+            wire_bytes_received: upstream.map_or(0, |_| received),
+            wire_bytes_sent: upstream.map_or(0, |_| sent),
+            connection_id: facts.id,
+            stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
+            remote_address: facts.remote_address,
+            direct_remote_address: facts.remote_address,
+            local_address: facts.local_address,
+            direct_local_address: facts.local_address,
+            close_type: changing.close_type,
+            local_close_reason: changing.local_close_reason,
+            filter_chain_name: &self.logging.filter_chain_name,
+            listener_name: &self.logging.listener_name,
+            upstream: upstream
+                .map_or_else(UpstreamRecord::default, |upstream| upstream.record(received, sent)),
+            ..Record::default()
+        });
+    }
+}
+
+impl Drop for ConnectionLog<'_> {
+    fn drop(&mut self) {
+        self.write(&self.logging.of_listener, AccessLogType::NotSet);
+        self.write(&self.logging.of_filter, AccessLogType::TcpConnectionEnd);
+    }
+}
+
+impl Upstream {
+    fn tried(&mut self, host: SocketAddr) {
+        self.attempts += 1;
+        self.host = Some(host);
+        self.hosts_attempted.push(host);
+    }
+
+    fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
+        let config = self.cluster.as_ref().map(|cluster| cluster.config());
+        UpstreamRecord {
+            cluster: config.map(|config| config.name.as_str()),
+            cluster_observability_name: config.map(observability_name),
+            host: self.host,
+            hosts_attempted: &self.hosts_attempted,
+            local_address: self.local_address,
+            remote_address: self.remote_address,
+            connection_id: self.connection_ids.last().copied().unwrap_or(0),
+            connection_ids_attempted: &self.connection_ids,
+            attempts: self.attempts,
+            transport_failure_reason: self.failure_reason.as_deref(),
+            close_type: Some(self.close_type),
+            local_close_reason: self.local_close_reason,
+            protocol: None,
+            wire_bytes_received: sent,
+            wire_bytes_sent: received,
+            header_bytes_received: 0,
+            header_bytes_sent: 0,
+            pool_ready: self.pool_ready,
+        }
+    }
+}
+
+/// Why Envoy closes both ends when the idle timeout has passed.
+const IDLE: &str = "tcp_session_idle_timeout";
+
+/// `alt_stat_name`, or the name. The model keeps what stats are called, without colons.
+fn observability_name(config: &model::Cluster) -> &str {
+    let is_name = config.stat_name == config.name.replace(':', "_");
+    if is_name { &config.name } else { &config.stat_name }
+}
+
+/// Envoy's words for a failed connect, with the kernel's text. Most errors come after a while;
+/// those that connect(2) gives at once have words of their own.
+fn connect_error(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::PermissionDenied
+        | ErrorKind::InvalidInput => format!("immediate connect error: {text}"),
+        _ => format!("delayed connect error: {text}"),
+    }
+}
+
+/// A random UUID, version 4 (RFC 9562 section 5.4).
+fn uuid(random: &Cell<u64>) -> String {
+    let (high, low) = (next_random(random), next_random(random));
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_ids_are_uuids_and_differ() {
+        let random = Cell::new(7);
+        let (first, second) = (uuid(&random), uuid(&random));
+        assert_ne!(first, second);
+        for id in [first, second] {
+            let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+            assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
+            assert_eq!(id.as_bytes()[14], b'4', "{id}");
+            assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
+        }
+    }
+
+    #[test]
+    fn connect_errors_are_told_in_envoys_words() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        assert_eq!(connect_error(&refused), "delayed connect error: Connection refused");
+        let unreachable = std::io::Error::from_raw_os_error(101);
+        assert_eq!(connect_error(&unreachable), "immediate connect error: Network is unreachable");
+    }
+}
