@@ -39,13 +39,16 @@ impl Shared {
     pub fn publish_membership(&self, control: &Shard) {
         let stats = self.scope.on(control);
         let hosts = u64::try_from(self.config.endpoints.len()).unwrap_or(u64::MAX);
-        // Envoy counts a change only if the first update brought hosts.
-        stats.add(ClusterStat::MembershipChange, u64::from(hosts > 0));
+        stats.gauge_set(ClusterStat::WarmingState, 0);
+        // Envoy counts a change, and writes the gauges, only if the first update brought hosts.
+        if hosts == 0 {
+            return;
+        }
+        stats.inc(ClusterStat::MembershipChange);
         stats.gauge_set(ClusterStat::MembershipTotal, hosts);
         stats.gauge_set(ClusterStat::MembershipHealthy, hosts);
         stats.gauge_set(ClusterStat::MembershipDegraded, 0);
         stats.gauge_set(ClusterStat::MembershipExcluded, 0);
-        stats.gauge_set(ClusterStat::WarmingState, 0);
         stats.add(ClusterStat::DefaultTotalMatchCount, hosts);
     }
 

@@ -25,6 +25,7 @@ use crate::model;
 use crate::place::Places;
 use crate::problem::{ProblemKind, Problems};
 use crate::typed::envoy::config::bootstrap::v3 as pb;
+use crate::typed::envoy::config::bootstrap::v3::bootstrap::StatsFlush;
 
 /// Lowers a whole bootstrap. Parts that cannot be lowered are left out and reported.
 pub(crate) fn bootstrap(
@@ -58,8 +59,23 @@ pub(crate) fn bootstrap(
     };
     let runtime = lower.runtime(message.layered_runtime.as_ref());
     let stats = lower.stats_config(message.stats_config.as_ref());
+    let stats_flush_interval = message.stats_flush_interval.as_ref();
+    let stats_flush_interval =
+        stats_flush_interval.map(|d| lower.milliseconds(d, "stats_flush_interval"));
+    let StatsFlush::StatsFlushOnAdmin(stats_flush_on_admin) =
+        message.stats_flush.unwrap_or(StatsFlush::StatsFlushOnAdmin(false));
     let log_format = lower.log_format(message.application_log_config.as_ref());
-    model::Bootstrap { node, admin, runtime, stats, log_format, listeners, clusters }
+    model::Bootstrap {
+        node,
+        admin,
+        runtime,
+        stats,
+        stats_flush_interval,
+        stats_flush_on_admin,
+        log_format,
+        listeners,
+        clusters,
+    }
 }
 
 struct Lower<'a> {

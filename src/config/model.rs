@@ -42,6 +42,10 @@ pub struct Bootstrap {
     pub runtime: Runtime,
     /// `stats_config`.
     pub stats: StatsConfig,
+    /// `stats_flush_interval`: not set means 5 seconds.
+    pub stats_flush_interval: Option<Duration>,
+    /// `stats_flush_on_admin`: there is no interval then, stats are flushed when somebody asks.
+    pub stats_flush_on_admin: bool,
     /// `application_log_config.log_format`: absent means what the command line says.
     pub log_format: Option<LogFormat>,
     /// `static_resources.listeners`, in file order.

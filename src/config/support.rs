@@ -11,6 +11,7 @@ mod cluster;
 mod listener;
 #[cfg(test)]
 mod page;
+mod stats;
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
@@ -36,6 +37,7 @@ type Fields = &'static [(&'static str, Support)];
 
 const AREAS: &[Area] = &[
     bootstrap::BOOTSTRAP,
+    stats::STATS,
     listener::LISTENER,
     access_log::ACCESS_LOG,
     cluster::CLUSTER,

@@ -606,25 +606,24 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
 
 #[test]
 fn what_is_left_out_is_told_as_a_warning() {
-    let yaml = "stats_flush_interval: 5s\nnode: {id: a, metadata: {x: [1, {y: ~}]}}\n\
+    let yaml = "node: {id: a, metadata: {x: [1, {y: ~}]}}\n\
                 admin: {access_log_path: /dev/null}\nadmin: {access_log_path: /dev/zero}\n";
     let loaded = load_yaml(yaml).unwrap();
     assert_beginnings(
         &loaded.warnings,
         &[
-            "envoy.yaml:1:1: stats_flush_interval: ignored: no stats sink",
-            "envoy.yaml:3:1: ignored: duplicate key 'admin'; the last one, at line 4, wins, as in Envoy",
-            "envoy.yaml:4:9: admin.access_log_path: discouraged: it is deprecated",
-            "envoy.yaml:4:9: admin.access_log_path: ignored: ",
+            "envoy.yaml:2:1: ignored: duplicate key 'admin'; the last one, at line 3, wins, as in Envoy",
+            "envoy.yaml:3:9: admin.access_log_path: discouraged: it is deprecated",
+            "envoy.yaml:3:9: admin.access_log_path: ignored: ",
         ],
     );
     assert!(!loaded.warnings.is_fatal());
     // Left out is not unchecked.
     refused(
-        "stats_flush_interval: 0.0001s\n",
+        "stats_config: {histogram_bucket_settings: [{match: {prefix: a}, bins: 0}]}\n",
         &[
-            "envoy.yaml:1:1: stats_flush_interval: ignored: ",
-            "envoy.yaml:1:23: stats_flush_interval: value 0.0001s must be at least 0.001s",
+            "envoy.yaml:1:65: stats_config.histogram_bucket_settings[0].bins: ignored: ",
+            "envoy.yaml:1:71: stats_config.histogram_bucket_settings[0].bins: value 0 must be ",
         ],
     );
 }
@@ -730,7 +729,7 @@ fn bombs_are_refused_before_they_go_off() {
 
 #[test]
 fn a_report_names_a_hundred_problems_and_counts_the_rest() {
-    let mut yaml = String::from("stats_flush_interval: 5s\n");
+    let mut yaml = String::from("admin: {profile_path: /x}\n");
     for index in 0..150 {
         writeln!(yaml, "unknown_{index}: 1").unwrap();
     }
@@ -830,7 +829,6 @@ fn problems_of_merged_files_name_the_file_that_has_the_last_word() {
             "envoy.yaml:4:5: static_resources.clusters[1].nam: unknown field",
             "--config-yaml:1:38: static_resources.clusters[2].name: expected a string",
             "--config-yaml:1:49: static_resources.clusters[3].name: duplicate cluster 'c'",
-            "--config-yaml:2:1: stats_flush_interval: ignored: ",
             "--config-yaml:2:23: stats_flush_interval: invalid duration",
         ],
     );

@@ -20,7 +20,7 @@ mod runtime;
 mod signals;
 mod state;
 
-pub use admin::{Configured, Limits, ListenerInfo, ServerInfo};
+pub use admin::{Configured, Limits, ListenerInfo, ServerInfo, StatsFlush, StatsOptions};
 pub use event_loop::{Control, Options};
 pub use log::{LogControl, LogLevel, LogLosses};
 pub use order::{Listeners, Order, Shutdown};

@@ -18,6 +18,7 @@ mod bins;
 mod block;
 mod distribution;
 mod entry;
+mod group;
 pub mod names;
 mod registry;
 mod response_flags;
@@ -25,7 +26,8 @@ mod scope;
 mod stat;
 
 pub use distribution::{Bucket, Distribution, QUANTILES};
-pub use registry::{HistogramSample, Registry, Sample, ScopeId, Shard, ShardIndex};
+pub use group::{Group, HistogramSample, Sample};
+pub use registry::{Registry, ScopeId, Shard, ShardIndex};
 pub use response_flags::{ResponseFlag, ResponseFlags};
 pub use scope::{GaugeGuard, Scope};
 pub use stat::{Kind, Stat, StatSpec, Unit, placed};

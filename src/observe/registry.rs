@@ -6,8 +6,8 @@
 //! Invariant: the lock is taken to make a scope and to read, never to count.
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::distribution::Distribution;
-use crate::entry::{Entry, Number};
+use crate::entry::Entry;
+use crate::group::{Group, Sample};
 use crate::scope::Scope;
-use crate::stat::{Kind, Stat, StatSpec};
+use crate::stat::Stat;
 
 /// Every scope of the process, and one shard for each thread that counts. Cloning gives another
 /// handle on the same registry.
@@ -56,30 +57,6 @@ pub struct ScopeId<S: Stat> {
     entry: Arc<Entry>,
     registry: Registry,
     set: PhantomData<fn() -> S>,
-}
-
-/// A counter or gauge as a reader sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// Full name, `cluster.backend.upstream_cx_total`.
-    pub name: String,
-    /// Counter or gauge.
-    pub kind: Kind,
-    /// The sum over all shards; never negative.
-    pub value: u64,
-    /// Written at least once, also if it is zero again.
-    pub used: bool,
-}
-
-/// A histogram as a reader sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HistogramSample {
-    /// Full name, `cluster.backend.upstream_cx_length_ms`.
-    pub name: String,
-    /// Every value up to the last flush. The histogram is used if there is one.
-    pub cumulative: Distribution,
-    /// The values between the last flush and the one before.
-    pub interval: Distribution,
 }
 
 impl Registry {
@@ -160,46 +137,27 @@ impl Registry {
     /// that spell the same name are one stat, as in Envoy.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Sample> {
-        let entries = self.entries();
-        let mut samples = Vec::with_capacity(entries.iter().map(|e| e.specs().len()).sum());
-        for entry in &entries {
-            self.sample_into(entry, &mut samples);
-        }
-        samples.sort_by(|a, b| a.name.cmp(&b.name));
-        samples.dedup_by(|later, kept| {
-            let same = later.name == kept.name && later.kind == kept.kind;
-            if same {
-                kept.value = kept.value.wrapping_add(later.value);
-                kept.used |= later.used;
-            }
-            same
-        });
-        samples
+        self.groups().iter().flat_map(Group::numbers).collect()
     }
 
-    /// Every histogram of every scope as of the last flush, sorted by name as bytes, shards
-    /// merged. Of two scopes that spell the same name, the first is shown.
+    /// Every scope, in groups that are small and do not mix: whoever reads group after group meets
+    /// all names in order.
     #[must_use]
-    pub fn histograms(&self) -> Vec<HistogramSample> {
-        let mut samples = Vec::new();
-        for entry in &self.entries() {
-            let reader = entry.read();
-            for (slot, spec) in histograms(entry) {
-                let flushed = reader.histogram(slot);
-                if spec.when_used && flushed.is_none() {
-                    continue;
-                }
-                let flushed = flushed.cloned().unwrap_or_default();
-                samples.push(HistogramSample {
-                    name: format!("{}.{}", entry.prefix(), spec.name),
-                    cumulative: flushed.cumulative,
-                    interval: flushed.interval,
-                });
-            }
+    pub fn groups(&self) -> Vec<Group> {
+        let entries = self.entries();
+        // `server` and `server.worker_0` must be in one group: `server.uptime` lies between.
+        let short: HashSet<&str> =
+            entries.iter().map(|e| e.prefix()).filter(|prefix| !prefix.contains('.')).collect();
+        let mut groups: BTreeMap<String, Vec<Arc<Entry>>> = BTreeMap::new();
+        for entry in &entries {
+            let mut parts = entry.prefix().splitn(3, '.');
+            let first = parts.next().unwrap_or_default();
+            let second = parts.next().filter(|_| !short.contains(first));
+            let key = second.map_or(format!("{first}."), |second| format!("{first}.{second}."));
+            groups.entry(key).or_default().push(Arc::clone(entry));
         }
-        samples.sort_by(|a, b| a.name.cmp(&b.name));
-        samples.dedup_by(|later, kept| later.name == kept.name);
-        samples
+        let workers = self.shared.workers;
+        groups.into_values().map(|entries| Group::new(entries, workers)).collect()
     }
 
     /// Ends the interval of every histogram: readers see what was recorded until now. To be
@@ -214,35 +172,6 @@ impl Registry {
     pub fn reset_counters(&self) {
         for entry in self.entries() {
             entry.reset_counters();
-        }
-    }
-
-    fn sample_into(&self, entry: &Entry, samples: &mut Vec<Sample>) {
-        let prefix = entry.prefix();
-        let reader = entry.read();
-        for (slot, spec) in entry.specs().iter().enumerate() {
-            let (name, kind) = (spec.name, spec.kind);
-            if matches!(kind, Kind::Histogram(_)) {
-                continue;
-            }
-            let total = reader.total(slot);
-            if spec.when_used && !total.used {
-                continue;
-            }
-            let name_of_total = format!("{prefix}.{name}");
-            samples.push(Sample {
-                name: name_of_total,
-                kind,
-                value: total.value,
-                used: total.used,
-            });
-            let workers = if spec.per_worker { self.shared.workers } else { 0 };
-            let workers = (0..workers).map(|worker| (worker, format!("worker_{worker}")));
-            let control = spec.main_thread.then(|| (self.shared.workers, "main_thread".to_owned()));
-            samples.extend(workers.chain(control).map(|(shard, thread)| {
-                let Number { value, used } = reader.share(slot, shard);
-                Sample { name: format!("{prefix}.{thread}.{name}"), kind, value, used }
-            }));
         }
     }
 
@@ -306,12 +235,6 @@ impl<S: Stat> fmt::Debug for ScopeId<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ScopeId").field(&self.entry.prefix()).finish()
     }
-}
-
-/// The histograms of a scope with their slots.
-fn histograms(entry: &Entry) -> impl Iterator<Item = (usize, &'static StatSpec)> {
-    let specs = entry.specs().iter().enumerate();
-    specs.filter(|(_, spec)| matches!(spec.kind, Kind::Histogram(_)))
 }
 
 /// The replacements of Envoy's `Stats::Utility::sanitizeStatsName`: longest match first, one dot

@@ -15,6 +15,7 @@ use clap::{CommandFactory, Parser};
 use cluster::Shared;
 use config::Position;
 use control::{Configured, Control, Limits, ListenerInfo, Order, ServerInfo, Shutdown, State};
+use control::{StatsFlush, StatsOptions};
 use observe::names::{MAIN_CLUSTER_MANAGER_PREFIX, ThreadClusterManagerStat};
 use observe::{Registry, Shard, ShardIndex};
 use proxy::access_log::LogSettings;
@@ -27,7 +28,7 @@ use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
 use crate::listen::{self, Bound};
 use crate::logging::{self, Log};
 use crate::managers::Managers;
-use crate::options::{Mode, Options, ReportFormat};
+use crate::options::{Mode, Options, ReportFormat, StatsTag};
 use crate::worker::{Command, Plan};
 use crate::{affinity, demo, exit, names};
 
@@ -191,7 +192,7 @@ fn serve(
             concurrency,
         },
         log: Arc::<Log>::clone(log),
-        configured: configured(&bootstrap, &bound.listeners, &clusters),
+        configured: configured(options, &bootstrap, &bound.listeners, &clusters),
         runtime: bootstrap.loaded.bootstrap.runtime.clone(),
         drain_time: Duration::from_secs(u64::from(options.drain_time_s)),
     })
@@ -335,8 +336,22 @@ fn clusters(bootstrap: &Bootstrap, registry: &Registry, control: &Shard) -> Vec<
         .collect()
 }
 
+fn stats_options(bootstrap: &config::model::Bootstrap, tags: &[StatsTag]) -> StatsOptions {
+    let defaults = StatsOptions::default();
+    StatsOptions {
+        config: bootstrap.stats.clone(),
+        fixed_tags: tags.iter().map(|tag| (tag.name.clone(), tag.value.clone())).collect(),
+        flush: match bootstrap.stats_flush_interval {
+            _ if bootstrap.stats_flush_on_admin => StatsFlush::OnAdmin,
+            Some(interval) => StatsFlush::Every(interval),
+            None => defaults.flush,
+        },
+    }
+}
+
 /// What the admin pages show of the configuration.
 fn configured(
+    options: &Options,
     bootstrap: &Bootstrap,
     listeners: &[(Arc<config::model::Listener>, net::listener::BoundListener)],
     clusters: &[Arc<Shared>],
@@ -358,6 +373,7 @@ fn configured(
     Configured {
         listeners: listeners.iter().map(&mut info).collect(),
         clusters: clusters.to_vec(),
+        stats: stats_options(&bootstrap.loaded.bootstrap, &options.stats_tag),
         dump: dump.clone(),
         loaded_at,
     }

@@ -30,8 +30,14 @@ This page is rendered from the table that the program itself asks (`support.rs`)
 ";
 
 /// Of the chapters, in the order of `AREAS`.
-const TITLES: &[&str] =
-    &["Bootstrap", "Listeners", "Access logs", "Clusters", "Addresses and transport sockets"];
+const TITLES: &[&str] = &[
+    "Bootstrap",
+    "Stats",
+    "Listeners",
+    "Access logs",
+    "Clusters",
+    "Addresses and transport sockets",
+];
 
 /// Renders the page.
 fn page() -> String {

@@ -42,6 +42,10 @@ impl Page {
         Self { parts: Some(Box::new(parts)), ..Self::text(StatusCode::OK, "") }
     }
 
+    pub(crate) fn html_in_parts(parts: impl Iterator<Item = String> + 'static) -> Self {
+        Self { parts: Some(Box::new(parts)), ..Self::html(String::new()) }
+    }
+
     pub(crate) fn json_in_parts(parts: impl Iterator<Item = String> + 'static) -> Self {
         Self { parts: Some(Box::new(parts)), ..Self::json(String::new()) }
     }
@@ -86,6 +90,11 @@ impl Query {
     /// Every parameter in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The same without the parameters called `name`.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        Self(self.0.iter().filter(|(given, _)| given != name).cloned().collect())
     }
 
     /// Whether `name` is given, with a value or without.

@@ -163,6 +163,9 @@ const ROUTES: &[Route] = &[
         |view, _| server_info::ready(view),
     ),
     Route::changes("/reopen_logs", "reopen access logs", &[], |view, _| logging::reopen(view)),
+    Route::changes("/reset_counters", "reset all counters to zero", &[], |view, _| {
+        stats::reset_counters(view)
+    }),
     Route::shows("/runtime", "print runtime values", &[], |view, _| runtime::runtime(view)),
     Route::changes(
         "/runtime_modify",
@@ -176,14 +179,33 @@ const ROUTES: &[Route] = &[
     Route::shows("/server_info", "print server version/status information", &[], |view, _| {
         server_info::server_info(view)
     }),
-    Route::shows("/stats", "print server stats", stats::PARAMETERS, |view, query| {
-        stats::stats(view, query)
-    }),
+    Route::shows("/stats", "print server stats", stats::PARAMETERS, stats::stats),
     Route::shows(
         "/stats/prometheus",
         "print server stats in prometheus format",
         stats::PROMETHEUS_PARAMETERS,
-        |view, query| stats::prometheus(view, query),
+        stats::prometheus,
+    ),
+    Route::shows("/stats/recentlookups", "Show recent stat-name lookups", &[], |view, _| {
+        stats::recent_lookups(view)
+    }),
+    Route::changes(
+        "/stats/recentlookups/clear",
+        "clear list of stat-name lookups and counter",
+        &[],
+        |_, _| stats::clear_lookups(),
+    ),
+    Route::changes(
+        "/stats/recentlookups/disable",
+        "disable recording of reset stat-name lookup names",
+        &[],
+        |view, _| stats::track_lookups(view, false),
+    ),
+    Route::changes(
+        "/stats/recentlookups/enable",
+        "enable recording of reset stat-name lookup names",
+        &[],
+        |view, _| stats::track_lookups(view, true),
     ),
 ];
 
@@ -256,6 +278,6 @@ mod tests {
             )
         );
         assert!(text.contains("\n  /quitquitquit (POST): exit the server\n"));
-        assert!(text.contains("\n  /stats: print server stats\n      filter: "));
+        assert!(text.contains("\n  /stats: print server stats\n      usedonly: "));
     }
 }

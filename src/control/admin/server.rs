@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -18,15 +18,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use observe::GaugeGuard;
-use observe::names::{AdminHttpStat, AdminListenerStat};
+use observe::names::{AdminHttpStat, AdminListenerHttpStat, AdminListenerStat};
+use observe::{GaugeGuard, Scope};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::body::PageBody;
-use super::page::{Page, Query};
+use super::page::{Page, Parts, Query};
 use super::routes;
 use super::stall::StallLimit;
 use super::view::View;
@@ -93,12 +93,14 @@ impl Admin {
     pub(crate) async fn serve(self, mut closing: watch::Receiver<bool>) {
         let Self { listener, limits, view } = self;
         let mut connections = JoinSet::new();
+        let mut flushing = pin!(view.flush_stats());
         let closing_too = closing.clone();
         loop {
             tokio::select! {
                 // In this order: a connection that has ended makes room for the one to accept.
                 biased;
                 () = closed(&mut closing) => break,
+                () = &mut flushing => {}
                 Some(ended) = connections.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
@@ -147,13 +149,22 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 /// Counts a connection as active, and as destroyed when dropped.
 struct OpenConnection {
     active: GaugeGuard<AdminListenerStat>,
+    http_active: GaugeGuard<AdminHttpStat>,
+    _http1_active: GaugeGuard<AdminHttpStat>,
     accepted: Instant,
 }
 
 impl OpenConnection {
     fn new(view: &View) -> Self {
         let active = view.listener.guard(AdminListenerStat::DownstreamCxActive);
-        Self { active, accepted: clock::now() }
+        view.http.inc(AdminHttpStat::DownstreamCxTotal);
+        view.http.inc(AdminHttpStat::DownstreamCxHttp1Total);
+        Self {
+            active,
+            http_active: view.http.guard(AdminHttpStat::DownstreamCxActive),
+            _http1_active: view.http.guard(AdminHttpStat::DownstreamCxHttp1Active),
+            accepted: clock::now(),
+        }
     }
 }
 
@@ -163,6 +174,9 @@ impl Drop for OpenConnection {
         stats.inc(AdminListenerStat::DownstreamCxDestroy);
         let age = clock::now().saturating_duration_since(self.accepted);
         stats.record_duration(AdminListenerStat::DownstreamCxLengthMs, age);
+        let http = self.http_active.scope();
+        http.inc(AdminHttpStat::DownstreamCxDestroy);
+        http.record_duration(AdminHttpStat::DownstreamCxLengthMs, age);
     }
 }
 
@@ -181,7 +195,7 @@ async fn serve_connection(
         .max_headers(REQUEST_HEADERS_MAX)
         .max_buf_size(REQUEST_HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(StallLimit::new(stream, limits.write_stall_max)), service);
-    let mut served = std::pin::pin!(served);
+    let mut served = pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
         () = closed(&mut closing) => {
@@ -199,10 +213,9 @@ async fn respond(
     limits: Limits,
     request: Request<Incoming>,
 ) -> Response<PageBody> {
-    let http = &view.http;
-    http.inc(AdminHttpStat::DownstreamRqTotal);
-    let _active = http.guard(AdminHttpStat::DownstreamRqActive);
-    let (page, last) = match refusal(&request) {
+    let (http, listener) = (&view.http, &view.listener_http);
+    let under_way = RequestUnderWay::begin(http);
+    let (mut page, last) = match refusal(&request) {
         Some(page) => (page, true),
         None => match parameters(request, limits).await {
             Ok((head, query)) => {
@@ -212,12 +225,51 @@ async fn respond(
         },
     };
     http.inc(AdminHttpStat::DownstreamRqCompleted);
-    match page.status.as_u16() / 100 {
-        2 => http.inc(AdminHttpStat::DownstreamRq2xx),
-        4 => http.inc(AdminHttpStat::DownstreamRq4xx),
-        _ => http.inc(AdminHttpStat::DownstreamRq5xx),
-    }
+    listener.inc(AdminListenerHttpStat::DownstreamRqCompleted);
+    let (by_all, by_listener) = match page.status.as_u16() / 100 {
+        2 => (AdminHttpStat::DownstreamRq2xx, AdminListenerHttpStat::DownstreamRq2xx),
+        4 => (AdminHttpStat::DownstreamRq4xx, AdminListenerHttpStat::DownstreamRq4xx),
+        _ => (AdminHttpStat::DownstreamRq5xx, AdminListenerHttpStat::DownstreamRq5xx),
+    };
+    http.inc(by_all);
+    listener.inc(by_listener);
+    page.parts = page.parts.map(|parts| -> Parts { Box::new(Held { parts, _held: under_way }) });
     response(page, last)
+}
+
+/// That a request is being answered.
+struct RequestUnderWay {
+    active: GaugeGuard<AdminHttpStat>,
+    began: Instant,
+}
+
+impl RequestUnderWay {
+    fn begin(http: &Scope<AdminHttpStat>) -> Self {
+        http.inc(AdminHttpStat::DownstreamRqTotal);
+        http.inc(AdminHttpStat::DownstreamRqHttp1Total);
+        Self { active: http.guard(AdminHttpStat::DownstreamRqActive), began: clock::now() }
+    }
+}
+
+impl Drop for RequestUnderWay {
+    fn drop(&mut self) {
+        let age = clock::now().saturating_duration_since(self.began);
+        self.active.scope().record_duration(AdminHttpStat::DownstreamRqTime, age);
+    }
+}
+
+/// The parts of a page that are still to be made, with what lasts until then.
+struct Held<T> {
+    parts: Parts,
+    _held: T,
+}
+
+impl<T> Iterator for Held<T> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        self.parts.next()
+    }
 }
 
 /// What Envoy refuses before it looks at the path; the connection ends with it.

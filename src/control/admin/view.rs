@@ -1,6 +1,7 @@
 //! What the pages can see: the registry, the state, what the process was started with.
 
 use std::fs;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -9,15 +10,18 @@ use cluster::Shared;
 use config::Resource;
 use config::model::Node;
 use observe::names::{
-    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerDormantStat,
-    AdminListenerStat, ListenerStat, SERVER_PREFIX, ServerDormantStat, ServerStat,
+    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpDormantStat,
+    AdminHttpStat, AdminListenerDormantStat, AdminListenerHttpStat, AdminListenerStat,
+    ListenerStat, SERVER_PREFIX, ServerDormantStat, ServerStat,
 };
-use observe::{Registry, Sample, Scope, Shard};
+use observe::{Registry, Scope, Shard};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::drain::Drain;
 use super::listeners::ListenerInfo;
+use super::stats::{StatsOptions, StatsPages};
 use crate::clock;
 use crate::log::LogControl;
 use crate::runtime::Runtime;
@@ -43,6 +47,8 @@ pub struct Configured {
     pub listeners: Vec<ListenerInfo>,
     /// The clusters; the pages show them sorted by name.
     pub clusters: Vec<Arc<Shared>>,
+    /// How stats are shown.
+    pub stats: StatsOptions,
     /// The configuration as it was written.
     pub dump: config::Dump,
     /// When it was read.
@@ -77,10 +83,12 @@ pub(crate) struct View {
     configured: Configured,
     /// The places of the clusters in the file, sorted by name.
     cluster_places: Vec<usize>,
+    stats: StatsPages,
     start: Instant,
     server: Scope<ServerStat>,
     pub(crate) listener: Scope<AdminListenerStat>,
     pub(crate) http: Scope<AdminHttpStat>,
+    pub(crate) listener_http: Scope<AdminListenerHttpStat>,
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
@@ -104,14 +112,17 @@ impl View {
         let written = configured.dump.clusters();
         let mut cluster_places: Vec<usize> = (0..written.len()).collect();
         cluster_places.sort_by_key(|place| written.get(*place).map(Resource::name));
+        registry.declare::<AdminHttpDormantStat>(ADMIN_HTTP_PREFIX);
         Self {
             server,
             listener: registry.scope(ADMIN_LISTENER_PREFIX).on(shard),
             http: registry.scope(ADMIN_HTTP_PREFIX).on(shard),
+            listener_http: registry.scope(ADMIN_LISTENER_HTTP_PREFIX).on(shard),
             start: clock::now(),
             registry,
             handle,
             info,
+            stats: StatsPages::new(&configured.stats),
             configured,
             cluster_places,
             quit,
@@ -134,9 +145,9 @@ impl View {
         clock::now().saturating_duration_since(self.start).as_secs()
     }
 
-    /// All stats, those of the process brought up to date first. (Envoy does that every
-    /// `stats_flush_interval`, so its figures are up to five seconds old.)
-    pub(crate) fn samples(&self) -> Vec<Sample> {
+    /// Brings the stats of the process up to date. (Envoy does that every `stats_flush_interval`,
+    /// so its figures are up to five seconds old.)
+    pub(crate) fn refresh(&self) {
         let state = self.state();
         let server = &self.server;
         server.gauge_set(ServerStat::Uptime, self.uptime_s());
@@ -153,7 +164,25 @@ impl View {
         server.gauge_set(ServerStat::MemoryAllocated, memory.anonymous_bytes);
         server.gauge_set(ServerStat::MemoryHeapSize, memory.anonymous_bytes);
         server.gauge_set(ServerStat::MemoryPhysicalSize, memory.resident_bytes);
-        self.registry.snapshot()
+    }
+
+    /// Where every stat is found.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What the pages of stats keep.
+    pub(crate) fn stats(&self) -> &StatsPages {
+        &self.stats
+    }
+
+    /// Ends the intervals of the histograms, again and again; never returns.
+    pub(crate) async fn flush_stats(&self) {
+        let Some(interval) = self.stats.flush_interval() else { return pending().await };
+        loop {
+            sleep(interval).await;
+            self.registry.flush();
+        }
     }
 
     /// How much memory the process has now.

@@ -15,6 +15,7 @@ use observe::names::{
 use super::*;
 use crate::log::{LogLevel, LogLosses};
 use crate::state::State;
+use crate::{StatsFlush, StatsOptions};
 
 /// No test waits this long unless it fails.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -108,6 +109,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
         configured: Configured {
             listeners: Vec::new(),
             clusters: Vec::new(),
+            stats: StatsOptions { flush: StatsFlush::OnAdmin, ..StatsOptions::default() },
             dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
             loaded_at: SystemTime::UNIX_EPOCH,
         },
@@ -153,12 +155,29 @@ impl Answer {
         let (head, body) = text.split_once("\r\n\r\n").expect("a whole response head");
         let (line, head) = head.split_once("\r\n").expect("a status line");
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
-        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        let head = head.to_ascii_lowercase();
+        let chunked = head.contains("transfer-encoding: chunked");
+        let body = if chunked { unchunked(body) } else { body.to_owned() };
+        Self { status, head, body }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
         let value = self.head.lines().find_map(|line| line.strip_prefix(name))?;
         value.strip_prefix(": ")
+    }
+}
+
+/// The chunks of a body, joined.
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.push_str(&after[..size]);
+        rest = &after[size + 2..];
     }
 }
 
@@ -214,13 +233,18 @@ fn stats_show_what_workers_counted_and_the_process() {
     let answer = running.get("/stats");
     assert_eq!(answer.status, 200);
     let lines: Vec<&str> = answer.body.lines().collect();
-    assert!(lines.is_sorted_by_key(|line| line.split_once(": ").unwrap().0));
+    let (histograms, numbers): (Vec<&str>, Vec<&str>) =
+        lines.iter().partition(|line| line.ends_with(")") || line.ends_with("No recorded values"));
+    for lines in [&numbers, &histograms] {
+        assert!(lines.is_sorted_by_key(|line| line.split_once(": ").unwrap().0));
+    }
+    assert_eq!(lines, [numbers.as_slice(), &histograms].concat(), "histograms come last");
     for line in [
         "cluster.up.upstream_cx_rx_bytes_total: 1234",
         "cluster.up.upstream_cx_total: 0",
         // The scrape itself is a connection and a request under way.
         "http.admin.downstream_rq_active: 1",
-        "http.admin.downstream_rq_completed: 0",
+        "http.admin.downstream_rq_completed: 1",
         "http.admin.downstream_rq_total: 1",
         "listener.admin.downstream_cx_active: 1",
         "listener.l.downstream_cx_active: 1",

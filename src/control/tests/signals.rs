@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use config::model::Node;
 use nuncio_control::{
     Configured, Control, Limits, LogControl, LogLevel, LogLosses, Options, Order, ServerInfo,
-    Shutdown,
+    Shutdown, StatsOptions,
 };
 use observe::{Registry, ShardIndex};
 
@@ -68,6 +68,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
             configured: Configured {
                 listeners: Vec::new(),
                 clusters: Vec::new(),
+                stats: StatsOptions::default(),
                 dump: config::load(&[config::Source::inline("{}")]).unwrap().dump,
                 loaded_at: SystemTime::UNIX_EPOCH,
             },

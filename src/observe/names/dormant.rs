@@ -224,3 +224,62 @@ crate::stats! {
         NoFilterChainMatch => counter "no_filter_chain_match",
     }
 }
+
+crate::stats! {
+    /// Below `http.admin`. The admin server speaks HTTP/1.1 over plain TCP.
+    pub enum AdminHttpDormantStat {
+        /// No HTTP/2.
+        DownstreamCxHttp2Active => gauge "downstream_cx_http2_active",
+        /// No HTTP/2.
+        DownstreamCxHttp2Total => counter "downstream_cx_http2_total",
+        /// No HTTP/3.
+        DownstreamCxHttp3Active => gauge "downstream_cx_http3_active",
+        /// No HTTP/3.
+        DownstreamCxHttp3Total => counter "downstream_cx_http3_total",
+        /// No such limit.
+        DownstreamCxMaxDurationReached => counter "downstream_cx_max_duration_reached",
+        /// No such limit.
+        DownstreamCxMaxRequestsReached => counter "downstream_cx_max_requests_reached",
+        /// No overload manager.
+        DownstreamCxOverloadDisableKeepalive => counter "downstream_cx_overload_disable_keepalive",
+        /// No TLS.
+        DownstreamCxSslActive => gauge "downstream_cx_ssl_active",
+        /// No TLS.
+        DownstreamCxSslTotal => counter "downstream_cx_ssl_total",
+        /// No upgrades.
+        DownstreamCxUpgradesActive => gauge "downstream_cx_upgrades_active",
+        /// No upgrades.
+        DownstreamCxUpgradesTotal => counter "downstream_cx_upgrades_total",
+        /// No page answers so.
+        DownstreamRq1xx => counter "downstream_rq_1xx",
+        /// No page answers so.
+        DownstreamRq3xx => counter "downstream_rq_3xx",
+        /// Paths are taken as they are.
+        DownstreamRqFailedPathNormalization => counter "downstream_rq_failed_path_normalization",
+        /// No HTTP/2.
+        DownstreamRqHttp2Total => counter "downstream_rq_http2_total",
+        /// No HTTP/3.
+        DownstreamRqHttp3Total => counter "downstream_rq_http3_total",
+        /// No such limit: see `Limits` of control.
+        DownstreamRqIdleTimeout => counter "downstream_rq_idle_timeout",
+        /// No such limit.
+        DownstreamRqMaxDurationReached => counter "downstream_rq_max_duration_reached",
+        /// Paths are taken as they are.
+        DownstreamRqNonRelativePath => counter "downstream_rq_non_relative_path",
+        /// No overload manager.
+        DownstreamRqOverloadClose => counter "downstream_rq_overload_close",
+        /// Paths are taken as they are.
+        DownstreamRqRedirectedWithNormalizedPath
+            => counter "downstream_rq_redirected_with_normalized_path",
+        /// The client address is not asked for.
+        DownstreamRqRejectedViaIpDetection => counter "downstream_rq_rejected_via_ip_detection",
+        /// No such limit: see `Limits` of control.
+        DownstreamRqTimeout => counter "downstream_rq_timeout",
+        /// No HTTP/2.
+        DownstreamRqTooManyPrematureResets => counter "downstream_rq_too_many_premature_resets",
+        /// No upgrades.
+        DownstreamRqWsOnNonWsRoute => counter "downstream_rq_ws_on_non_ws_route",
+        /// An answer is not buffered whole.
+        RsTooLarge => counter "rs_too_large",
+    }
+}

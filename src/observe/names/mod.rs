@@ -17,16 +17,16 @@ mod worker;
 pub use access_log::{ACCESS_LOG_PREFIX, AccessLogStat, FILESYSTEM_PREFIX, FilesystemStat};
 pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
-    AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat, ListenerDormantStat,
-    ListenerManagerDormantStat, ServerDormantStat, TcpProxyDormantStat,
+    AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
+    ListenerDormantStat, ListenerManagerDormantStat, ServerDormantStat, TcpProxyDormantStat,
 };
 pub use host::HostStat;
 pub use listener::{ListenerStat, listener_prefix};
 pub use process::{
-    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat, AdminListenerStat,
-    CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX, ListenerManagerStat,
-    MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX, ServerStat, ThreadClusterManagerStat,
-    worker_cluster_manager_prefix,
+    ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,
+    AdminListenerHttpStat, AdminListenerStat, CLUSTER_MANAGER_PREFIX, ClusterManagerStat,
+    LISTENER_MANAGER_PREFIX, ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX,
+    ServerStat, ThreadClusterManagerStat, worker_cluster_manager_prefix,
 };
 pub use runtime::{RUNTIME_PREFIX, RuntimeStat};
 pub use tcp_proxy::{TcpProxyStat, tcp_proxy_prefix};
@@ -51,7 +51,8 @@ mod tests {
     fn names_are_unique_below_each_prefix() {
         for sets in [
             &[AccessLogStat::SPECS] as &[_],
-            &[AdminHttpStat::SPECS],
+            &[AdminHttpStat::SPECS, AdminHttpDormantStat::SPECS],
+            &[AdminListenerHttpStat::SPECS],
             &[FilesystemStat::SPECS],
             &[AdminListenerStat::SPECS, AdminListenerDormantStat::SPECS],
             &[ClusterManagerStat::SPECS, ClusterManagerDormantStat::SPECS],

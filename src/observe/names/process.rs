@@ -120,12 +120,28 @@ crate::stats! {
 crate::stats! {
     /// Stats below `http.admin`.
     pub enum AdminHttpStat {
+        /// Connections accepted and not turned away.
+        DownstreamCxTotal => counter "downstream_cx_total",
+        /// Connections open now.
+        DownstreamCxActive => gauge "downstream_cx_active",
+        /// Connections closed.
+        DownstreamCxDestroy => counter "downstream_cx_destroy",
+        /// The same as `downstream_cx_total`: HTTP/1.1 is all there is.
+        DownstreamCxHttp1Total => counter "downstream_cx_http1_total",
+        /// The same as `downstream_cx_active`.
+        DownstreamCxHttp1Active => gauge "downstream_cx_http1_active",
+        /// From accepting to closing.
+        DownstreamCxLengthMs => histogram "downstream_cx_length_ms" ms,
         /// Requests received.
         DownstreamRqTotal => counter "downstream_rq_total",
         /// Requests being answered now; the scrape that reads it is one.
         DownstreamRqActive => gauge "downstream_rq_active",
         /// Requests answered.
         DownstreamRqCompleted => counter "downstream_rq_completed",
+        /// The same as `downstream_rq_total`: HTTP/1.1 is all there is.
+        DownstreamRqHttp1Total => counter "downstream_rq_http1_total",
+        /// From a request's head until the last of its answer was handed over.
+        DownstreamRqTime => histogram "downstream_rq_time" ms,
         /// Requests answered with a 2xx status.
         DownstreamRq2xx => counter "downstream_rq_2xx",
         /// Requests answered with a 4xx status.
@@ -135,6 +151,26 @@ crate::stats! {
     }
 }
 
+crate::stats! {
+    /// Stats below `listener.admin.http.admin`: requests as the listener's own.
+    pub enum AdminListenerHttpStat {
+        /// Requests answered with a 1xx status; zero, no page does.
+        DownstreamRq1xx => counter "downstream_rq_1xx",
+        /// Requests answered with a 2xx status.
+        DownstreamRq2xx => counter "downstream_rq_2xx",
+        /// Requests answered with a 3xx status; zero, no page does.
+        DownstreamRq3xx => counter "downstream_rq_3xx",
+        /// Requests answered with a 4xx status.
+        DownstreamRq4xx => counter "downstream_rq_4xx",
+        /// Requests answered with a 5xx status.
+        DownstreamRq5xx => counter "downstream_rq_5xx",
+        /// Requests answered.
+        DownstreamRqCompleted => counter "downstream_rq_completed",
+    }
+}
+
+/// The prefix of [`AdminListenerHttpStat`].
+pub const ADMIN_LISTENER_HTTP_PREFIX: &str = "listener.admin.http.admin";
 /// The prefix of [`ServerStat`].
 pub const SERVER_PREFIX: &str = "server";
 /// The prefix of [`ListenerManagerStat`].

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
+use crate::Kind;
 
 crate::stats! {
     /// A set with one stat of each sort.
@@ -85,6 +86,28 @@ fn snapshot_merges_shards_sorts_and_shows_untouched_stats_as_zero() {
         ("z.worker_1.accepted", Kind::Counter, 4),
     ];
     assert_eq!(lines, expected.map(|(name, kind, value)| (name.to_owned(), kind, value)));
+}
+
+/// If this fails, a page that is written group by group is not sorted.
+#[test]
+fn groups_follow_each_other_in_the_order_of_names() {
+    let registry = Registry::new(1);
+    for prefix in [
+        "server.worker_0",
+        "server",
+        "cluster.a.b",
+        "cluster.ab",
+        "cluster.a",
+        "cluster.a-b",
+        "cluster_manager",
+        "cluster.a.b.c",
+    ] {
+        registry.declare::<TestStat>(prefix);
+    }
+    let names: Vec<String> = registry.snapshot().into_iter().map(|sample| sample.name).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    assert_eq!(names.len(), 8 * 4);
+    assert_eq!(registry.groups().len(), 5, "a, a-b, ab, cluster_manager, server");
 }
 
 #[test]
