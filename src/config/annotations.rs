@@ -5,7 +5,7 @@
 //! which it reads with it; unless the runtime allows that feature. Checked against Envoy 1.40.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use prost_reflect::{
     DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
@@ -23,13 +23,19 @@ pub(crate) struct Advice {
     pub(crate) hint: Option<String>,
     /// Envoy refuses it inside an extension's configuration.
     pub(crate) is_refused: bool,
+    /// The runtime key that allows it there, if one does.
+    feature: String,
 }
 
-/// Reads the annotations of message types, once per type.
+/// What has been read from the descriptors, which never change. Reading is slow, and every
+/// configuration has the same types.
+static READ: LazyLock<Mutex<HashMap<String, Arc<OfMessage>>>> = LazyLock::new(Mutex::default);
+
+/// The annotations of message types.
 #[derive(Debug)]
 pub(crate) struct Annotations {
     extensions: HashMap<&'static str, ExtensionDescriptor>,
-    by_message: HashMap<String, Rc<OfMessage>>,
+    by_message: HashMap<String, Arc<OfMessage>>,
     /// What `layered_runtime` says of deprecated features.
     runtime: BTreeMap<String, bool>,
 }
@@ -87,16 +93,27 @@ impl Annotations {
                 advice.push(said);
             }
         }
+        for said in &mut advice {
+            said.is_refused &= !self.is_allowed(&said.feature);
+        }
         advice
     }
 
-    fn of_type(&mut self, descriptor: &MessageDescriptor) -> Rc<OfMessage> {
-        if let Some(found) = self.by_message.get(descriptor.full_name()) {
-            return Rc::clone(found);
+    fn of_type(&mut self, descriptor: &MessageDescriptor) -> Arc<OfMessage> {
+        let name = descriptor.full_name();
+        if let Some(found) = self.by_message.get(name) {
+            return Arc::clone(found);
         }
-        let found = Rc::new(self.read(descriptor));
-        self.by_message.insert(descriptor.full_name().to_owned(), Rc::clone(&found));
-        found
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = read.entry(name.to_owned()).or_insert_with(|| Arc::new(self.read(descriptor)));
+        self.by_message.insert(name.to_owned(), Arc::clone(found));
+        Arc::clone(found)
+    }
+
+    /// True when the runtime allows what Envoy refuses by default.
+    fn is_allowed(&self, feature: &str) -> bool {
+        let said = [feature, ALL_FEATURES].iter().find_map(|key| self.runtime.get(*key));
+        said == Some(&true)
     }
 
     fn read(&self, descriptor: &MessageDescriptor) -> OfMessage {
@@ -114,7 +131,7 @@ impl Annotations {
             }
             if is_deprecated(&options) {
                 let is_refused = self.is_true(&options, DISALLOWED_FIELD);
-                let advice = self.deprecated(&field, "it", field.full_name(), is_refused);
+                let advice = deprecated(&field, "it", field.full_name(), is_refused);
                 found.fields.push((field.clone(), advice));
             }
             let Kind::Enum(values) = field.kind() else {
@@ -126,34 +143,11 @@ impl Annotations {
             for value in values.values().filter(|value| is_deprecated(&value.options())) {
                 let is_refused = self.is_true(&value.options(), DISALLOWED_VALUE);
                 let what = format!("the value {}, which", value.name());
-                let advice = self.deprecated(&field, &what, value.full_name(), is_refused);
+                let advice = deprecated(&field, &what, value.full_name(), is_refused);
                 found.values.push((field.clone(), value.number(), advice));
             }
         }
         found
-    }
-
-    fn deprecated(
-        &self,
-        field: &FieldDescriptor,
-        what: &str,
-        feature: &str,
-        is_refused: bool,
-    ) -> Advice {
-        let key = format!("{FEATURE_PREFIX}{feature}");
-        let is_allowed = [key.as_str(), ALL_FEATURES].iter().find_map(|key| self.runtime.get(*key));
-        let (text, hint) = if is_refused {
-            let hint = format!("Envoy allows it while the runtime key {key} is true");
-            ("is deprecated and refused by default", Some(hint))
-        } else {
-            ("is deprecated", Some("Envoy's version history names what replaces it".to_owned()))
-        };
-        Advice {
-            field: field.name().to_owned(),
-            text: format!("{what} {text}"),
-            hint,
-            is_refused: is_refused && is_allowed != Some(&true),
-        }
     }
 
     fn is_in_progress(&self, options: &DynamicMessage, name: &str) -> bool {
@@ -170,6 +164,23 @@ impl Annotations {
     }
 }
 
+fn deprecated(field: &FieldDescriptor, what: &str, feature: &str, is_refused: bool) -> Advice {
+    let key = format!("{FEATURE_PREFIX}{feature}");
+    let (text, hint) = if is_refused {
+        let hint = format!("Envoy allows it while the runtime key {key} is true");
+        ("is deprecated and refused by default", Some(hint))
+    } else {
+        ("is deprecated", Some("Envoy's version history names what replaces it".to_owned()))
+    };
+    Advice {
+        field: field.name().to_owned(),
+        text: format!("{what} {text}"),
+        hint,
+        is_refused,
+        feature: key,
+    }
+}
+
 fn is_deprecated(options: &DynamicMessage) -> bool {
     let value = options.get_field_by_name("deprecated");
     value.is_some_and(|value| value.as_bool() == Some(true))
@@ -181,6 +192,7 @@ fn unfinished(field: &str, name: &str) -> Advice {
         text: format!("{name} is work in progress in Envoy"),
         hint: Some("not stable, and not covered by Envoy's threat model".to_owned()),
         is_refused: false,
+        feature: String::new(),
     }
 }
 

@@ -171,7 +171,8 @@ impl Mapper<'_> {
         };
         let Some(inner_descriptor) = schema::message(inner) else {
             let message = format!("unknown type \"{}\"", clipped(type_url));
-            return self.wrong_type_url(&entry.value, message, type_hint(inner));
+            let hint = if self.problems.is_full() { None } else { type_hint(inner) };
+            return self.wrong_type_url(&entry.value, message, hint);
         };
 
         let mut inner_message = DynamicMessage::new(inner_descriptor.clone());

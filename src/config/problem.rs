@@ -305,6 +305,11 @@ impl Problems {
         self.list.push(Problem { file, line, column, field_path, kind, message, hint });
     }
 
+    /// True when the report has more than it will show: hints need not be looked for any more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= PROBLEMS_MAX * 10
+    }
+
     /// True when something was found that forbids running.
     pub(crate) fn is_fatal(&self) -> bool {
         self.list.iter().any(|problem| problem.kind.is_fatal())

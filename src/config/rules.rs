@@ -11,7 +11,7 @@ mod text;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use prost_reflect::{
     DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
@@ -25,14 +25,18 @@ use number::{Number, Seconds};
 use pgv::field_rules::Type;
 use text::Patterns;
 
-/// The rules of message types, read from the descriptors once per type.
+/// What has been read from the descriptors, which never change. Reading is slow, and every
+/// configuration has the same types.
+static READ: LazyLock<Mutex<HashMap<String, Arc<MessageRules>>>> = LazyLock::new(Mutex::default);
+
+/// The rules of message types.
 #[derive(Debug)]
 pub(crate) struct Rules {
     of_field: Option<ExtensionDescriptor>,
     of_oneof: Option<ExtensionDescriptor>,
     /// Options that switch the rules of a whole message off.
     off: Vec<ExtensionDescriptor>,
-    by_message: HashMap<String, Rc<MessageRules>>,
+    by_message: HashMap<String, Arc<MessageRules>>,
     patterns: Patterns,
 }
 
@@ -97,13 +101,15 @@ impl Rules {
         })
     }
 
-    fn of(&mut self, descriptor: &MessageDescriptor) -> Rc<MessageRules> {
-        if let Some(rules) = self.by_message.get(descriptor.full_name()) {
-            return Rc::clone(rules);
+    fn of(&mut self, descriptor: &MessageDescriptor) -> Arc<MessageRules> {
+        let name = descriptor.full_name();
+        if let Some(rules) = self.by_message.get(name) {
+            return Arc::clone(rules);
         }
-        let rules = Rc::new(self.read(descriptor));
-        self.by_message.insert(descriptor.full_name().to_owned(), Rc::clone(&rules));
-        rules
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = read.entry(name.to_owned()).or_insert_with(|| Arc::new(self.read(descriptor)));
+        self.by_message.insert(name.to_owned(), Arc::clone(rules));
+        Arc::clone(rules)
     }
 
     fn read(&self, descriptor: &MessageDescriptor) -> MessageRules {

@@ -28,14 +28,23 @@ pub(crate) fn message(full_name: &str) -> Option<MessageDescriptor> {
     pool().get_message_by_name(full_name)
 }
 
+/// Longer than any name of the schema; a distance costs the product of both lengths.
+const WORD_CHARS_MAX: usize = 200;
+
 /// The word among `candidates` that `word` was probably meant to be.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length > WORD_CHARS_MAX {
+        return None;
+    }
     // A third of the letters wrong is a typing mistake, more is another word.
-    let distance_max = (word.chars().count() / 3).max(1);
+    let distance_max = (length / 3).max(1);
     candidates
+        // The distance is at least the difference of the lengths, and far dearer to find out.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= distance_max)
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= distance_max)
         .min()
@@ -59,5 +68,6 @@ mod tests {
         let fields = ["address", "admin", "name"];
         assert_eq!(nearest("adress", fields.into_iter()), Some("address"));
         assert_eq!(nearest("cluster", fields.into_iter()), None);
+        assert_eq!(nearest(&"address".repeat(1000), fields.into_iter()), None);
     }
 }
