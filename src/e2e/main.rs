@@ -13,6 +13,8 @@
 
 // The attribute tells clippy that all of this is test code; the crate is never built otherwise.
 #[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod address;
 #[cfg(test)]
 mod bad_input;
