@@ -1,12 +1,12 @@
 //! Decodes and encodes messages and does nothing else, for `scripts/http1-instructions`.
 //!
-//!     http1_messages get|request|response|encode|chunks COUNT
+//!     http1_messages get|request|response|encode|chunks|exchange COUNT
 
 use std::hint::black_box;
 
 use nuncio_proto::http1::{
-    Event, Expect, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
-    encode_request_head,
+    Event, Expect, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions, ResponseTo,
+    encode_request_head, encode_response_head,
 };
 use nuncio_proto::{RequestHead, ResponseHead};
 
@@ -51,6 +51,7 @@ fn main() {
         "chunks" => requests(CHUNKS, count),
         "response" => responses(count),
         "encode" => encode(count),
+        "exchange" => exchange(count),
         other => unreachable!("no such message: `{other}`"),
     };
     black_box(bytes);
@@ -109,6 +110,65 @@ fn encode(count: u64) -> usize {
         out.clear();
         encode_request_head(black_box(&head), true, &mut out);
         bytes += black_box(&out).len();
+    }
+    bytes
+}
+
+/// All that a proxy does with one request and its answer: [`REQUEST`] is decoded and written to the
+/// upstream, [`RESPONSE`] is decoded and written to the client.
+fn exchange(count: u64) -> usize {
+    let (request_options, response_options) =
+        (RequestOptions::default(), ResponseOptions::default());
+    let mut downstream = RequestDecoder::new();
+    let mut upstream = ResponseDecoder::new();
+    let mut request = RequestHead::new();
+    let mut response = ResponseHead::new();
+    let mut out = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..count {
+        out.clear();
+        let mut input = black_box(REQUEST);
+        loop {
+            let step =
+                downstream.decode(&request_options, input, &mut request).expect("it is valid");
+            input = &input[step.consumed..];
+            match step.event {
+                Event::Head(start) => {
+                    encode_request_head(&request, start.framing.is_empty(), &mut out);
+                }
+                Event::End => break,
+                other => unreachable!("{other:?} in a request without a body"),
+            }
+        }
+        bytes += black_box(&out).len();
+
+        out.clear();
+        upstream.expect(Expect::of(request.method()));
+        let mut input = black_box(RESPONSE);
+        let mut body = None;
+        loop {
+            let step =
+                upstream.decode(&response_options, input, &mut response).expect("it is valid");
+            match step.event {
+                Event::Head(start) => {
+                    let to = ResponseTo { version: request.version, method: request.method() };
+                    let is_whole = start.framing.is_empty();
+                    body = Some(encode_response_head(&response, to, is_whole, &mut out));
+                }
+                Event::Body(range) => {
+                    let encoder = body.expect("the head came first");
+                    encoder.before_data(range.len(), &mut out);
+                    out.extend_from_slice(&input[range.clone()]);
+                    encoder.after_data(range.len(), &mut out);
+                }
+                Event::End => break,
+                other => unreachable!("{other:?} in a response with a length"),
+            }
+            input = &input[step.consumed..];
+        }
+        body.expect("the head came first").end(&mut out);
+        bytes += black_box(&out).len();
+        downstream.next_request();
     }
     bytes
 }
