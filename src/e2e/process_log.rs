@@ -8,7 +8,9 @@ use crate::address::ListenerAddress;
 use crate::configuration::{Route, bootstrap};
 use crate::environment;
 use crate::patience::wait_for;
+use crate::peer::Peer;
 use crate::proxy::{Proxy, Running, Scratch};
+use crate::upstream::Upstream;
 
 fn configuration() -> String {
     let listener = ListenerAddress::reserve();
@@ -71,4 +73,43 @@ fn a_base_id_in_use_is_refused_with_the_cure() {
     let dynamic = [&hold[..], &["--use-dynamic-base-id"]].concat();
     let third = Running::spawn_with(&program, Scratch::new(), &dynamic);
     wait_for("the third to run", || third.admin_address());
+}
+
+/// If this fails, nobody can tell from the log what happened to one connection.
+#[test]
+fn a_connection_is_followed_by_its_id_at_debug_and_not_at_info() {
+    let (listener, upstream) = (ListenerAddress::reserve(), Upstream::listen());
+    let route = Route::relay("log", listener.address, &[upstream.address()]);
+    let format = ["--log-format", "%l %n %v"];
+    let proxy =
+        Proxy::start(&environment::subject(), &bootstrap(std::slice::from_ref(&route)), &format);
+    let relay = |proxy: &Proxy, ended| {
+        let (client, mut accepted) = (Peer::connect(listener.address), upstream.accept());
+        drop(client);
+        accepted.ending();
+        drop(accepted);
+        proxy.wait_for_stat(&route.listener_stat("downstream_cx_destroy"), ended);
+    };
+    relay(&proxy, 1);
+    assert_eq!(proxy.ask("POST /logging?level=debug").status, 200);
+    relay(&proxy, 2);
+    let log = wait_for("the end of the connection in the log", || {
+        let log = proxy.stderr();
+        if log.contains("\"Phase\":\"closed\"") { Ok(log) } else { Err(log) }
+    });
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("ConnectionId")).collect();
+    let id = lines[0].split("\"ConnectionId\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let tag = format!("[Tags: \"ConnectionId\":\"{}\",\"Phase\":", id.unwrap());
+    assert!(lines.iter().all(|line| line.contains(&tag)), "{log}");
+    let phases: Vec<_> = lines
+        .iter()
+        .map(|line| (line.split(' ').nth(1).unwrap(), line.split('"').nth(7).unwrap()))
+        .collect();
+    let expected = [
+        ("conn_handler", "accepted"),
+        ("filter", "connecting"),
+        ("filter", "relaying"),
+        ("conn_handler", "closed"),
+    ];
+    assert_eq!(phases, expected, "{log}");
 }

@@ -40,6 +40,8 @@ pub(crate) struct ConnectionLogging {
 #[derive(Debug)]
 pub(crate) struct ConnectionLog<'a> {
     logging: &'a ConnectionLogging,
+    /// By which the log of the process names the connection.
+    id: u64,
     facts: Option<Box<Facts>>,
 }
 
@@ -87,8 +89,16 @@ impl<'a> ConnectionLog<'a> {
     /// Begins to note what happens to the connection on `socket`, if anybody logs.
     pub(crate) fn begin(logging: &'a ConnectionLogging, socket: &Socket) -> Self {
         let id = logging.ids.next();
+        tracing::debug!(
+            target: "conn_handler",
+            connection_id = id,
+            phase = "accepted",
+            peer = ?socket.peer_address().ok(),
+            listener = logging.listener_name,
+            "new connection"
+        );
         if logging.of_listener.is_empty() && logging.of_filter.is_empty() {
-            return Self { logging, facts: None };
+            return Self { logging, id, facts: None };
         }
         let facts = Facts {
             id,
@@ -101,7 +111,7 @@ impl<'a> ConnectionLog<'a> {
             bytes_sent: Cell::new(0),
             changing: RefCell::default(),
         };
-        Self { logging, facts: Some(Box::new(facts)) }
+        Self { logging, id, facts: Some(Box::new(facts)) }
     }
 
     /// Bytes came from downstream.
@@ -128,6 +138,7 @@ impl<'a> ConnectionLog<'a> {
 
     /// The cluster does not exist.
     pub(crate) fn no_cluster(&self) {
+        tracing::debug!(connection_id = self.id, phase = "routing", "the cluster does not exist");
         self.note(|changing, _| {
             changing.flags.set(ResponseFlag::NoClusterFound);
             changing.local_close_reason = Some("tcp_initializion_failure:3");
@@ -136,6 +147,7 @@ impl<'a> ConnectionLog<'a> {
 
     /// An attempt to connect begins.
     pub(crate) fn connecting(&self) {
+        tracing::debug!(connection_id = self.id, phase = "connecting", "connecting to upstream");
         self.note_upstream(|upstream, age| {
             upstream.connect_began.get_or_insert(age);
         });
@@ -143,6 +155,7 @@ impl<'a> ConnectionLog<'a> {
 
     /// An attempt to connect failed.
     pub(crate) fn connect_failed(&self, failure: &ConnectFailure) {
+        tracing::debug!(connection_id = self.id, phase = "connecting", "{failure}");
         self.note(|Changing { flags, local_close_reason, upstream, .. }, age| {
             let Some(upstream) = upstream else { return };
             upstream.pool_ready = upstream.connect_began.map(|began| age.saturating_sub(began));
@@ -176,6 +189,7 @@ impl<'a> ConnectionLog<'a> {
 
     /// No attempt is left.
     pub(crate) fn attempts_exceeded(&self) {
+        tracing::debug!(connection_id = self.id, phase = "connecting", "no attempt is left");
         self.note(|changing, _| {
             changing.flags.set(ResponseFlag::UpstreamRetryLimitExceeded);
             changing.local_close_reason = Some("tcp_initializion_failure:0");
@@ -184,6 +198,12 @@ impl<'a> ConnectionLog<'a> {
 
     /// The upstream is connected. Writes a line if `writes_line`.
     pub(crate) fn connected(&self, connection: &UpstreamConnection, writes_line: bool) {
+        tracing::debug!(
+            connection_id = self.id,
+            phase = "relaying",
+            host = %connection.host(),
+            "connected to upstream"
+        );
         let id = self.logging.ids.next();
         self.note(|Changing { timing, upstream, .. }, age| {
             let Some(upstream) = upstream else { return };
@@ -203,11 +223,13 @@ impl<'a> ConnectionLog<'a> {
 
     /// The downstream was seen to be reset.
     pub(crate) fn downstream_reset(&self) {
+        tracing::debug!(connection_id = self.id, phase = "relaying", "reset by downstream");
         self.note(|changing, _| changing.close_type = CloseType::RemoteReset);
     }
 
     /// The upstream was seen to be reset, which is passed on.
     pub(crate) fn upstream_reset(&self) {
+        tracing::debug!(connection_id = self.id, phase = "relaying", "reset by upstream");
         self.note(|changing, _| {
             changing.flags.set(ResponseFlag::UpstreamRemoteReset);
             changing.close_type = CloseType::LocalReset;
@@ -219,6 +241,7 @@ impl<'a> ConnectionLog<'a> {
 
     /// The idle timeout has passed.
     pub(crate) fn idle(&self) {
+        tracing::debug!(connection_id = self.id, phase = "relaying", "idle for too long");
         self.note(|changing, _| {
             changing.local_close_reason = Some(IDLE);
             if let Some(upstream) = &mut changing.upstream {
@@ -310,6 +333,7 @@ impl<'a> ConnectionLog<'a> {
 
 impl Drop for ConnectionLog<'_> {
     fn drop(&mut self) {
+        tracing::debug!(target: "conn_handler", connection_id = self.id, phase = "closed", "closed");
         self.write(&self.logging.of_listener, AccessLogType::NotSet);
         self.write(&self.logging.of_filter, AccessLogType::TcpConnectionEnd);
     }
