@@ -77,6 +77,8 @@ const MESSAGES: &[&str] = &[
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
     "envoy.type.matcher.v3.ListStringMatcher",
     "envoy.type.matcher.v3.RegexMatcher",
     "envoy.type.matcher.v3.StringMatcher",

@@ -9,14 +9,16 @@
 mod access_log;
 mod address;
 mod cluster;
+mod http;
 mod listener;
 mod log_format;
+mod route;
 mod runtime;
 mod stats;
 
 pub(crate) use runtime::runtime_value;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +30,15 @@ use crate::typed::envoy::config::bootstrap::v3 as pb;
 use crate::typed::envoy::config::bootstrap::v3::bootstrap::StatsFlush;
 
 /// Lowers a whole bootstrap. Parts that cannot be lowered are left out and reported.
-pub(crate) fn bootstrap(
-    message: &pb::Bootstrap,
-    places: &Places,
-    incomplete: &Incomplete,
-    problems: &mut Problems,
+pub(crate) fn bootstrap<'a>(
+    message: &'a pb::Bootstrap,
+    places: &'a Places,
+    incomplete: &'a Incomplete,
+    problems: &'a mut Problems,
 ) -> model::Bootstrap {
-    let mut lower = Lower { places, incomplete, problems };
+    let clusters = message.static_resources.iter().flat_map(|resources| &resources.clusters);
+    let cluster_names = clusters.map(|cluster| cluster.name.as_str()).collect();
+    let mut lower = Lower { places, incomplete, problems, cluster_names };
     let node = message.node.as_ref().map_or_else(model::Node::default, |node| model::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
@@ -82,6 +86,8 @@ struct Lower<'a> {
     places: &'a Places,
     incomplete: &'a Incomplete,
     problems: &'a mut Problems,
+    /// The clusters of the file, which routes must name.
+    cluster_names: HashSet<&'a str>,
 }
 
 impl Lower<'_> {
@@ -111,7 +117,11 @@ impl Lower<'_> {
         }
     }
 
+    /// Nothing is said of what stands in something that is refused as a whole.
     fn not_yet(&mut self, path: &str, message: impl Into<String>, hint: Option<&str>) {
+        if self.problems.is_inside_reported(path) {
+            return;
+        }
         self.report(ProblemKind::NotSupportedYet, path, message, hint);
     }
 
@@ -188,23 +198,27 @@ const DURATION_SECONDS_MAX: u64 = 9_223_372_035;
 /// Lowering without asking what is supported, for parts that no data path carries out yet.
 #[cfg(test)]
 pub(crate) fn lower_yaml(yaml: &str) -> (model::Bootstrap, crate::Report) {
-    use crate::document::Format;
-    use prost_reflect::DynamicMessage;
-
-    let mut problems = Problems::default();
-    let root = crate::document::read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
-    let descriptor = crate::schema::message(crate::schema::BOOTSTRAP).unwrap();
-    let (mut places, mut incomplete) = (Places::default(), Incomplete::default());
-    let message: DynamicMessage = crate::mapper::map(
-        &root,
-        &descriptor,
-        &places,
-        crate::mapper::UnknownFields::Refused,
-        &mut incomplete,
-        &mut problems,
-    );
-    places.add(&Arc::from("test"), root);
+    let (message, places, incomplete, mut problems) = read_yaml(yaml, crate::schema::BOOTSTRAP);
     let typed = message.transcode_to().unwrap();
     let bootstrap = bootstrap(&typed, &places, &incomplete, &mut problems);
     (bootstrap, problems.into_report())
+}
+
+/// What the mapper makes of a message of the type `name`.
+#[cfg(test)]
+fn read_yaml(
+    yaml: &str,
+    name: &str,
+) -> (prost_reflect::DynamicMessage, Places, Incomplete, Problems) {
+    use crate::document::Format;
+    use crate::mapper::{self, UnknownFields};
+
+    let mut problems = Problems::default();
+    let root = crate::document::read(yaml.as_bytes(), Format::Yaml, &mut problems).unwrap();
+    let descriptor = crate::schema::message(name).unwrap();
+    let (mut places, mut incomplete) = (Places::default(), Incomplete::default());
+    let unknown = UnknownFields::Refused;
+    let message = mapper::map(&root, &descriptor, &places, unknown, &mut incomplete, &mut problems);
+    places.add(&Arc::from("test"), root);
+    (message, places, incomplete, problems)
 }

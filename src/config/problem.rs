@@ -324,6 +324,12 @@ impl Problems {
             .any(|path| matches!(path.as_bytes().get(field_path.len()), None | Some(b'.' | b'[')))
     }
 
+    /// True when something around `field_path` has a fatal problem.
+    pub(crate) fn is_inside_reported(&self, field_path: &str) -> bool {
+        let mut ends = field_path.match_indices(['.', '[']).map(|(end, _)| end);
+        ends.any(|end| self.fatal_paths.contains(&field_path[..end]))
+    }
+
     pub(crate) fn into_report(self) -> Report {
         Report::from_problems(&self.files, self.list)
     }

@@ -8,6 +8,7 @@ mod access_log;
 mod address;
 mod bootstrap;
 mod cluster;
+mod http;
 mod listener;
 #[cfg(test)]
 mod page;
@@ -39,6 +40,7 @@ const AREAS: &[Area] = &[
     bootstrap::BOOTSTRAP,
     stats::STATS,
     listener::LISTENER,
+    http::HTTP,
     access_log::ACCESS_LOG,
     cluster::CLUSTER,
     address::ADDRESS,

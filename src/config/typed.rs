@@ -2191,6 +2191,51 @@ pub mod envoy {
                 }
             }
         }
+        pub mod upstreams {
+            pub mod http {
+                pub mod v3 {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct HttpProtocolOptions {
+    #[prost(message, optional, tag = "1")]
+    pub common_http_protocol_options: ::core::option::Option<
+        super::super::super::super::config::core::v3::HttpProtocolOptions,
+    >,
+    #[prost(message, repeated, tag = "6")]
+    pub http_filters: ::prost::alloc::vec::Vec<
+        super::super::super::filters::network::http_connection_manager::v3::HttpFilter,
+    >,
+    #[prost(oneof = "http_protocol_options::UpstreamProtocolOptions", tags = "3")]
+    pub upstream_protocol_options: ::core::option::Option<
+        http_protocol_options::UpstreamProtocolOptions,
+    >,
+}
+                    /// Nested message and enum types in `HttpProtocolOptions`.
+                    pub mod http_protocol_options {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct ExplicitHttpConfig {
+                            #[prost(oneof = "explicit_http_config::ProtocolConfig", tags = "1")]
+                            pub protocol_config:
+                                ::core::option::Option<explicit_http_config::ProtocolConfig>,
+                        }
+                        /// Nested message and enum types in `ExplicitHttpConfig`.
+                        pub mod explicit_http_config {
+                            #[derive(Clone, PartialEq, ::prost::Oneof)]
+                            pub enum ProtocolConfig {
+                                #[prost(message, tag = "1")]
+            HttpProtocolOptions(
+                super::super::super::super::super::super::config::core::v3::Http1ProtocolOptions,
+            ),
+        }
+                        }
+                        #[derive(Clone, PartialEq, ::prost::Oneof)]
+                        pub enum UpstreamProtocolOptions {
+                            #[prost(message, tag = "3")]
+                            ExplicitHttpConfig(ExplicitHttpConfig),
+                        }
+                    }
+                }
+            }
+        }
     }
     pub mod r#type {
         pub mod matcher {

@@ -41,7 +41,7 @@ impl Lower<'_> {
             per_connection_buffer_limit_bytes: limit,
             max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
             max_pending_requests: max_pending.unwrap_or(MAX_PENDING_REQUESTS),
-            http: model::UpstreamHttp::default(),
+            http: self.upstream_http(message, path),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
                 Some(_) if self.is_of_another_type(path) => Vec::new(),

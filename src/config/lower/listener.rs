@@ -8,6 +8,7 @@ use super::{Lower, address};
 use crate::model;
 use crate::typed::envoy::config::core::v3::TrafficDirection;
 use crate::typed::envoy::config::listener::v3 as pb;
+use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use crate::typed::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use pb::filter::ConfigType;
 
@@ -128,6 +129,15 @@ impl Lower<'_> {
                 let message = tcp_proxy::TcpProxy::decode(any.value.as_slice()).ok()?;
                 let filter = self.tcp_proxy(&message, &path);
                 Some(model::NetworkFilter::TcpProxy(filter))
+            }
+            Some(
+                "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            ) => {
+                // No data path runs it yet, so the support table has refused it; what is wrong in
+                // it is told all the same.
+                let message = hcm::HttpConnectionManager::decode(any.value.as_slice()).ok()?;
+                drop(self.http_connection_manager(&message, &path));
+                None
             }
             // Reported before: absent, or not supported.
             _ => None,

@@ -1,7 +1,10 @@
 //! Clusters, their limits and endpoints.
 
 use super::Area;
-use super::Support::{Ignored, Only, Supported};
+use super::Support::{Extension, Ignored, Only, Supported};
+
+/// Options of protocols that a cluster may have.
+const PROTOCOL_OPTIONS: &[&str] = &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
 
 const ALL_HEALTHY: &str = "every host is healthy, as nothing checks";
 const ALL_THE_SAME: &str = "endpoints never change";
@@ -39,6 +42,7 @@ pub(super) const CLUSTER: Area = &[
             ("transport_socket", Supported),
             ("type", Only(&["STATIC"])),
             ("typed_dns_resolver_config", Ignored(NO_LOOKUP)),
+            ("typed_extension_protocol_options", Extension(PROTOCOL_OPTIONS)),
             ("upstream_connection_options", Supported),
             ("use_tcp_for_dns_lookups", Ignored(NO_LOOKUP)),
             (

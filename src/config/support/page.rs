@@ -34,6 +34,7 @@ const TITLES: &[&str] = &[
     "Bootstrap",
     "Stats",
     "Listeners",
+    "HTTP",
     "Access logs",
     "Clusters",
     "Addresses and transport sockets",
