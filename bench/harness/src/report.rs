@@ -102,7 +102,8 @@ fn load_table(text: &mut String, arms: &[ArmOutcome], figure: Figure) {
         let foreign = median(|load| load.foreign);
         let _ = writeln!(
             text,
-            "| {} | **{}** | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {errors} | {:.0} %{} |",
+            "| {} | **{}** | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {errors} \
+             | {:.0} %{} |",
             arm.name,
             significant(cost.min),
             significant(cost.median),
