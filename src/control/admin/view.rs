@@ -106,7 +106,7 @@ impl View {
         let Levers { handle, quit, log, drain, runtime } = levers;
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         let server = registry.scope(SERVER_PREFIX).on(shard);
-        set_constants(&server);
+        set_constants(&server, &info);
         registry.declare::<ServerDormantStat>(SERVER_PREFIX);
         registry.declare::<AdminListenerDormantStat>(ADMIN_LISTENER_PREFIX);
         let written = configured.dump.clusters();
@@ -271,11 +271,13 @@ impl View {
 }
 
 /// What stays as it is while the process runs.
-fn set_constants(server: &Scope<ServerStat>) {
+fn set_constants(server: &Scope<ServerStat>, info: &ServerInfo) {
     server.gauge_set(ServerStat::CompilationSettingsFipsMode, 0);
     server.gauge_set(ServerStat::DaysUntilFirstCertExpiring, u64::from(u32::MAX));
     server.gauge_set(ServerStat::HotRestartEpoch, 0);
-    server.gauge_set(ServerStat::HotRestartGeneration, 1);
+    if info.command_line_options.get("disable_hot_restart") != Some(&Value::Bool(true)) {
+        server.gauge_set(ServerStat::HotRestartGeneration, 1);
+    }
     server.gauge_set(ServerStat::ParentConnections, 0);
     server.gauge_set(ServerStat::Version, version_number());
 }

@@ -92,7 +92,7 @@ crate::stats! {
         UpstreamInternalRedirectSucceededTotal
             => counter "upstream_internal_redirect_succeeded_total",
         /// As above.
-        UpstreamQueueOverloaded => counter "upstream_queue_overloaded",
+        UpstreamQueueOverloaded => gauge "upstream_queue_overloaded",
         /// As above.
         UpstreamRq0Rtt => counter "upstream_rq_0rtt",
         /// As above.

@@ -40,8 +40,8 @@ crate::stats! {
         LogLinesDropped => counter "log_lines_dropped",
         /// Writes of the log that failed; ours.
         LogWritesFailed => counter "log_writes_failed",
-        /// As above, counted from 1.
-        HotRestartGeneration => gauge "hot_restart_generation",
+        /// As above, counted from 1; absent with `--disable-hot-restart`.
+        HotRestartGeneration => gauge "hot_restart_generation" when_used,
         /// The version of the program: `1.2.3` is 10203. (Envoy shows a part of its commit hash.)
         Version => gauge "version",
     }
