@@ -226,7 +226,8 @@ const LARGE_FILES: [(&str, &str); 1] = [(
 const LONG_FILES: [(&str, &str); 0] = [];
 
 /// Texts that come from elsewhere as they are.
-const NOT_WRITTEN_HERE: [&str; 2] = ["LICENSE", "Cargo.lock"];
+const NOT_WRITTEN_HERE: [&str; 4] =
+    ["LICENSE", "Cargo.lock", "envoy-1.40-requests.txt", "envoy-1.40-responses.txt"];
 
 const BANNED_FILES: [&str; 6] = ["utils", "util", "helpers", "helper", "misc", "common"];
 

@@ -1,6 +1,7 @@
 //! Decodes and encodes messages and does nothing else, for `scripts/http1-instructions`.
 //!
 //!     http1_messages get|request|response|encode|chunks|exchange COUNT
+#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 

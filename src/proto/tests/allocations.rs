@@ -1,4 +1,5 @@
 //! A codec that has seen a few messages allocates nothing for the next ones.
+#![forbid(unsafe_code)]
 
 use nuncio_proto::http1::{
     Event, Expect, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions, ResponseTo,

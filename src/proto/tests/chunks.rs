@@ -1,4 +1,5 @@
 //! The chunked coding as byte scripts: RFC 9112 section 7.1, right and wrong.
+#![forbid(unsafe_code)]
 
 mod reading;
 

@@ -8,6 +8,7 @@
 //! `envoy-1.40-responses.txt` holds what an upstream sent (`>`) to a `request` of some method, and
 //! whether it `closes` behind that; whether Envoy accepted it, refused it before the client got
 //! anything, or broke off; and what the client got (`<`), without `date` and `server`.
+#![forbid(unsafe_code)]
 
 use nuncio_proto::http1::{
     BodyEncoder, Event, Expect, Framing, RequestDecoder, RequestOptions, ResponseDecoder,

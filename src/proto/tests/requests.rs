@@ -2,6 +2,7 @@
 //!
 //! What is read here was compared with Envoy 1.40, byte string by byte string; where we refuse what
 //! it forwards, src/ARCHITECTURE.md says why.
+#![forbid(unsafe_code)]
 
 mod reading;
 

@@ -1,6 +1,7 @@
 //! Responses as byte scripts: RFC 9112 sections 4 and 6.3, right and wrong.
 //!
 //! What is read here was compared with Envoy 1.40, as in `requests.rs`.
+#![forbid(unsafe_code)]
 
 mod reading;
 

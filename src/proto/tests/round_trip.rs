@@ -1,6 +1,7 @@
 //! What an encoder writes, a decoder reads as the same message, however the bytes are cut.
 //!
 //! Expected bytes are what Envoy 1.40 sends for the same message.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 

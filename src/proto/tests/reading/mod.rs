@@ -7,7 +7,7 @@
 //!  !InvalidMethod   refused
 //! ```
 
-#![allow(dead_code, reason = "each test crate uses a part")]
+#![expect(dead_code, reason = "each test crate uses a part")]
 
 use nuncio_proto::http1::{
     Error, Event, Expect, Finish, Framing, MessageStart, RequestDecoder, RequestOptions,
