@@ -47,8 +47,9 @@ enum Product {
 enum Observing {
     /// Access log to a file, a request id, and statistics.
     On,
-    /// Statistics only, for a product that cannot be told to leave them.
-    Counting,
+    /// None of them, in the words that Nuncio knows: its router always counts, so that only the
+    /// bootstrap's matcher can leave its statistics out.
+    OffByMatcher,
     /// None of them.
     Off,
 }
@@ -72,7 +73,7 @@ pub(crate) fn table(envoy: &Path, nuncio: &Path) -> Vec<ProxyArm> {
         };
         let observing = match product {
             _ if !name.ends_with(BARE) => Observing::On,
-            Product::Nuncio => Observing::Counting,
+            Product::Nuncio => Observing::OffByMatcher,
             _ => Observing::Off,
         };
         ProxyArm { name, product, observing, program: program.to_owned(), cure }
@@ -136,7 +137,7 @@ impl Arm for ProxyArm {
     /// What runs without log and id is no member of the family whose best it would be.
     fn family(&self) -> &str {
         match (self.product, self.observing) {
-            (_, Observing::Counting | Observing::Off) => self.name,
+            (_, Observing::OffByMatcher | Observing::Off) => self.name,
             (Product::Envoy(_), _) => "envoy",
             (Product::Haproxy { .. }, _) => "haproxy",
             (Product::Nginx, _) => "nginx",

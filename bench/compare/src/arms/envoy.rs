@@ -36,8 +36,10 @@ pub(super) fn yaml(site: &Site, variant: Variant, observing: Observing) -> Strin
         Variant::ExactBalance => ("", "    connection_balance_config: { exact_balance: {} }\n"),
     };
     let stats = match observing {
-        Observing::On | Observing::Counting => "",
-        Observing::Off => "stats_config: { stats_matcher: { reject_all: true } }\n",
+        Observing::On => "",
+        Observing::OffByMatcher | Observing::Off => {
+            "stats_config: { stats_matcher: { reject_all: true } }\n"
+        }
     };
     format!(
         include_str!("../../templates/envoy.yaml"),
@@ -61,7 +63,7 @@ fn filter(site: &Site, observing: Observing) -> String {
             let path = path.display();
             (format!(include_str!("../../templates/envoy-log.yaml"), path = path), "")
         }
-        Observing::Counting => (NO_REQUEST_ID.to_owned(), ""),
+        Observing::OffByMatcher => (NO_REQUEST_ID.to_owned(), ""),
         Observing::Off => (NO_REQUEST_ID.to_owned(), "              dynamic_stats: false\n"),
     };
     // The default of 15 s would end a body that has no end.

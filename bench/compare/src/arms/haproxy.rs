@@ -48,7 +48,7 @@ fn http(observing: Observing) -> (String, &'static str, String, &'static str) {
     let backend = "    http-reuse always\n";
     let proto = "    http-request set-header x-forwarded-proto http\n";
     match observing {
-        Observing::Counting | Observing::Off => {
+        Observing::OffByMatcher | Observing::Off => {
             (POOL.to_owned(), defaults, proto.to_owned(), backend)
         }
         // To a file it can log only by way of its standard output: one write per line.

@@ -53,7 +53,7 @@ fn stream(site: &Site) -> String {
 /// 1000 requests. Bodies stream and never touch the disk.
 fn http(site: &Site, observing: Observing) -> String {
     let (log, id) = match observing {
-        Observing::Counting | Observing::Off => ("    access_log off;\n".to_owned(), ""),
+        Observing::OffByMatcher | Observing::Off => ("    access_log off;\n".to_owned(), ""),
         // Written in blocks and at least once a second, as Envoy does.
         Observing::On => (
             format!(
