@@ -12,8 +12,10 @@
 pub mod listener;
 mod pump;
 mod relay;
+mod send_meter;
 mod stream;
 
 pub use pump::{PumpFailure, PumpObserver, pump};
 pub use relay::{Flushed, RelayEnd, Side, flush, relay};
+pub use send_meter::SendMeter;
 pub use stream::Stream;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use reactor::{Outbox, Received, Receiver};
+use reactor::{Outbox, Received, Receiver, Splice, SpliceError};
 
 /// Told what a pump does, as it does it.
 pub trait PumpObserver {
@@ -39,6 +39,7 @@ pub async fn pump(
     pass_on_end: impl FnOnce() -> bool,
 ) -> Result<(), PumpFailure> {
     receiver.feeds(outbox);
+    let mut bulk = BulkWatch::default();
     loop {
         let pause = outbox.is_paused().then(|| Pause::begin(observer));
         let room = outbox.room().await.map_err(PumpFailure::Writing)?;
@@ -51,16 +52,70 @@ pub async fn pump(
         match received.await? {
             Received::Data(span) => {
                 observer.received(span.len());
+                let is_bulk = bulk.is_bulk(span.len());
                 outbox.push(span);
-            }
-            Received::End => {
-                if pass_on_end() {
-                    outbox.finish();
+                // Boxed, so that a connection without bulk does not keep room for it.
+                if !is_bulk || !Box::pin(splice(receiver, outbox, observer)).await? {
+                    continue;
                 }
-                return outbox.drained().await.map_err(PumpFailure::Writing);
             }
+            Received::End => {}
         }
+        if pass_on_end() {
+            outbox.finish();
+        }
+        return outbox.drained().await.map_err(PumpFailure::Writing);
     }
+}
+
+/// A direction is bulk once so many bytes have come in pieces of this size or more.
+const BULK_BYTES: usize = 512 * 1024;
+const BULK_PIECE: usize = 16 * 1024;
+/// Splicing is left after so many steps in a row that brought less than this in one call.
+const THIN_STEPS_MAX: u32 = 4;
+const THIN_PIECE: u64 = 8 * 1024;
+
+/// Whether a direction moves bulk.
+#[derive(Debug, Default)]
+struct BulkWatch {
+    bytes: usize,
+}
+
+impl BulkWatch {
+    /// Notes a piece. Says yes once, and begins anew.
+    fn is_bulk(&mut self, piece: usize) -> bool {
+        self.bytes = if piece >= BULK_PIECE { self.bytes + piece } else { 0 };
+        let is_bulk = self.bytes >= BULK_BYTES;
+        if is_bulk {
+            self.bytes = 0;
+        }
+        is_bulk
+    }
+}
+
+/// Moves bytes inside the kernel for as long as they come in bulk. Returns whether the stream has
+/// ended.
+async fn splice(
+    receiver: &Receiver,
+    outbox: &Outbox,
+    observer: &impl PumpObserver,
+) -> Result<bool, PumpFailure> {
+    let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
+    let mut thin_steps = 0;
+    while thin_steps < THIN_STEPS_MAX {
+        let step = splice.step(u64::MAX).await.map_err(|error| match error {
+            SpliceError::Reading(error) => PumpFailure::Reading(error),
+            SpliceError::Writing(error) => PumpFailure::Writing(error),
+        })?;
+        observer.received(usize::try_from(step.bytes).unwrap_or(usize::MAX));
+        if step.ended {
+            return Ok(true);
+        }
+        let is_thin = step.bytes < u64::from(step.fills) * THIN_PIECE;
+        thin_steps = if is_thin { thin_steps + 1 } else { 0 };
+        reactor::yield_now().await;
+    }
+    Ok(false)
 }
 
 /// A pause that is told to have ended however it ends.
@@ -76,5 +131,130 @@ impl<'a, O: PumpObserver> Pause<'a, O> {
 impl<O: PumpObserver> Drop for Pause<'_, O> {
     fn drop(&mut self) {
         self.0.resumed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
+    use std::thread;
+
+    use reactor::{OutboxMeter, Reactor, Settings};
+
+    use super::*;
+    use crate::Stream;
+
+    struct Unwatched;
+
+    impl PumpObserver for Unwatched {
+        fn received(&self, _bytes: usize) {}
+        fn paused(&self) {}
+        fn resumed(&self) {}
+    }
+
+    impl OutboxMeter for Unwatched {
+        fn queued(&self, _bytes: usize) {}
+        fn sent(&self, _bytes: usize) {}
+        fn dropped(&self, _bytes: usize) {}
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..=250).cycle().take(len).collect()
+    }
+
+    /// Pumps what `write` sends to a reader, and returns what it read and the reactor's numbers.
+    fn pumped(
+        write: impl FnOnce(TcpStream) + Send + 'static,
+        read: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static,
+    ) -> (Vec<u8>, Result<(), PumpFailure>, reactor::LoopStats) {
+        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        let ((from, writer), (to, reader)) = (pair(), pair());
+        let writing = thread::spawn(move || write(writer));
+        let reading = thread::spawn(move || read(reader));
+        let result = reactor.run(async {
+            let stream = |socket: TcpStream| {
+                let socket = reactor.socket(socket.into());
+                Stream::new(&reactor, socket, 1 << 20, Rc::new(Unwatched))
+            };
+            let (from, to) = (stream(from), stream(to));
+            pump(from.receiver(), to.outbox(), &Unwatched, || true).await
+        });
+        let stats = reactor.stats();
+        drop(reactor);
+        writing.join().unwrap();
+        (reading.join().unwrap(), result, stats)
+    }
+
+    fn read_all(mut stream: TcpStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn bulk_is_spliced_small_pieces_are_not_and_no_byte_is_lost_between() {
+        const BULK: usize = 16 << 20;
+        let write = |mut stream: TcpStream| {
+            let bytes = pattern(BULK);
+            stream.write_all(&bytes).unwrap();
+            // Each piece alone, so that bulk gives way to a trickle and comes back.
+            for piece in bytes[..50_000].chunks(100) {
+                stream.write_all(piece).unwrap();
+            }
+            stream.write_all(&bytes).unwrap();
+        };
+        let (bytes, result, stats) = pumped(write, read_all);
+        assert!(result.is_ok());
+        assert!(stats.splices_begun >= 1 && stats.spliced_bytes > 0, "{stats:?}");
+        assert_eq!(stats.splices_begun, stats.splices_left);
+        let whole = pattern(BULK);
+        assert!(bytes == [&whole, &whole[..50_000], &whole].concat(), "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn a_reader_that_stops_and_goes_on_gets_every_byte() {
+        let bytes = pattern(8 << 20);
+        let write = move |mut stream: TcpStream| stream.write_all(&pattern(8 << 20)).unwrap();
+        let read = |mut stream: TcpStream| {
+            let mut first = vec![0; 1 << 20];
+            stream.read_exact(&mut first).unwrap();
+            // The reader is slower than the writer at every step.
+            let mut piece = [0; 4096];
+            for _ in 0..200 {
+                stream.read_exact(&mut piece).unwrap();
+                first.extend_from_slice(&piece);
+                thread::yield_now();
+            }
+            stream.read_to_end(&mut first).unwrap();
+            first
+        };
+        let (got, result, _) = pumped(write, read);
+        assert!(result.is_ok());
+        assert!(got == bytes, "{} bytes", got.len());
+    }
+
+    #[test]
+    fn a_reset_in_the_middle_of_a_splice_ends_the_pump() {
+        let write = |mut stream: TcpStream| {
+            // The rest is refused once the reader is gone.
+            let _ = stream.write_all(&pattern(32 << 20));
+        };
+        let read = |mut stream: TcpStream| {
+            let mut first = vec![0; 4 << 20];
+            stream.read_exact(&mut first).unwrap();
+            first
+        };
+        let (_, result, stats) = pumped(write, read);
+        assert!(matches!(result, Err(PumpFailure::Writing(_))), "{result:?}");
+        assert_eq!(stats.splices_begun, stats.splices_left);
     }
 }

@@ -23,6 +23,7 @@ use base::Slab;
 
 use crate::buf::BufferPool;
 use crate::driver::{AnyDriver, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
+use crate::sys::pipe::Pipe;
 use crate::sys::prefetch::prefetch;
 use crate::task::Executor;
 use crate::timer_wheel::{TICK, TimerKey, TimerWheel, deadline_tick, now_tick};
@@ -56,6 +57,11 @@ pub(crate) trait Source: fmt::Debug {
 const SPARE_MAX: usize = 256;
 const SPARE_BYTES_MAX: usize = 16 * 1024;
 
+/// Pipes that one worker has at a time; a direction that finds none goes on copying.
+pub const PIPES_MAX: usize = 256;
+/// Pipes kept open for the next splice.
+const SPARE_PIPES_MAX: usize = 16;
+
 /// A place in the queue for buffers; earlier ones are served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(u64);
@@ -77,6 +83,9 @@ pub(crate) struct Counters {
     pub(crate) copied_out_bytes: Cell<u64>,
     pub(crate) lost_bytes: Cell<u64>,
     pub(crate) budget_spent: Cell<u64>,
+    pub(crate) splices_begun: Cell<u64>,
+    pub(crate) splices_left: Cell<u64>,
+    pub(crate) spliced_bytes: Cell<u64>,
     pub(crate) open_descriptors: Cell<usize>,
 }
 
@@ -100,6 +109,9 @@ pub(crate) struct Core {
     wall_now: Cell<Option<SystemTime>>,
     /// Memory for bytes to send, empty and ready to be filled again.
     spare_memory: RefCell<Vec<Vec<u8>>>,
+    /// Pipes to splice through: those nobody uses, and how many there are in all.
+    spare_pipes: RefCell<Vec<Pipe>>,
+    pipes_open: Cell<usize>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
     /// Who waits for a buffer, by place in the queue.
@@ -136,6 +148,8 @@ impl Core {
             now: Cell::new(now),
             wall_now: Cell::new(None),
             spare_memory: RefCell::default(),
+            spare_pipes: RefCell::default(),
+            pipes_open: Cell::new(0),
             to_flush: RefCell::default(),
             to_copy_out: RefCell::default(),
             starved: RefCell::default(),
@@ -188,6 +202,29 @@ impl Core {
         if spare.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&memory.capacity()) {
             memory.clear();
             spare.push(memory);
+        }
+    }
+
+    /// A pipe to splice through, unless there are as many as there may be.
+    pub(crate) fn take_pipe(&self) -> Option<Pipe> {
+        if let Some(pipe) = self.spare_pipes.borrow_mut().pop() {
+            return Some(pipe);
+        }
+        if self.pipes_open.get() >= PIPES_MAX {
+            return None;
+        }
+        let pipe = Pipe::new().ok()?;
+        self.pipes_open.set(self.pipes_open.get() + 1);
+        Some(pipe)
+    }
+
+    /// Takes a pipe back. One with bytes in it is closed.
+    pub(crate) fn give_pipe_back(&self, pipe: Pipe, is_empty: bool) {
+        let mut spare = self.spare_pipes.borrow_mut();
+        if is_empty && spare.len() < SPARE_PIPES_MAX {
+            spare.push(pipe);
+        } else {
+            self.pipes_open.set(self.pipes_open.get() - 1);
         }
     }
 

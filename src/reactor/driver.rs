@@ -41,6 +41,8 @@ pub(crate) enum Op {
     Close { fd: RawFd },
     /// Wait once until the descriptor is readable.
     PollReadable { fd: RawFd },
+    /// Wait once until the descriptor is writable.
+    PollWritable { fd: RawFd },
     /// Cancel the operation with this key. Its own completion still comes.
     Cancel { target: OpKey },
 }

@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -51,6 +52,9 @@ pub const CONGESTED_BYTES_MAX: usize = 128 * 1024;
 
 /// Spans in one send; Linux takes 1,024, and 16 spans of a full credit are one turn's share.
 const SPANS_PER_SEND: usize = 16;
+/// A span of up to this size is copied behind bytes that lie in the connection's own memory, a
+/// head mostly: one plain send is cheaper than a vectored one of two parts.
+const GATHERED_BYTES_MAX: usize = 4 * 1024;
 /// Copied bytes are gathered into chunks of up to this size.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
@@ -145,25 +149,44 @@ impl Outbox {
         if state.failure.is_some() || state.end != End::Open || span.is_empty() {
             return;
         }
-        state.buffered += span.len();
-        self.inner.meter.queued(span.len());
-        let in_flight = match state.sending {
-            Sending::InFlight { spans, .. } => spans,
-            Sending::Idle | Sending::Listed => 0,
-        };
+        let len = span.len();
+        let in_flight = state.spans_in_flight();
         if state.congested || in_flight > 0 {
             self.inner.append_copied(&mut state.queue, in_flight, span);
-        } else {
+        } else if len > GATHERED_BYTES_MAX || !gathered(&mut state.queue, 0, &span) {
             state.queue.push_back(span);
         }
-        state.paused |= state.buffered >= self.inner.high;
-        self.inner.list(&mut state);
+        self.inner.booked(&mut state, len);
     }
 
-    /// Empty memory to write into what is to be pushed, used again after its bytes were sent.
-    #[must_use]
-    pub fn memory_to_fill(&self) -> Vec<u8> {
-        self.inner.core.spare_memory()
+    /// Queues what `write` appends to the memory it is given, as [`Outbox::push`] does: for heads
+    /// and framing. The memory may hold bytes already, which were queued before.
+    pub fn write(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.inner.state.borrow_mut();
+        if state.failure.is_some() || state.end != End::Open {
+            return;
+        }
+        let in_flight = state.spans_in_flight();
+        let open = state.queue.len() > in_flight;
+        let written = match state.queue.back_mut().filter(|_| open).and_then(Span::memory_mut) {
+            Some(memory) if memory.len() < CHUNK_BYTES_MAX => {
+                let before = memory.len();
+                write(memory);
+                memory.len() - before
+            }
+            _ => {
+                let mut memory = self.inner.core.spare_memory();
+                write(&mut memory);
+                let written = memory.len();
+                if written > 0 {
+                    state.queue.push_back(memory.into());
+                }
+                written
+            }
+        };
+        if written > 0 {
+            self.inner.booked(&mut state, written);
+        }
     }
 
     /// Waits until the outbox takes bytes again and says how many, at least 1.
@@ -237,6 +260,32 @@ impl Outbox {
         Poll::Pending
     }
 
+    pub(crate) fn fd(&self) -> &Rc<Fd> {
+        &self.inner.fd
+    }
+
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.inner.fd.raw()
+    }
+
+    /// Bytes are on their way to the socket without this outbox.
+    pub(crate) fn queued_elsewhere(&self, bytes: usize) {
+        self.inner.meter.queued(bytes);
+    }
+
+    /// The socket took bytes that are not of this outbox.
+    pub(crate) fn sent_elsewhere(&self, bytes: usize) {
+        let mut state = self.inner.state.borrow_mut();
+        state.sent += bytes as u64;
+        state.last_sent = self.inner.core.now();
+        self.inner.meter.sent(bytes);
+    }
+
+    /// Bytes that were on their way will never be sent.
+    pub(crate) fn dropped_elsewhere(&self, bytes: usize) {
+        self.inner.meter.dropped(bytes);
+    }
+
     /// Where the outbox's state lies.
     pub(crate) fn memory(&self) -> MemoryHint {
         MemoryHint::of(&*self.inner)
@@ -265,6 +314,14 @@ impl Outbox {
 }
 
 impl Inner {
+    /// `len` bytes were queued.
+    fn booked(self: &Rc<Self>, state: &mut State, len: usize) {
+        state.buffered += len;
+        self.meter.queued(len);
+        state.paused |= state.buffered >= self.high;
+        self.list(state);
+    }
+
     fn list(self: &Rc<Self>, state: &mut State) {
         if let Sending::Idle = state.sending {
             state.sending = Sending::Listed;
@@ -328,11 +385,7 @@ impl Inner {
         if span.is_leased() {
             count(&self.core.counters.copied_out_bytes, span.len() as u64);
         }
-        let open = queue.len() > frozen;
-        if open
-            && let Some(last) = queue.back_mut()
-            && last.extend_owned(&span, CHUNK_BYTES_MAX)
-        {
+        if gathered(queue, frozen, &span) {
             if let Some(memory) = span.into_memory() {
                 self.core.recycle(memory);
             }
@@ -433,6 +486,13 @@ impl Inner {
     }
 }
 
+/// Copies the bytes of `span` behind the last bytes queued, if those lie in memory of the
+/// connection with room left, and not in the first `frozen` spans. Returns whether they did.
+fn gathered(queue: &mut SpanQueue, frozen: usize, span: &Span) -> bool {
+    let open = queue.len() > frozen;
+    open && queue.back_mut().is_some_and(|last| last.extend_owned(span, CHUNK_BYTES_MAX))
+}
+
 impl State {
     fn new(now: Instant) -> Self {
         Self {
@@ -450,6 +510,14 @@ impl State {
             failure_waiter: None,
             message: None,
             abandoned: false,
+        }
+    }
+
+    /// How many spans at the front of the queue are the kernel's now.
+    fn spans_in_flight(&self) -> usize {
+        match self.sending {
+            Sending::InFlight { spans, .. } => spans,
+            Sending::Idle | Sending::Listed => 0,
         }
     }
 

@@ -15,6 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -152,6 +153,29 @@ impl Receiver {
         Poll::Pending
     }
 
+    /// Waits until there is something to take: bytes, or the end.
+    pub fn poll_readable(&self, context: &Context<'_>, credit: usize) -> Poll<()> {
+        self.inner.core.await_point();
+        let mut state = self.inner.state.borrow_mut();
+        if !state.ready.is_empty() || state.end.is_some() {
+            return Poll::Ready(());
+        }
+        self.inner.wait(&mut state, credit, context.waker());
+        Poll::Pending
+    }
+
+    /// Whether the stream has ended and everything before its end was taken.
+    pub fn is_ended(&self) -> bool {
+        let state = self.inner.state.borrow();
+        state.ready.is_empty() && state.end.is_some()
+    }
+
+    /// Whether there is neither anything to take nor an end.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.inner.state.borrow();
+        state.ready.is_empty() && state.end.is_none()
+    }
+
     /// Wakes `waker` when something is received or the stream ends, as if its task had polled
     /// last: for an owner that lends the stream out and takes it back.
     pub fn watch(&self, waker: &Waker) {
@@ -167,6 +191,47 @@ impl Receiver {
     /// pushed. Nothing but speed depends on it.
     pub fn feeds(&self, outbox: &Outbox) {
         self.inner.outbox.set(Some(outbox.memory()));
+    }
+
+    /// Waits until no receive is in flight. What the last one brought waits to be taken.
+    pub async fn rest(&self) {
+        if let Arm::Armed { key, .. } = self.inner.state.borrow().arm {
+            self.inner.core.cancel(key);
+        }
+        poll_fn(|context| {
+            let mut state = self.inner.state.borrow_mut();
+            match state.arm {
+                Arm::Idle => Poll::Ready(()),
+                Arm::Starved { place, .. } => {
+                    self.inner.core.leave_buffer_queue(place);
+                    state.arm = Arm::Idle;
+                    Poll::Ready(())
+                }
+                Arm::Armed { .. } => {
+                    state.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+    }
+
+    pub(crate) fn core(&self) -> Rc<Core> {
+        Rc::clone(&self.inner.core)
+    }
+
+    pub(crate) fn fd(&self) -> &Rc<Fd> {
+        &self.inner.fd
+    }
+
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.inner.fd.raw()
+    }
+
+    /// Bytes were taken from the socket without this receiver.
+    pub(crate) fn took_elsewhere(&self, bytes: usize) {
+        self.inner.received.set(self.inner.received.get() + bytes as u64);
+        self.inner.last_received.set(self.inner.core.now());
     }
 
     /// Bytes taken from the kernel so far.

@@ -103,6 +103,12 @@ where
     Pending::submit(core, owner, |_| Op::PollReadable { fd }).await.map(drop)
 }
 
+/// Waits until a descriptor of the reactor is writable.
+pub(crate) async fn fd_writable(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> {
+    let raw = fd.raw();
+    Pending::submit(core, Rc::clone(fd), |_| Op::PollWritable { fd: raw }).await.map(drop)
+}
+
 /// As [`readable`], for a descriptor of the reactor.
 pub(crate) async fn fd_readable(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> {
     readable(core, fd.raw(), Rc::clone(fd)).await

@@ -65,3 +65,16 @@ impl Drop for Sleep {
         self.disarm();
     }
 }
+
+/// Lets other ready tasks have their turn first.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

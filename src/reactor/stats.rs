@@ -32,6 +32,12 @@ pub struct LoopStats {
     pub copied_out_bytes: u64,
     /// Bytes that arrived for a reader that was gone.
     pub lost_bytes: u64,
+    /// Directions that went over to splicing.
+    pub splices_begun: u64,
+    /// Directions that left splicing, at their end or because bulk gave way to small pieces.
+    pub splices_left: u64,
+    /// Bytes that were spliced.
+    pub spliced_bytes: u64,
     /// Tasks alive.
     pub tasks: usize,
     /// Operations in flight.
@@ -62,6 +68,9 @@ impl LoopStats {
             cq_overflow: driver.cq_overflow,
             copied_out_bytes: counters.copied_out_bytes.get(),
             lost_bytes: counters.lost_bytes.get(),
+            splices_begun: counters.splices_begun.get(),
+            splices_left: counters.splices_left.get(),
+            spliced_bytes: counters.spliced_bytes.get(),
             tasks: core.executor().len(),
             ops_in_flight: core.ops_in_flight(),
             leases: core.pool().leases(),

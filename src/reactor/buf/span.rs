@@ -77,6 +77,14 @@ impl Span {
         }
     }
 
+    /// The memory behind the span, to append to, if it is of the connection's own.
+    pub(crate) fn memory_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.place {
+            Place::Leased(_) => None,
+            Place::Owned { bytes, .. } => Some(bytes),
+        }
+    }
+
     /// The memory behind the span, if it is of the connection's own.
     pub(crate) fn into_memory(self) -> Option<Vec<u8>> {
         match self.place {

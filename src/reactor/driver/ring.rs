@@ -113,6 +113,9 @@ impl Ring {
             Op::PollReadable { fd } => {
                 opcode::PollAdd::new(types::Fd(fd), libc::POLLIN.cast_unsigned().into()).build()
             }
+            Op::PollWritable { fd } => {
+                opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT.cast_unsigned().into()).build()
+            }
             Op::Cancel { target } => opcode::AsyncCancel::new(target.to_word()).build(),
         }
     }

@@ -421,7 +421,7 @@ fn look_at(op: &Op) -> (Option<RawFd>, Seen) {
         }
         Op::Shutdown { fd, .. } => (Some(fd), Seen::Shutdown),
         Op::Close { fd } => (Some(fd), Seen::Close),
-        Op::PollReadable { fd } => (Some(fd), Seen::Poll),
+        Op::PollReadable { fd } | Op::PollWritable { fd } => (Some(fd), Seen::Poll),
         Op::Cancel { target } => (None, Seen::Cancel(target)),
     }
 }

@@ -4,4 +4,5 @@
 pub(crate) mod enter;
 pub(crate) mod eventfd;
 pub(crate) mod mapping;
+pub(crate) mod pipe;
 pub(crate) mod prefetch;

@@ -132,6 +132,13 @@ impl Executor {
         key
     }
 
+    /// Has a task polled, whatever it waits for.
+    pub(super) fn wake(&self, key: Key) {
+        if self.tasks.borrow().get(key).is_some() {
+            self.ready.push(key, WHOLE_TASK);
+        }
+    }
+
     /// Ends a task wherever it waits; its future is dropped at once, or, if it is the one being
     /// polled, when that poll returns.
     pub(super) fn abort(&self, key: Key) {

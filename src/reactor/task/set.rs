@@ -71,6 +71,13 @@ impl TaskSet {
         .await;
     }
 
+    /// Has every task polled once, whatever it waits for: something that it looks at has changed.
+    pub fn wake_all(&self) {
+        for key in self.membership.keys.borrow().iter() {
+            self.executor.wake(*key);
+        }
+    }
+
     /// Ends every task now.
     pub fn abort_all(&self) {
         let keys: Vec<Key> = self.membership.keys.borrow().iter().copied().collect();

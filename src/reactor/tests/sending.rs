@@ -39,9 +39,10 @@ fn a_short_send_goes_on_at_the_very_byte_wherever_the_cut_falls() {
         for piece in [1, 7, 64] {
             let stage = Stage::new(LOUD);
             let line = stage.line(1000);
-            for part in [&bytes[..10], &bytes[10..11], &bytes[11..]] {
-                push(&line, part);
-            }
+            let mut span = stage.receive(&line, &bytes);
+            line.outbox.push(span.split_to(10));
+            line.outbox.push(span.split_to(1));
+            line.outbox.push(span);
             stage.script.answer_next(Answer::Takes(cut));
             let (_, started, spans, mode) = only_send(&stage.turn());
             assert_eq!((started, spans, mode), (bytes.clone(), 3, SendMode::Immediate));
@@ -448,26 +449,74 @@ fn an_outbox_that_outlives_its_reactor_is_no_reason_to_wait() {
     drop(line);
 }
 
+/// What a send of the script carries next, when it takes all of it.
+fn sent_whole(stage: &Stage) -> (Vec<u8>, usize) {
+    let (_, bytes, spans, _) = only_send(&stage.turn());
+    stage.step();
+    (bytes, spans)
+}
+
 #[test]
 fn memory_that_was_sent_is_filled_again_and_large_memory_is_not_kept() {
     let stage = Stage::new(NEW);
     let line = stage.line(100_000);
-    let mut memory = line.outbox.memory_to_fill();
-    memory.extend_from_slice(b"head");
-    let address = memory.as_ptr().addr();
-    line.outbox.push(memory.into());
-    stage.script.answer_next(Answer::Takes(4));
+    stage.script.obey();
+    let address = std::cell::Cell::new(0);
+    let write = |bytes: &[u8]| {
+        line.outbox.write(|memory| {
+            memory.extend_from_slice(bytes);
+            address.set(memory.as_ptr().addr());
+        });
+    };
+    write(b"head");
+    let first = address.get();
     stage.step();
     stage.step();
-    let again = line.outbox.memory_to_fill();
-    assert_eq!((again.as_ptr().addr(), again.len()), (address, 0));
-    assert_eq!(line.outbox.memory_to_fill().capacity(), 0, "it was handed out once");
-    line.outbox.push(vec![7; 20_000].into());
-    stage.script.answer_next(Answer::Takes(20_000));
+    write(b"");
+    assert_eq!(address.get(), first, "the same memory");
+    assert_eq!(line.outbox.bytes_buffered(), 0);
+    write(&[7; 20_000]);
     stage.step();
+    stage.step();
+    assert_eq!((line.outbox.bytes_buffered(), line.outbox.bytes_sent()), (0, 20_004));
+    line.outbox.write(|memory| assert_eq!(memory.capacity(), 0));
+    drop(line);
+    stage.end();
+}
+
+#[test]
+fn a_head_and_its_short_body_leave_in_one_plain_send_and_a_long_body_is_not_copied() {
+    let stage = Stage::with_buffers(LOUD, 4, 16 * 1024);
+    let line = stage.line(100_000);
+    for (body, spans) in [(100, 1), (4096, 1), (4097, 2)] {
+        let body = pattern(0, body);
+        let span = stage.receive(&line, &body);
+        line.outbox.write(|memory| memory.extend_from_slice(b"head"));
+        line.outbox.write(|memory| memory.extend_from_slice(b"more"));
+        line.outbox.push(span);
+        stage.script.answer_next(Answer::Takes(8 + body.len()));
+        assert_eq!(sent_whole(&stage), ([&b"headmore"[..], &body].concat(), spans));
+    }
+    drop(line);
+    stage.end();
+}
+
+#[test]
+fn what_is_written_behind_a_send_in_flight_waits_in_memory_of_its_own() {
+    let stage = Stage::new(LOUD);
+    let line = stage.line(1000);
+    line.outbox.write(|memory| memory.extend_from_slice(b"first"));
+    stage.script.answer_next(Answer::Takes(1));
+    stage.turn();
+    let (key, ..) = only_send(&stage.turn());
+    line.outbox.write(|memory| memory.extend_from_slice(b"second"));
+    assert_eq!(stage.script.take(key, 100), b"irst");
+    stage.step();
+    let (key, bytes, spans, _) = only_send(&stage.turn());
+    assert_eq!((bytes, spans), (b"second".to_vec(), 1));
+    stage.script.take(key, 6);
     stage.step();
     assert_eq!(line.outbox.bytes_buffered(), 0);
-    assert_eq!(line.outbox.memory_to_fill().capacity(), 0);
     drop(line);
     stage.end();
 }

@@ -1,0 +1,140 @@
+//! Moving bulk from one socket to another without bringing it into this process.
+//!
+//! A [`Splice`] takes over a direction whose receiver is at rest and whose outbox is empty, and
+//! leaves it the same way: bytes in the pipe are bytes on their way, counted as buffered, and it
+//! ends only when the pipe is empty.
+//!
+//! ```text
+//! socket --splice(2)--> pipe --splice(2)--> socket
+//!    \--empty: poll--/       \--full: poll--/
+//! ```
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::rc::Rc;
+
+use crate::core::{Core, count};
+use crate::outbox::Outbox;
+use crate::receiver::Receiver;
+use crate::single;
+use crate::sys::pipe::Pipe;
+
+/// Most bytes a pipe is filled with: what a receiver that makes no progress may take in.
+pub const PIPE_BYTES_MAX: usize = 128 * 1024;
+/// What one step moves before other tasks have their turn.
+const STEP_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What one step of a splice moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spliced {
+    /// Bytes that left this host's receive queue and went to the other socket.
+    pub bytes: u64,
+    /// Calls that brought some of them in: many bytes in one call is what makes it worthwhile.
+    pub fills: u32,
+    /// The peer has ended its stream, and every byte before was passed on.
+    pub ended: bool,
+}
+
+/// Which side of a splice failed, and how.
+#[derive(Debug)]
+pub enum SpliceError {
+    /// The socket that is read from.
+    Reading(io::Error),
+    /// The socket that is written to.
+    Writing(io::Error),
+}
+
+/// A direction that moves inside the kernel.
+#[derive(Debug)]
+pub struct Splice<'a> {
+    receiver: &'a Receiver,
+    outbox: &'a Outbox,
+    core: Rc<Core>,
+    pipe: Option<Pipe>,
+    in_pipe: usize,
+    ended: bool,
+}
+
+impl<'a> Splice<'a> {
+    /// Takes a direction over. `None` if no pipe is to be had, or if the direction is not at rest:
+    /// bytes wait in it, or its end or a failure was seen.
+    ///
+    /// The receiver must not be polled while the splice exists. Both sockets must belong to the
+    /// reactor of this thread.
+    pub async fn begin(receiver: &'a Receiver, outbox: &'a Outbox) -> Option<Self> {
+        receiver.rest().await;
+        if !receiver.is_quiet() || outbox.drained().await.is_err() {
+            return None;
+        }
+        let core = receiver.core();
+        let pipe = core.take_pipe()?;
+        count(&core.counters.splices_begun, 1);
+        Some(Self { receiver, outbox, core, pipe: Some(pipe), in_pipe: 0, ended: false })
+    }
+
+    /// Moves up to `limit` bytes, waiting until there are some. The pipe is empty when it returns.
+    /// Dropping the future loses nothing; dropping the splice loses what is in the pipe.
+    ///
+    /// # Errors
+    /// What ended one of the connections.
+    pub async fn step(&mut self, limit: u64) -> Result<Spliced, SpliceError> {
+        let limit = limit.min(STEP_BYTES_MAX);
+        let (mut bytes, mut fills) = (0, 0);
+        loop {
+            while self.in_pipe > 0 {
+                match self.pipe().drain(self.outbox.raw_fd(), self.in_pipe) {
+                    Ok(moved) => self.passed_on(moved),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        let writable = single::fd_writable(&self.core, self.outbox.fd());
+                        writable.await.map_err(SpliceError::Writing)?;
+                    }
+                    Err(error) => return Err(SpliceError::Writing(error)),
+                }
+            }
+            if self.ended || bytes >= limit {
+                return Ok(Spliced { bytes, fills, ended: self.ended });
+            }
+            let room = usize::try_from(limit - bytes).unwrap_or(usize::MAX).min(PIPE_BYTES_MAX);
+            match self.pipe().fill(self.receiver.raw_fd(), room) {
+                Ok(0) => self.ended = true,
+                Ok(moved) => {
+                    self.in_pipe = moved;
+                    self.receiver.took_elsewhere(moved);
+                    self.outbox.queued_elsewhere(moved);
+                    bytes += moved as u64;
+                    fills += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if bytes > 0 {
+                        return Ok(Spliced { bytes, fills, ended: false });
+                    }
+                    let readable = single::fd_readable(&self.core, self.receiver.fd());
+                    readable.await.map_err(SpliceError::Reading)?;
+                }
+                Err(error) => return Err(SpliceError::Reading(error)),
+            }
+        }
+    }
+
+    fn pipe(&self) -> &Pipe {
+        self.pipe.as_ref().expect("given back in drop only")
+    }
+
+    fn passed_on(&mut self, moved: usize) {
+        self.in_pipe -= moved;
+        count(&self.core.counters.spliced_bytes, moved as u64);
+        self.outbox.sent_elsewhere(moved);
+    }
+}
+
+impl Drop for Splice<'_> {
+    fn drop(&mut self) {
+        count(&self.core.counters.splices_left, 1);
+        if self.in_pipe > 0 {
+            self.outbox.dropped_elsewhere(self.in_pipe);
+        }
+        if let Some(pipe) = self.pipe.take() {
+            self.core.give_pipe_back(pipe, self.in_pipe == 0);
+        }
+    }
+}
