@@ -15,7 +15,7 @@ use observe::names::ClusterStat;
 /// What is in use of something against the most there may be.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    /// `0 <= count <= limit`.
+    /// At most `limit`, and one more for each [`Breaker::acquire_anyway`].
     count: AtomicU32,
     limit: u32,
     /// The gauge that is 1 while the limit is reached.
@@ -39,6 +39,16 @@ impl Breaker {
             stats.gauge_inc(self.open);
         }
         Some(Token { breaker: Arc::clone(self), stats: stats.clone() })
+    }
+
+    /// Takes one out of the limit even where it is reached: for the only connection that a worker
+    /// has to a host (row D6).
+    pub(crate) fn acquire_anyway(self: &Arc<Self>, stats: &Scope<ClusterStat>) -> Token {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if before + 1 == self.limit {
+            stats.gauge_inc(self.open);
+        }
+        Token { breaker: Arc::clone(self), stats: stats.clone() }
     }
 
     #[cfg(test)]

@@ -29,6 +29,8 @@ use crate::connection::{ClosedBy, Counts, Existence, UpstreamConnection};
 pub enum ConnectFailure {
     /// The connection breaker is at its limit (`UO`). Another attempt now would meet it again.
     Overflow,
+    /// As many requests are under way as may be (`UO`).
+    RequestOverflow,
     /// As many wait for a connect as may (`UO`). They may be fewer in a moment.
     PendingOverflow {
         /// The host that was to be tried.
@@ -56,7 +58,7 @@ impl ConnectFailure {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::Overflow | Self::NoHealthyHost => false,
+            Self::Overflow | Self::RequestOverflow | Self::NoHealthyHost => false,
             Self::PendingOverflow { .. } | Self::Refused { .. } | Self::Timeout { .. } => true,
         }
     }
@@ -66,6 +68,7 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overflow => f.write_str("the cluster's connection limit is reached"),
+            Self::RequestOverflow => f.write_str("the cluster's request limit is reached"),
             Self::PendingOverflow { .. } => {
                 f.write_str("too many wait for a connect to the cluster")
             }
@@ -82,6 +85,7 @@ impl std::error::Error for ConnectFailure {
             Self::Refused { source, .. } => Some(source),
             Self::Overflow
             | Self::PendingOverflow { .. }
+            | Self::RequestOverflow
             | Self::NoHealthyHost
             | Self::Timeout { .. } => None,
         }
@@ -130,7 +134,7 @@ pub(crate) async fn connect(
 }
 
 /// `None` when the time is over first.
-async fn connect_within(
+pub(crate) async fn connect_within(
     reactor: &Reactor,
     host: SocketAddr,
     timeout: Duration,
@@ -148,7 +152,7 @@ async fn connect_within(
 
 /// A user who waits for a connect. One that is dropped before it has ended was cancelled.
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     counts: Counts,
     /// What the end of the wait counts as.
     counts_as: Option<ClusterStat>,
@@ -158,7 +162,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin(counts: Counts, token: Token) -> Self {
+    pub(crate) fn begin(counts: Counts, token: Token) -> Self {
         counts.cluster.inc(ClusterStat::UpstreamRqPendingTotal);
         Self {
             counts_as: Some(ClusterStat::UpstreamRqCancelled),
@@ -169,7 +173,7 @@ impl Waiting {
         }
     }
 
-    fn end(mut self, counts_as: Option<ClusterStat>) {
+    pub(crate) fn end(mut self, counts_as: Option<ClusterStat>) {
         self.counts_as = counts_as;
     }
 }

@@ -18,12 +18,14 @@
 mod breaker;
 mod connect;
 mod connection;
+mod http_pool;
 mod round_robin;
 mod shared;
 mod worker_view;
 
 pub use connect::ConnectFailure;
 pub use connection::{ClosedBy, UpstreamConnection};
+pub use http_pool::HttpStream;
 pub use round_robin::RoundRobin;
 pub use shared::Shared;
 pub use worker_view::{Cluster, Clusters};

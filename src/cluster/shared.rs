@@ -15,6 +15,7 @@ pub struct Shared {
     config: Arc<model::Cluster>,
     connections: Arc<Breaker>,
     pending: Arc<Breaker>,
+    requests: Arc<Breaker>,
     scope: ScopeId<ClusterStat>,
     /// In the order of the configuration.
     hosts: Box<[ScopeId<HostStat>]>,
@@ -28,11 +29,13 @@ impl Shared {
         let connections = Breaker::new(config.max_connections, cx_open);
         let pending_open = ClusterStat::CircuitBreakersDefaultRqPendingOpen;
         let pending = Breaker::new(config.max_pending_requests, pending_open);
+        let requests_open = ClusterStat::CircuitBreakersDefaultRqOpen;
+        let requests = Breaker::new(config.max_requests, requests_open);
         let prefix = cluster_prefix(&config.stat_name);
         registry.declare::<ClusterDormantStat>(&prefix);
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
-        Arc::new(Self { config, connections, pending, scope, hosts })
+        Arc::new(Self { config, connections, pending, requests, scope, hosts })
     }
 
     /// Sets the membership stats of the static host list, on control's shard. To be called once.
@@ -76,6 +79,11 @@ impl Shared {
     /// The breaker for those who wait for a connect.
     pub(crate) fn pending(&self) -> &Arc<Breaker> {
         &self.pending
+    }
+
+    /// The breaker for HTTP requests under way.
+    pub(crate) fn requests(&self) -> &Arc<Breaker> {
+        &self.requests
     }
 
     pub(crate) fn scope(&self) -> &ScopeId<ClusterStat> {

@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::model;
+use net::SendMeter;
 use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
 use reactor::Reactor;
 
 use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::{Counts, UpstreamConnection};
+use crate::http_pool::{HostPool, HttpPools, HttpStream};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
 
@@ -25,6 +27,9 @@ pub struct Cluster {
     /// What this worker counts of each host it has met.
     hosts: Box<[OnceCell<Scope<HostStat>>]>,
     balancer: RefCell<RoundRobin>,
+    send_meter: Rc<SendMeter<ClusterStat>>,
+    /// Made when the first HTTP request comes.
+    http: OnceCell<HttpPools>,
 }
 
 impl Cluster {
@@ -36,7 +41,43 @@ impl Cluster {
         let weights = shared.config().endpoints.iter().map(|endpoint| endpoint.weight);
         let balancer = RefCell::new(RoundRobin::new(weights, seed));
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
-        Rc::new(Self { shared, reactor, stats, shard: shard.clone(), hosts, balancer })
+        let send_meter = Rc::new(SendMeter::new(
+            stats.clone(),
+            ClusterStat::UpstreamCxTxBytesTotal,
+            ClusterStat::UpstreamCxTxBytesBuffered,
+        ));
+        Rc::new(Self {
+            shared,
+            reactor,
+            stats,
+            shard: shard.clone(),
+            hosts,
+            balancer,
+            send_meter,
+            http: OnceCell::new(),
+        })
+    }
+
+    /// Counts what is sent to the cluster's hosts.
+    #[must_use]
+    pub fn send_meter(&self) -> Rc<SendMeter<ClusterStat>> {
+        Rc::clone(&self.send_meter)
+    }
+
+    /// A connection of the next host in turn, for one HTTP/1 exchange: an idle one at once, or
+    /// whichever is connected or given back first.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`] says what forbade it; it has been counted.
+    pub async fn http_stream(&self) -> Result<HttpStream, ConnectFailure> {
+        let picked = self.balancer.borrow_mut().pick();
+        let Some(pool) = picked.and_then(|index| self.http_pool(index)) else {
+            // Envoy finds an empty cluster to be in panic before it finds no host in it.
+            self.stats.inc(ClusterStat::LbHealthyPanic);
+            self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
+            return Err(ConnectFailure::NoHealthyHost);
+        };
+        pool.stream().await
     }
 
     /// The configuration.
@@ -82,6 +123,13 @@ impl Cluster {
         let timeout = config.connect_timeout;
         let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
         connect::connect(&self.reactor, counts, tokens, host.address, timeout).await
+    }
+
+    fn http_pool(&self, index: usize) -> Option<&Rc<HostPool>> {
+        let (host, stats) = self.host(index)?;
+        let counts = || Counts { cluster: self.stats.clone(), host: stats.clone() };
+        let new = || HttpPools::new(&self.shared, &self.reactor, &self.send_meter);
+        self.http.get_or_init(new).host(index, host.address, counts)
     }
 
     /// The host at this place of the configuration, and what this worker counts of it.

@@ -129,6 +129,8 @@ pub enum NetworkFilter {
     Echo,
     /// `envoy.filters.network.tcp_proxy`.
     TcpProxy(TcpProxy),
+    /// `envoy.filters.network.http_connection_manager`.
+    Http(Arc<HttpConnectionManager>),
 }
 
 /// Envoy's `extensions.filters.network.tcp_proxy.v3.TcpProxy`.
@@ -164,6 +166,9 @@ pub struct Cluster {
     /// `circuit_breakers.thresholds[DEFAULT].max_pending_requests`, 1024 unless set: how many may
     /// wait for a connect at a time.
     pub max_pending_requests: u32,
+    /// `circuit_breakers.thresholds[DEFAULT].max_requests`, 1024 unless set: how many HTTP requests
+    /// may be under way at a time.
+    pub max_requests: u32,
     /// `typed_extension_protocol_options` for HTTP; the defaults when there are none.
     pub http: UpstreamHttp,
     /// Endpoints of `load_assignment`, in file order, priority 0.

@@ -382,7 +382,7 @@ fn observability_name(config: &model::Cluster) -> &str {
 
 /// Envoy's words for a failed connect, with the kernel's text. Most errors come after a while;
 /// those that connect(2) gives at once have words of their own.
-fn connect_error(error: &std::io::Error) -> String {
+pub(crate) fn connect_error(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -11,11 +11,14 @@
 
 pub mod access_log;
 mod connection_log;
+mod drain;
 mod echo;
+mod http;
 mod listener;
 mod meter;
 mod tcp_proxy;
 #[cfg(test)]
 mod tests;
 
+pub use drain::Drain;
 pub use listener::{Listener, WorkerContext};

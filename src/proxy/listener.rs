@@ -16,7 +16,9 @@ use reactor::{Acceptor, Reactor, Socket, TaskSet};
 
 use crate::access_log::WorkerLogs;
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
+use crate::drain::Drain;
 use crate::echo;
+use crate::http::{HttpManager, Prepared};
 use crate::tcp_proxy::TcpProxy;
 
 /// What a worker has that its listeners need.
@@ -36,6 +38,10 @@ pub struct WorkerContext<'a> {
     pub access_logs: &'a WorkerLogs,
     /// Where the worker's connections get their ids.
     pub connection_ids: &'a Rc<ConnectionIds>,
+    /// Whether the worker drains: connections are to end as soon as their protocol allows.
+    pub drain: &'a Drain,
+    /// Where the worker's randomness begins.
+    pub seed: u64,
 }
 
 /// One listener on one worker.
@@ -53,6 +59,7 @@ pub struct Listener {
 enum Filter {
     Echo,
     TcpProxy(TcpProxy),
+    Http(Rc<HttpManager>),
 }
 
 /// How long a listener waits after it could not accept.
@@ -75,9 +82,13 @@ impl Listener {
                 let cluster = context.clusters.get(&tcp_proxy.cluster);
                 Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
             }
+            NetworkFilter::Http(manager) => {
+                let prepared = Arc::new(Prepared::new(manager));
+                Filter::Http(HttpManager::new(prepared, config, context))
+            }
         };
         let of_filter = match &config.filter_chain.filter {
-            NetworkFilter::Echo => context.access_logs.logs(&[]),
+            NetworkFilter::Echo | NetworkFilter::Http(_) => context.access_logs.logs(&[]),
             NetworkFilter::TcpProxy(tcp_proxy) => context.access_logs.logs(&tcp_proxy.access_logs),
         };
         let logging = ConnectionLogging {
@@ -155,6 +166,7 @@ impl Listener {
                     }
                 }
             }
+            Filter::Http(manager) => manager.serve(socket, limit).await,
         }
     }
 }

@@ -2,52 +2,20 @@
 
 use std::rc::Rc;
 
-use net::PumpObserver;
+use net::{PumpObserver, SendMeter};
+use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
-use observe::{Scope, Stat};
 use reactor::OutboxMeter;
 
 use crate::connection_log::ConnectionLog;
 
-/// Counts what is sent on a stream: a total and a gauge of what waits.
-#[derive(Debug)]
-pub(crate) struct SendMeter<S: Stat> {
-    scope: Scope<S>,
-    total: S,
-    buffered: S,
-}
-
-impl<S: Stat> OutboxMeter for SendMeter<S> {
-    fn queued(&self, bytes: usize) {
-        self.scope.gauge_add(self.buffered, bytes as u64);
-    }
-
-    fn sent(&self, bytes: usize) {
-        self.scope.gauge_sub(self.buffered, bytes as u64);
-        self.scope.add(self.total, bytes as u64);
-    }
-
-    fn dropped(&self, bytes: usize) {
-        self.scope.gauge_sub(self.buffered, bytes as u64);
-    }
-}
-
 /// Counts what is sent to downstream by a `tcp_proxy`.
 pub(crate) fn to_downstream(scope: &Scope<TcpProxyStat>) -> Rc<SendMeter<TcpProxyStat>> {
-    Rc::new(SendMeter {
-        scope: scope.clone(),
-        total: TcpProxyStat::DownstreamCxTxBytesTotal,
-        buffered: TcpProxyStat::DownstreamCxTxBytesBuffered,
-    })
-}
-
-/// Counts what is sent to the hosts of a cluster.
-pub(crate) fn to_upstream(scope: &Scope<ClusterStat>) -> Rc<SendMeter<ClusterStat>> {
-    Rc::new(SendMeter {
-        scope: scope.clone(),
-        total: ClusterStat::UpstreamCxTxBytesTotal,
-        buffered: ClusterStat::UpstreamCxTxBytesBuffered,
-    })
+    Rc::new(SendMeter::new(
+        scope.clone(),
+        TcpProxyStat::DownstreamCxTxBytesTotal,
+        TcpProxyStat::DownstreamCxTxBytesBuffered,
+    ))
 }
 
 /// Counts nothing: for filters without stats of their own.

@@ -16,29 +16,22 @@ use std::time::Duration;
 
 use cluster::{ClosedBy, Cluster, UpstreamConnection};
 use config::model;
-use net::{Flushed, RelayEnd, Side, Stream, flush, relay};
+use net::{Flushed, RelayEnd, SendMeter, Side, Stream, flush, relay};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
 
 use crate::connection_log::ConnectionLog;
-use crate::meter::{self, FromDownstream, FromUpstream, SendMeter};
+use crate::meter::{self, FromDownstream, FromUpstream};
 
 /// A `tcp_proxy` filter on one worker.
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
     config: model::TcpProxy,
     /// `None` if the configuration names a cluster that does not exist (row C6).
-    route: Option<Route>,
+    cluster: Option<Rc<Cluster>>,
     stats: Scope<TcpProxyStat>,
     to_downstream: Rc<SendMeter<TcpProxyStat>>,
-}
-
-/// Where the filter sends its connections.
-#[derive(Debug)]
-struct Route {
-    cluster: Rc<Cluster>,
-    to_upstream: Rc<SendMeter<ClusterStat>>,
 }
 
 impl TcpProxy {
@@ -48,11 +41,7 @@ impl TcpProxy {
         stats: Scope<TcpProxyStat>,
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
-        let route = cluster.map(|cluster| {
-            let to_upstream = meter::to_upstream(cluster.stats());
-            Route { cluster, to_upstream }
-        });
-        Self { config, route, stats, to_downstream }
+        Self { config, cluster, stats, to_downstream }
     }
 
     /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
@@ -64,14 +53,14 @@ impl TcpProxy {
         log: &ConnectionLog<'_>,
     ) {
         self.stats.inc(TcpProxyStat::DownstreamCxTotal);
-        log.routed(self.route.as_ref().map(|route| &route.cluster));
-        let Some(route) = &self.route else {
+        log.routed(self.cluster.as_ref());
+        let Some(cluster) = &self.cluster else {
             self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
             return log.no_cluster();
         };
-        let Some(upstream) = self.connect(&route.cluster, log).await else { return };
+        let Some(upstream) = self.connect(cluster, log).await else { return };
         log.connected(&upstream, self.config.access_log_options.flush_on_connected);
-        self.relay(reactor, socket, buffer_limit, route, &upstream, log).await;
+        self.relay(reactor, socket, buffer_limit, cluster, &upstream, log).await;
     }
 
     /// How often a connection that lasts writes a line.
@@ -107,17 +96,16 @@ impl TcpProxy {
         reactor: &Reactor,
         socket: Socket,
         buffer_limit: u32,
-        route: &Route,
+        cluster: &Cluster,
         connection: &UpstreamConnection,
         log: &ConnectionLog<'_>,
     ) {
-        let Route { cluster, to_upstream } = route;
         let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
         let upstream = Stream::new(
             reactor,
             connection.socket().clone(),
             cluster.config().per_connection_buffer_limit_bytes,
-            to_upstream.clone(),
+            cluster.send_meter(),
         );
         let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats(), log };
         let from_upstream = FromUpstream { cluster: cluster.stats(), log };

@@ -19,7 +19,7 @@ use observe::names::{WORKER_PREFIX, WorkerStat};
 use observe::{Kind, Registry, Shard, ShardIndex};
 use reactor::{Reactor, Settings, TaskSet};
 
-use crate::{Listener, WorkerContext};
+use crate::{Drain, Listener, WorkerContext};
 
 fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
     Arc::new(model::Listener {
@@ -53,23 +53,24 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         per_connection_buffer_limit_bytes: 1 << 20,
         max_connections: 1024,
         max_pending_requests: 1024,
+        max_requests: 1024,
         http: model::UpstreamHttp::default(),
         endpoints: vec![model::Endpoint { address: host, weight: 1 }],
     })
 }
 
 /// Bytes of a connection's future; 72 of them lead to its access log, 8 are its name in the log.
-const CONNECTION_SIZE_MAX: usize = 1248;
+const CONNECTION_SIZE_MAX: usize = 1312;
 
 /// One worker with one listener, and everything a test asks it.
-struct Bench {
-    reactor: Reactor,
+pub(crate) struct Bench {
+    pub(crate) reactor: Reactor,
     registry: Registry,
     shard: Shard,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registry = Registry::new(1);
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
         let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
@@ -78,7 +79,7 @@ impl Bench {
 
     /// Serves `filter` while `client` runs against it on its own thread; returns once that has
     /// ended and every connection is gone.
-    fn serve(
+    pub(crate) fn serve(
         &self,
         filter: model::NetworkFilter,
         host: SocketAddr,
@@ -102,6 +103,8 @@ impl Bench {
             worker_stats: &worker_stats,
             access_logs: &access_logs,
             connection_ids: &connection_ids,
+            drain: &Drain::default(),
+            seed: 0,
         };
         let listener = Listener::new(&config, bound.address, context);
         self.assert_connection_is_small(&listener);
@@ -129,6 +132,8 @@ impl Bench {
             .await;
         });
         thread.join().unwrap();
+        // Pooled connections go with their clusters.
+        drop(clusters);
         self.settle();
     }
 
@@ -149,13 +154,13 @@ impl Bench {
         });
     }
 
-    fn value(&self, name: &str) -> u64 {
+    pub(crate) fn value(&self, name: &str) -> u64 {
         let sample = self.registry.snapshot().into_iter().find(|sample| sample.name == name);
         sample.unwrap_or_else(|| panic!("no stat {name}")).value
     }
 
     /// Every gauge is back at zero and nothing is held.
-    fn assert_clean(&self, when: &str) {
+    pub(crate) fn assert_clean(&self, when: &str) {
         for sample in self.registry.snapshot() {
             if matches!(sample.kind, Kind::Gauge) {
                 assert_eq!(sample.value, 0, "{} {when}", sample.name);

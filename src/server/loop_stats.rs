@@ -1,11 +1,11 @@
 //! Publishes what a reactor counts as `nuncio.worker.*`.
 
 use observe::Scope;
-use observe::names::WorkerStat as Stat;
+use observe::names::{SpliceStat, WorkerStat as Stat};
 use reactor::LoopStats;
 
 /// Writes a snapshot of the loop's numbers into the worker's stats.
-pub(crate) fn publish(stats: &Scope<Stat>, now: &LoopStats) {
+pub(crate) fn publish(stats: &Scope<Stat>, splices: &Scope<SpliceStat>, now: &LoopStats) {
     // Every field by name, so that a new one is not forgotten here.
     let LoopStats {
         turns,
@@ -21,6 +21,9 @@ pub(crate) fn publish(stats: &Scope<Stat>, now: &LoopStats) {
         cq_overflow,
         copied_out_bytes,
         lost_bytes,
+        splices_begun,
+        splices_left,
+        spliced_bytes,
         tasks,
         ops_in_flight,
         leases,
@@ -45,6 +48,9 @@ pub(crate) fn publish(stats: &Scope<Stat>, now: &LoopStats) {
     for (stat, total) in counters {
         stats.publish(stat, total);
     }
+    splices.publish(SpliceStat::Engaged, splices_begun);
+    splices.publish(SpliceStat::Left, splices_left);
+    splices.publish(SpliceStat::Bytes, spliced_bytes);
     let gauges = [
         (Stat::TasksActive, tasks),
         (Stat::OpsActive, ops_in_flight),

@@ -23,11 +23,12 @@ use cluster::{Cluster, Clusters};
 use control::Listeners;
 use core_affinity::CoreId;
 use observe::names::{
-    ThreadClusterManagerStat, WORKER_PREFIX, WorkerStat, worker_cluster_manager_prefix,
+    SPLICE_PREFIX, SpliceStat, ThreadClusterManagerStat, WORKER_PREFIX, WorkerStat,
+    worker_cluster_manager_prefix,
 };
 use observe::{Registry, Scope, ShardIndex};
 use proxy::access_log::WorkerLogs;
-use proxy::{Listener, WorkerContext};
+use proxy::{Drain, Listener, WorkerContext};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
 use crate::access_log::AccessLogPart;
@@ -89,7 +90,9 @@ struct Worker {
     access_logs: Rc<WorkerLogs>,
     /// Attends to the access logs, while there are any.
     attendant: TaskSet,
+    drain: Drain,
     stats: Scope<WorkerStat>,
+    splices: Scope<SpliceStat>,
 }
 
 /// A listener and the socket it accepts from.
@@ -141,6 +144,7 @@ impl Worker {
             attendant.spawn(Rc::clone(&access_logs).attend(reactor.clone(), returns));
         }
         let connection_ids = Rc::new(ConnectionIds::new(plan.index, plan.registry.workers()));
+        let drain = Drain::default();
         let context = WorkerContext {
             reactor,
             clusters: &clusters,
@@ -149,6 +153,8 @@ impl Worker {
             worker_stats: &stats,
             access_logs: &access_logs,
             connection_ids: &connection_ids,
+            drain: &drain,
+            seed: plan.random.hash_one(plan.index),
         };
         let listen = |one: WorkerListener| Listening {
             inbound: one.config.inbound,
@@ -163,6 +169,8 @@ impl Worker {
             connections: Rc::new(reactor.task_set()),
             access_logs,
             attendant,
+            drain,
+            splices: plan.registry.scope(SPLICE_PREFIX).on(&shard),
             stats,
             reactor: reactor.clone(),
         };
@@ -176,7 +184,10 @@ impl Worker {
                 Event::Command(Command::Serve) => self.serve(),
                 Event::Command(Command::Close(listeners)) => self.close(listeners).await,
                 Event::Command(Command::Drain(grace)) => {
+                    self.drain.begin();
                     self.close(Listeners::All).await;
+                    // An idle connection has nothing else to be woken by.
+                    self.connections.wake_all();
                     deadline = Some(self.reactor.now() + grace);
                 }
                 Event::Command(Command::Stop) | Event::Empty | Event::Deadline => break,
@@ -247,7 +258,7 @@ impl Worker {
     /// Publishes the loop's numbers. An accept loop never ends by itself, so one that is missing
     /// has panicked: a worker that goes on without it would be a listener that nobody serves.
     fn look_after(&self) -> Result<(), String> {
-        loop_stats::publish(&self.stats, &self.reactor.stats());
+        loop_stats::publish(&self.stats, &self.splices, &self.reactor.stats());
         if self.serving && self.listening.iter().any(|one| one.accept_loop.is_empty()) {
             return Err("an accept loop ended by a panic".to_owned());
         }
@@ -263,6 +274,6 @@ impl Worker {
         // Connections that were cut have just written their lines.
         self.attendant.abort_all();
         self.access_logs.finish();
-        loop_stats::publish(&self.stats, &self.reactor.stats());
+        loop_stats::publish(&self.stats, &self.splices, &self.reactor.stats());
     }
 }

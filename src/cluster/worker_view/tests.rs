@@ -34,6 +34,7 @@ impl Bench {
             per_connection_buffer_limit_bytes: 1024 * 1024,
             max_connections,
             max_pending_requests: max_pending,
+            max_requests: 1024,
             http: model::UpstreamHttp::default(),
             endpoints: endpoints.collect(),
         });

@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's default of `max_connections`.
 const MAX_CONNECTIONS: u32 = 1024;
 
+/// Envoy's default of `max_requests`.
+const MAX_REQUESTS: u32 = 1024;
+
 /// Envoy's default of `max_pending_requests`.
 const MAX_PENDING_REQUESTS: u32 = 1024;
 
@@ -41,6 +44,9 @@ impl Lower<'_> {
             per_connection_buffer_limit_bytes: limit,
             max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
             max_pending_requests: max_pending.unwrap_or(MAX_PENDING_REQUESTS),
+            max_requests: thresholds
+                .and_then(|thresholds| thresholds.max_requests)
+                .unwrap_or(MAX_REQUESTS),
             http: self.upstream_http(message, path),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.

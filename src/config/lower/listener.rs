@@ -170,5 +170,6 @@ fn model_filter_type(filter: &model::NetworkFilter) -> &'static str {
     match filter {
         model::NetworkFilter::Echo => "envoy.filters.network.echo",
         model::NetworkFilter::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+        model::NetworkFilter::Http(_) => "envoy.filters.network.http_connection_manager",
     }
 }

@@ -76,7 +76,7 @@ pub(super) const CLUSTER: Area = &[
         &[
             ("max_connections", Supported),
             ("max_pending_requests", Supported),
-            ("max_requests", Ignored(NO_HTTP)),
+            ("max_requests", Supported),
             ("max_retries", Ignored(NO_HTTP)),
             ("priority", Supported),
             ("retry_budget", Ignored(NO_HTTP)),

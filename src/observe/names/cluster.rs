@@ -35,6 +35,14 @@ crate::stats! {
         /// Connections the host closed while in use.
         UpstreamCxDestroyRemoteWithActiveRq
             => counter "upstream_cx_destroy_remote_with_active_rq",
+        /// HTTP/1 connections that were made.
+        UpstreamCxHttp1Total => counter "upstream_cx_http1_total",
+        /// Connections that had their last request, by `max_requests_per_connection`.
+        UpstreamCxMaxRequests => counter "upstream_cx_max_requests",
+        /// Connections closed because the host did not speak its protocol.
+        UpstreamCxProtocolError => counter "upstream_cx_protocol_error",
+        /// Connections whose host announced that it closes them.
+        UpstreamCxCloseNotify => counter "upstream_cx_close_notify",
         /// Connections closed by the pool's idle timeout.
         UpstreamCxIdleTimeout => counter "upstream_cx_idle_timeout",
         /// From the first SYN until the connection was up, of those that came up.
@@ -63,6 +71,18 @@ crate::stats! {
         UpstreamRqTotal => counter "upstream_rq_total",
         /// Connected connections in use now.
         UpstreamRqActive => gauge "upstream_rq_active",
+        /// Users turned away because as many requests were under way as may be.
+        UpstreamRqActiveOverflow => counter "upstream_rq_active_overflow",
+        /// Responses, and replies of ours in their place.
+        UpstreamRqCompleted => counter "upstream_rq_completed",
+        /// Requests without a complete response in time.
+        UpstreamRqTimeout => counter "upstream_rq_timeout",
+        /// Requests that the host reset.
+        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
+        /// Requests that we reset.
+        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
+        /// Requests that a connection carried, over its life.
+        UpstreamRqPerCx => histogram "upstream_rq_per_cx",
         /// Users who had to wait for a connect.
         UpstreamRqPendingTotal => counter "upstream_rq_pending_total",
         /// Users waiting for a connect now.

@@ -64,26 +64,18 @@ crate::stats! {
         UpdateNoRebuild => counter "update_no_rebuild",
         /// As above.
         UpdateSuccess => counter "update_success",
-        /// No HTTP upstream: nobody announces the end of a connection.
-        UpstreamCxCloseNotify => counter "upstream_cx_close_notify",
         /// No HTTP/3.
         UpstreamCxConnectWith0Rtt => counter "upstream_cx_connect_with_0_rtt",
-        /// No HTTP upstream.
-        UpstreamCxHttp1Total => counter "upstream_cx_http1_total",
         /// As above.
         UpstreamCxHttp2Total => counter "upstream_cx_http2_total",
         /// As above.
         UpstreamCxHttp3Total => counter "upstream_cx_http3_total",
         /// No `max_connection_duration`.
         UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
-        /// A connection serves one user, so no limit of users per connection is met.
-        UpstreamCxMaxRequests => counter "upstream_cx_max_requests",
         /// No `max_connection_pools`.
         UpstreamCxPoolOverflow => counter "upstream_cx_pool_overflow",
         /// No preconnecting.
         UpstreamCxPreconnectSkipped => counter "upstream_cx_preconnect_skipped",
-        /// No HTTP upstream.
-        UpstreamCxProtocolError => counter "upstream_cx_protocol_error",
         /// No HTTP/3.
         UpstreamHttp3Broken => counter "upstream_http3_broken",
         /// No HTTP upstream.
@@ -96,15 +88,9 @@ crate::stats! {
         /// As above.
         UpstreamRq0Rtt => counter "upstream_rq_0rtt",
         /// As above.
-        UpstreamRqActiveOverflow => counter "upstream_rq_active_overflow",
-        /// As above.
-        UpstreamRqCompleted => counter "upstream_rq_completed",
-        /// As above.
         UpstreamRqMaintenanceMode => counter "upstream_rq_maintenance_mode",
         /// As above.
         UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
-        /// Requests on one connection; TCP has none.
-        UpstreamRqPerCx => histogram "upstream_rq_per_cx",
         /// No HTTP upstream.
         UpstreamRqPerTryIdleTimeout => counter "upstream_rq_per_try_idle_timeout",
         /// As above.
@@ -122,15 +108,85 @@ crate::stats! {
         /// As above.
         UpstreamRqRetrySuccess => counter "upstream_rq_retry_success",
         /// As above.
-        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
-        /// As above.
         UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
-        /// As above.
-        UpstreamRqTimeout => counter "upstream_rq_timeout",
-        /// As above.
-        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
         /// A hash of the last configuration update over xDS; there is none.
         Version => gauge "version",
+    }
+}
+
+crate::stats! {
+    /// Below `http.<stat_prefix>`. HTTP/1 without TLS, upgrades, tracing or overload management.
+    pub enum HttpDormantStat {
+        /// HTTP/1 connections on which a soft drain was begun.
+        DownstreamCxHttp1SoftDrain => gauge "downstream_cx_http1_soft_drain",
+        /// HTTP/2 connections.
+        DownstreamCxHttp2Total => counter "downstream_cx_http2_total",
+        /// HTTP/2 connections there now.
+        DownstreamCxHttp2Active => gauge "downstream_cx_http2_active",
+        /// HTTP/3 connections.
+        DownstreamCxHttp3Total => counter "downstream_cx_http3_total",
+        /// HTTP/3 connections there now.
+        DownstreamCxHttp3Active => gauge "downstream_cx_http3_active",
+        /// TLS connections.
+        DownstreamCxSslTotal => counter "downstream_cx_ssl_total",
+        /// TLS connections there now.
+        DownstreamCxSslActive => gauge "downstream_cx_ssl_active",
+        /// Connections upgraded to another protocol.
+        DownstreamCxUpgradesTotal => counter "downstream_cx_upgrades_total",
+        /// Upgraded connections there now.
+        DownstreamCxUpgradesActive => gauge "downstream_cx_upgrades_active",
+        /// Bytes received and not passed on yet.
+        DownstreamCxRxBytesBuffered => gauge "downstream_cx_rx_bytes_buffered",
+        /// Connections closed because of overload.
+        DownstreamCxOverloadDisableKeepalive => counter "downstream_cx_overload_disable_keepalive",
+        /// HTTP/2 requests.
+        DownstreamRqHttp2Total => counter "downstream_rq_http2_total",
+        /// HTTP/3 requests.
+        DownstreamRqHttp3Total => counter "downstream_rq_http3_total",
+        /// Requests with too large a body.
+        DownstreamRqTooLarge => counter "downstream_rq_too_large",
+        /// Connections closed for many early resets.
+        DownstreamRqTooManyPrematureResets => counter "downstream_rq_too_many_premature_resets",
+        /// Requests refused because of overload.
+        DownstreamRqOverloadClose => counter "downstream_rq_overload_close",
+        /// Requests redirected to their normalized path.
+        DownstreamRqRedirectedWithNormalizedPath
+            => counter "downstream_rq_redirected_with_normalized_path",
+        /// Requests whose path could not be normalized.
+        DownstreamRqFailedPathNormalization => counter "downstream_rq_failed_path_normalization",
+        /// Requests refused by original IP detection.
+        DownstreamRqRejectedViaIpDetection => counter "downstream_rq_rejected_via_ip_detection",
+        /// Upgrade requests to a route that allows none.
+        DownstreamRqWsOnNonWsRoute => counter "downstream_rq_ws_on_non_ws_route",
+        /// Requests answered by a redirect of the upstream's location.
+        RqRedirect => counter "rq_redirect",
+        /// Requests answered because of overload.
+        RqOverloadLocalReply => counter "rq_overload_local_reply",
+        /// Responses too large for a filter.
+        RsTooLarge => counter "rs_too_large",
+        /// Internal redirects to a location that is no URL.
+        PassthroughInternalRedirectBadLocation
+            => counter "passthrough_internal_redirect_bad_location",
+        /// Internal redirects without a route.
+        PassthroughInternalRedirectNoRoute => counter "passthrough_internal_redirect_no_route",
+        /// Internal redirects that a predicate refused.
+        PassthroughInternalRedirectPredicate => counter "passthrough_internal_redirect_predicate",
+        /// Internal redirects after too many of them.
+        PassthroughInternalRedirectTooManyRedirects
+            => counter "passthrough_internal_redirect_too_many_redirects",
+        /// Internal redirects to another scheme.
+        PassthroughInternalRedirectUnsafeScheme
+            => counter "passthrough_internal_redirect_unsafe_scheme",
+        /// Requests traced because the client asked for it.
+        TracingClientEnabled => counter "tracing.client_enabled",
+        /// Health checks, which are not traced.
+        TracingHealthCheck => counter "tracing.health_check",
+        /// Requests that cannot be traced.
+        TracingNotTraceable => counter "tracing.not_traceable",
+        /// Requests traced at random.
+        TracingRandomSampling => counter "tracing.random_sampling",
+        /// Requests traced because a service forced it.
+        TracingServiceForced => counter "tracing.service_forced",
     }
 }
 

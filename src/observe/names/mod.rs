@@ -8,8 +8,10 @@ mod access_log;
 mod cluster;
 mod dormant;
 mod host;
+mod http;
 mod listener;
 mod process;
+mod response_code;
 mod runtime;
 mod tcp_proxy;
 mod worker;
@@ -18,9 +20,11 @@ pub use access_log::{ACCESS_LOG_PREFIX, AccessLogStat, FILESYSTEM_PREFIX, Filesy
 pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
-    ListenerDormantStat, ListenerManagerDormantStat, ServerDormantStat, TcpProxyDormantStat,
+    HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat, ServerDormantStat,
+    TcpProxyDormantStat,
 };
 pub use host::HostStat;
+pub use http::{HttpStat, http_prefix};
 pub use listener::{ListenerStat, listener_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,
@@ -28,9 +32,12 @@ pub use process::{
     LISTENER_MANAGER_PREFIX, ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX,
     ServerStat, ThreadClusterManagerStat, worker_cluster_manager_prefix,
 };
+pub use response_code::{
+    Code1xx, Code2xx, Code3xx, Code4xx, Code5xx, ResponseClassStat, ResponseOriginStat,
+};
 pub use runtime::{RUNTIME_PREFIX, RuntimeStat};
 pub use tcp_proxy::{TcpProxyStat, tcp_proxy_prefix};
-pub use worker::{WORKER_PREFIX, WorkerStat};
+pub use worker::{SPLICE_PREFIX, SpliceStat, WORKER_PREFIX, WorkerStat};
 
 #[cfg(test)]
 mod tests {
@@ -56,8 +63,9 @@ mod tests {
             &[FilesystemStat::SPECS],
             &[AdminListenerStat::SPECS, AdminListenerDormantStat::SPECS],
             &[ClusterManagerStat::SPECS, ClusterManagerDormantStat::SPECS],
-            &[ClusterStat::SPECS, ClusterDormantStat::SPECS],
+            &[ClusterStat::SPECS, ClusterDormantStat::SPECS, ResponseClassStat::SPECS],
             &[HostStat::SPECS],
+            &[HttpStat::SPECS, HttpDormantStat::SPECS],
             &[ListenerManagerStat::SPECS, ListenerManagerDormantStat::SPECS],
             &[ListenerStat::SPECS, ListenerDormantStat::SPECS],
             &[RuntimeStat::SPECS],

@@ -52,3 +52,18 @@ crate::stats! {
 
 /// The prefix of [`WorkerStat`].
 pub const WORKER_PREFIX: &str = "nuncio.worker";
+
+crate::stats! {
+    /// Directions of relays that move inside the kernel, by `splice(2)`.
+    pub enum SpliceStat {
+        /// Directions that went over to splicing.
+        Engaged => counter "engaged" per_worker,
+        /// Bytes that were spliced.
+        Bytes => counter "bytes" per_worker,
+        /// Directions that left splicing: at their end, or because bulk gave way to small pieces.
+        Left => counter "left" per_worker,
+    }
+}
+
+/// The prefix of [`SpliceStat`].
+pub const SPLICE_PREFIX: &str = "nuncio.splice";

@@ -78,6 +78,17 @@ impl RequestDecoder {
         }
     }
 
+    /// As [`decode`](Self::decode) behind the head, when no other head can come.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    #[inline]
+    pub fn decode_body(&mut self, options: &RequestOptions, input: &[u8]) -> Result<Step, Error> {
+        debug_assert_eq!(self.phase, Phase::Body, "the head comes first");
+        self.body.decode(|| trailer_rules(options), input)
+    }
+
     /// Lets the next request of the connection be decoded. To be called after [`Event::End`].
     #[inline]
     pub fn next_request(&mut self) {

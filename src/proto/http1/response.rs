@@ -87,6 +87,17 @@ impl ResponseDecoder {
         }
     }
 
+    /// As [`decode`](Self::decode) behind the head, when no other head can come.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    #[inline]
+    pub fn decode_body(&mut self, options: &ResponseOptions, input: &[u8]) -> Result<Step, Error> {
+        debug_assert_eq!(self.phase, Phase::Body, "the head comes first");
+        self.body.decode(|| trailer_rules(options), input)
+    }
+
     /// The trailers, after [`Event::Trailers`] and until the next response.
     #[must_use]
     pub const fn trailers(&self) -> &HeaderList {

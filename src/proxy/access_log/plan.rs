@@ -95,6 +95,7 @@ impl Plan {
 fn access_logs(listener: &model::Listener) -> impl Iterator<Item = &model::AccessLog> {
     let of_filter: &[model::AccessLog] = match &listener.filter_chain.filter {
         NetworkFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
+        NetworkFilter::Http(manager) => &manager.access_log,
         NetworkFilter::Echo => &[],
     };
     listener.access_logs.iter().chain(of_filter)

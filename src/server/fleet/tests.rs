@@ -209,6 +209,7 @@ fn a_panic_of_a_worker_ends_all_and_is_told() {
         per_connection_buffer_limit_bytes: 1 << 20,
         max_connections: 1,
         max_pending_requests: 1024,
+        max_requests: 1024,
         http: model::UpstreamHttp::default(),
         endpoints: Vec::new(),
     };

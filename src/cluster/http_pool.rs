@@ -1,0 +1,89 @@
+//! The HTTP/1 connections of one worker to one cluster: kept open, lent to one exchange at a time.
+//!
+//! Every connection is a task of the pool, from its connect to its close; while it is idle that
+//! task watches it. An exchange borrows it as a [`HttpStream`]. As Envoy does it: a request takes
+//! the idle connection that was used last; if there is none it waits, a connect is started if
+//! there are more waiting than connecting, and whichever connection is ready first serves whoever
+//! has waited longest.
+//!
+//! ```text
+//! connecting --connected--> idle <--given back-- lent --broken, last request--> closed
+//!      \--refused, late--> gone     \--host closed, idle_timeout, unasked bytes--> closed
+//! ```
+//! **Invariant:** a connection is lent to one exchange at most, and only the task that has it
+//! reads from it.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/connection_pooling>
+
+mod connection;
+mod host;
+mod lent;
+mod waiter;
+
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use net::SendMeter;
+use observe::names::ClusterStat;
+use reactor::{Reactor, TaskSet};
+
+pub(crate) use host::HostPool;
+pub use lent::HttpStream;
+
+use crate::connection::Counts;
+use crate::shared::Shared;
+
+/// The pools of a cluster's hosts on one worker.
+#[derive(Debug)]
+pub(crate) struct HttpPools {
+    context: Rc<PoolContext>,
+    /// Made when the host is first picked.
+    hosts: Box<[OnceCell<Rc<HostPool>>]>,
+}
+
+/// What every pool of a cluster needs.
+#[derive(Debug)]
+struct PoolContext {
+    shared: Arc<Shared>,
+    reactor: Reactor,
+    send_meter: Rc<SendMeter<ClusterStat>>,
+    /// Every connection's task. They hold their pool, so they are ended by name.
+    tasks: TaskSet,
+}
+
+impl HttpPools {
+    /// Pools for the cluster's hosts; nothing is connected yet.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        reactor: &Reactor,
+        send_meter: &Rc<SendMeter<ClusterStat>>,
+    ) -> Self {
+        let context = Rc::new(PoolContext {
+            shared: Arc::clone(shared),
+            reactor: reactor.clone(),
+            send_meter: Rc::clone(send_meter),
+            tasks: reactor.task_set(),
+        });
+        Self { context, hosts: shared.hosts().map(|_| OnceCell::new()).collect() }
+    }
+
+    /// The pool of the host at this place of the configuration, which is at `address` and counted
+    /// in `counts`.
+    pub(crate) fn host(
+        &self,
+        index: usize,
+        address: SocketAddr,
+        counts: impl FnOnce() -> Counts,
+    ) -> Option<&Rc<HostPool>> {
+        let pool = || Rc::new(HostPool::new(Rc::clone(&self.context), address, counts()));
+        Some(self.hosts.get(index)?.get_or_init(pool))
+    }
+}
+
+impl Drop for HttpPools {
+    fn drop(&mut self) {
+        self.context.tasks.abort_all();
+    }
+}

@@ -1,0 +1,113 @@
+//! One connection of a pool: what its task and the exchange that has it share.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::task::Waker;
+use std::time::Instant;
+
+use net::Stream;
+
+use crate::connection::{ClosedBy, Existence};
+
+/// Who has a connection now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Nobody: its task watches it.
+    Idle,
+    /// An exchange, or one who is about to be given it.
+    Exchange,
+    /// Nobody any more: its task is to let it go.
+    Closed,
+}
+
+/// A connected connection.
+#[derive(Debug)]
+pub(super) struct HttpConnection {
+    stream: Stream,
+    address: SocketAddr,
+    existence: Existence,
+    holder: Cell<Holder>,
+    /// Requests it may still carry; `None` for any number (row D11).
+    requests_left: Cell<Option<u32>>,
+    idle_since: Cell<Instant>,
+    /// Of its task.
+    task: RefCell<Option<Waker>>,
+}
+
+impl HttpConnection {
+    pub(super) fn new(
+        stream: Stream,
+        address: SocketAddr,
+        existence: Existence,
+        requests_max: Option<u32>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            stream,
+            address,
+            existence,
+            holder: Cell::new(Holder::Exchange),
+            requests_left: Cell::new(requests_max),
+            idle_since: Cell::new(now),
+            task: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        self.holder.get()
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+
+    /// Books one request. Returns whether it is the last one.
+    pub(super) fn use_once(&self) -> bool {
+        let left = self.requests_left.get().map(|left| left.saturating_sub(1));
+        self.requests_left.set(left);
+        left == Some(0)
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.requests_left.get() == Some(0)
+    }
+
+    /// Remembers whom to wake when the connection changes hands.
+    pub(super) fn owned_by(&self, task: &Waker) {
+        let mut known = self.task.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
+            *known = Some(task.clone());
+        }
+    }
+
+    /// Its task watches it from now.
+    pub(super) fn set_idle(&self, now: Instant) {
+        self.holder.set(Holder::Idle);
+        self.idle_since.set(now);
+        if let Some(task) = &*self.task.borrow() {
+            self.stream.receiver().watch(task);
+        }
+    }
+
+    /// An exchange has it from now.
+    pub(super) fn set_lent(&self) {
+        self.holder.set(Holder::Exchange);
+    }
+
+    /// It will not be used again; its task lets it go.
+    pub(super) fn close(&self, side: ClosedBy) {
+        self.existence.set_closed_by(side);
+        self.holder.set(Holder::Closed);
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The connections to one host.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use net::Stream;
+use observe::Scope;
+use observe::names::{ClusterStat, HostStat};
+use reactor::{Received, Socket};
+
+use super::PoolContext;
+use super::connection::{Holder, HttpConnection};
+use super::lent::HttpStream;
+use super::waiter::Waiters;
+use crate::breaker::Token;
+use crate::connect::{ConnectFailure, Waiting, connect_within};
+use crate::connection::{ClosedBy, Counts, Existence};
+
+/// One host's pool.
+#[derive(Debug)]
+pub(crate) struct HostPool {
+    context: Rc<PoolContext>,
+    address: SocketAddr,
+    counts: Counts,
+    /// Nobody has these; the one used last is at the end.
+    idle: RefCell<Vec<Rc<HttpConnection>>>,
+    waiters: Waiters,
+    connecting: Cell<usize>,
+    /// Connecting, idle and lent.
+    open: Cell<usize>,
+}
+
+/// Raises one of a pool's numbers until it is dropped.
+struct Counted {
+    pool: Rc<HostPool>,
+    number: fn(&HostPool) -> &Cell<usize>,
+}
+
+impl Counted {
+    fn new(pool: &Rc<HostPool>, number: fn(&HostPool) -> &Cell<usize>) -> Self {
+        let cell = number(pool);
+        cell.set(cell.get() + 1);
+        Self { pool: Rc::clone(pool), number }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let cell = (self.number)(&self.pool);
+        cell.set(cell.get() - 1);
+    }
+}
+
+/// What a receive that watches may bring: it goes on for the exchange that comes next.
+const CREDIT: usize = reactor::RECV_CREDIT_MAX as usize;
+
+/// Why the task of a connection lets it go.
+enum End {
+    Closed,
+    HostClosed,
+    UnaskedBytes,
+    IdleTimeout,
+}
+
+impl HostPool {
+    pub(super) fn new(context: Rc<PoolContext>, address: SocketAddr, counts: Counts) -> Self {
+        Self {
+            context,
+            address,
+            counts,
+            idle: RefCell::default(),
+            waiters: Waiters::default(),
+            connecting: Cell::new(0),
+            open: Cell::new(0),
+        }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn stats(&self) -> &Scope<ClusterStat> {
+        &self.counts.cluster
+    }
+
+    /// A connection for one exchange; see [`crate::Cluster::http_stream`].
+    pub(crate) async fn stream(self: &Rc<Self>) -> Result<HttpStream, ConnectFailure> {
+        let connection = match self.take_idle() {
+            Some(connection) => connection,
+            None => self.wait().await?,
+        };
+        self.lend(connection)
+    }
+
+    /// The idle connection that was used last. One about which there is news is its task's.
+    fn take_idle(&self) -> Option<Rc<HttpConnection>> {
+        let mut idle = self.idle.borrow_mut();
+        let usable = |connection: &Rc<HttpConnection>| connection.stream().receiver().is_quiet();
+        let index = idle.iter().rposition(usable)?;
+        let connection = idle.remove(index);
+        connection.set_lent();
+        Some(connection)
+    }
+
+    async fn wait(self: &Rc<Self>) -> Result<Rc<HttpConnection>, ConnectFailure> {
+        let stats = self.stats();
+        let Some(token) = self.context.shared.pending().try_acquire(stats) else {
+            stats.inc(ClusterStat::UpstreamRqPendingOverflow);
+            return Err(ConnectFailure::PendingOverflow { host: self.address });
+        };
+        let waiting = Waiting::begin(self.counts.clone(), token);
+        let give_back = |connection| self.make_ready(connection);
+        let wait = self.waiters.wait(give_back);
+        let mut wait = pin!(wait);
+        let mut asked = false;
+        let outcome = poll_fn(|context| {
+            let polled = wait.as_mut().poll(context);
+            // Once there is one more in the queue.
+            if !std::mem::replace(&mut asked, true) {
+                self.connect_if_needed();
+            }
+            polled
+        })
+        .await;
+        let eject = outcome.is_err().then_some(ClusterStat::UpstreamRqPendingFailureEject);
+        waiting.end(eject);
+        outcome
+    }
+
+    /// Counts the request and its limit.
+    fn lend(self: &Rc<Self>, connection: Rc<HttpConnection>) -> Result<HttpStream, ConnectFailure> {
+        let stats = self.stats();
+        let Some(token) = self.context.shared.requests().try_acquire(stats) else {
+            stats.inc(ClusterStat::UpstreamRqActiveOverflow);
+            self.make_ready(connection);
+            return Err(ConnectFailure::RequestOverflow);
+        };
+        self.counts.host.inc(HostStat::RqTotal);
+        stats.inc(ClusterStat::UpstreamRqTotal);
+        if connection.use_once() {
+            stats.inc(ClusterStat::UpstreamCxMaxRequests);
+        }
+        Ok(HttpStream::new(self, connection, token))
+    }
+
+    /// Takes a connection that may be used again: for whoever waits, or to be kept.
+    pub(super) fn make_ready(&self, connection: Rc<HttpConnection>) {
+        if let Some(connection) = self.waiters.serve(connection) {
+            connection.set_idle(self.context.reactor.now());
+            self.idle.borrow_mut().push(connection);
+        }
+    }
+
+    /// Starts a connect if more are waiting than connecting, and the limit allows it.
+    fn connect_if_needed(self: &Rc<Self>) {
+        if self.waiters.len() <= self.connecting.get() {
+            return;
+        }
+        let (breaker, stats) = (self.context.shared.connections(), self.stats());
+        let token = match breaker.try_acquire(stats) {
+            Some(token) => token,
+            None => {
+                stats.inc(ClusterStat::UpstreamCxOverflow);
+                if self.open.get() > 0 {
+                    return;
+                }
+                breaker.acquire_anyway(stats)
+            }
+        };
+        self.context.tasks.spawn(Rc::clone(self).connection(token));
+    }
+
+    /// The life of one connection: the task that owns it.
+    fn connection(self: Rc<Self>, token: Token) -> impl Future<Output = ()> {
+        // Counted from here, not from the first poll, which comes a turn later.
+        let existence = Existence::begin(&self.context.reactor, &self.counts, token);
+        let open = Counted::new(&self, |pool| &pool.open);
+        let connecting = Counted::new(&self, |pool| &pool.connecting);
+        async move {
+            let timeout = self.context.shared.config().connect_timeout;
+            let connected = connect_within(&self.context.reactor, self.address, timeout).await;
+            drop(connecting);
+            match connected {
+                Some(Ok(socket)) => {
+                    let age = existence.age();
+                    self.stats().record_duration(ClusterStat::UpstreamCxConnectMs, age);
+                    self.serve(socket, existence).await;
+                }
+                Some(Err(source)) => {
+                    self.counts.connect_failed();
+                    // Envoy books every error of connect(2) on the host, a missing route too.
+                    existence.set_closed_by(ClosedBy::Remote);
+                    drop(existence);
+                    self.fail_waiters(&ConnectError::Refused(source));
+                }
+                None => {
+                    self.counts.connect_failed();
+                    self.stats().inc(ClusterStat::UpstreamCxConnectTimeout);
+                    drop(existence);
+                    self.fail_waiters(&ConnectError::Timeout);
+                }
+            }
+            drop(open);
+            // A waiter whom only this connection could have served needs another one.
+            self.connect_if_needed();
+        }
+    }
+
+    fn fail_waiters(&self, error: &ConnectError) {
+        let host = self.address;
+        self.waiters.fail_all(|| match error {
+            ConnectError::Refused(source) => {
+                let source = source
+                    .raw_os_error()
+                    .map_or_else(|| source.kind().into(), std::io::Error::from_raw_os_error);
+                ConnectFailure::Refused { host, source }
+            }
+            ConnectError::Timeout => ConnectFailure::Timeout { host },
+        });
+    }
+
+    async fn serve(self: &Rc<Self>, socket: Socket, existence: Existence) {
+        let config = self.context.shared.config();
+        self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
+        let stream = Stream::new(
+            &self.context.reactor,
+            socket,
+            config.per_connection_buffer_limit_bytes,
+            self.context.send_meter.clone(),
+        );
+        let connection = Rc::new(HttpConnection::new(
+            stream,
+            self.address,
+            existence,
+            config.http.common.max_requests_per_connection,
+            self.context.reactor.now(),
+        ));
+        self.make_ready(Rc::clone(&connection));
+        let end = self.watch(&connection).await;
+        self.idle.borrow_mut().retain(|other| !Rc::ptr_eq(other, &connection));
+        match end {
+            End::Closed => {}
+            End::HostClosed => connection.close(ClosedBy::Remote),
+            End::UnaskedBytes => {
+                self.stats().inc(ClusterStat::UpstreamCxProtocolError);
+                connection.close(ClosedBy::Local);
+            }
+            End::IdleTimeout => {
+                self.stats().inc(ClusterStat::UpstreamCxIdleTimeout);
+                connection.close(ClosedBy::Local);
+            }
+        }
+    }
+
+    /// Watches a connection while nobody has it.
+    async fn watch(&self, connection: &HttpConnection) -> End {
+        let reactor = &self.context.reactor;
+        let idle_timeout = self.context.shared.config().http.common.idle_timeout;
+        let mut sleep = pin!(idle_timeout.map(|timeout| reactor.sleep(timeout)));
+        poll_fn(|context| {
+            connection.owned_by(context.waker());
+            match connection.holder() {
+                Holder::Closed => return Poll::Ready(End::Closed),
+                // Reading is the exchange's business.
+                Holder::Exchange => {}
+                Holder::Idle => match connection.stream().receiver().poll_recv(context, CREDIT) {
+                    Poll::Ready(Ok(Received::Data(_))) => return Poll::Ready(End::UnaskedBytes),
+                    Poll::Ready(Ok(Received::End) | Err(_)) => {
+                        return Poll::Ready(End::HostClosed);
+                    }
+                    Poll::Pending => {}
+                },
+            }
+            let Some(timeout) = idle_timeout else { return Poll::Pending };
+            while let Some(timer) = sleep.as_mut().as_pin_mut()
+                && timer.poll(context).is_ready()
+            {
+                let idle = connection.holder() == Holder::Idle;
+                let since = if idle { connection.idle_since() } else { reactor.now() };
+                if since + timeout <= reactor.now() {
+                    return Poll::Ready(End::IdleTimeout);
+                }
+                sleep.set(Some(reactor.sleep_until(since + timeout)));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Why a connect failed, told to everybody who waited for it.
+enum ConnectError {
+    Refused(std::io::Error),
+    Timeout,
+}

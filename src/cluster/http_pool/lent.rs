@@ -1,0 +1,83 @@
+//! A connection that an exchange has.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use net::Stream;
+use observe::GaugeGuard;
+use observe::names::{ClusterStat, HostStat};
+
+use super::connection::HttpConnection;
+use super::host::HostPool;
+use crate::breaker::Token;
+use crate::connection::ClosedBy;
+
+/// A connection to a host, for one request and its response. It counts in `upstream_rq_active` and
+/// in the cluster's request limit until it is given back.
+///
+/// Dropped without [`HttpStream::give_back`] the connection is closed: nobody knows what is still
+/// on the way on it.
+#[derive(Debug)]
+pub struct HttpStream {
+    pool: Rc<HostPool>,
+    connection: Rc<HttpConnection>,
+    closed_by: Option<ClosedBy>,
+    _active: GaugeGuard<ClusterStat>,
+    _active_at_host: GaugeGuard<HostStat>,
+    _token: Token,
+}
+
+impl HttpStream {
+    pub(super) fn new(pool: &Rc<HostPool>, connection: Rc<HttpConnection>, token: Token) -> Self {
+        Self {
+            pool: Rc::clone(pool),
+            connection,
+            closed_by: Some(ClosedBy::Local),
+            _active: pool.counts().cluster.guard(ClusterStat::UpstreamRqActive),
+            _active_at_host: pool.counts().host.guard(HostStat::RqActive),
+            _token: token,
+        }
+    }
+
+    /// The connection's stream. The request is written to its outbox, the response read from its
+    /// receiver.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        self.connection.stream()
+    }
+
+    /// The host at the other end.
+    #[must_use]
+    pub fn host(&self) -> SocketAddr {
+        self.connection.address()
+    }
+
+    /// The exchange is complete in both directions. With `reusable` the next request may have the
+    /// connection; without, it is closed: the host said so, or its response ended with it.
+    pub fn give_back(mut self, reusable: bool) {
+        self.closed_by = None;
+        if reusable && !self.connection.is_used_up() {
+            self.pool.make_ready(Rc::clone(&self.connection));
+        } else {
+            self.connection.close(ClosedBy::Local);
+        }
+    }
+
+    /// The host ended the connection in the middle of the exchange.
+    pub fn closed_by_host(mut self) {
+        self.closed_by = Some(ClosedBy::Remote);
+    }
+}
+
+impl Drop for HttpStream {
+    fn drop(&mut self) {
+        let Some(side) = self.closed_by else { return };
+        let stats = &self.pool.counts().cluster;
+        stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
+        stats.inc(match side {
+            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
+            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
+        });
+        self.connection.close(side);
+    }
+}

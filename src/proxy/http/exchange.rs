@@ -1,0 +1,631 @@
+//! One request and its response, from the first byte to the line in the access log.
+//!
+//! ```text
+//! head --refused, no route, direct response, redirect--> local reply -----------------> finish
+//!   \--route--> host --none, overflow, refused, late--> local reply ------------------> finish
+//!                 \--> forwarding: both bodies, the response's head, the deadlines ---> finish
+//! ```
+//! All that a response needs while it flows is polled together: a final response may come before
+//! the request has ended, and a client may leave at any time.
+//!
+//! **Invariant:** an exchange reaches its connections through ports only, and holds every count
+//! it changes by a guard, so that it may be dropped at any await point.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use cluster::{ConnectFailure, HttpStream};
+use config::model::RedirectAction;
+use observe::GaugeGuard;
+use observe::names::{ClusterStat, HttpStat};
+use proto::http1::{MessageStart, RequestDecoder, ResponseDecoder, ResponseTo};
+use proto::{KnownName, Method};
+
+use super::connection::HttpConnection;
+use super::failure::Failure;
+use super::headers;
+use super::http1::{Request, Response, UpstreamRequest, UpstreamResponse};
+use super::log::Journal;
+use super::manager::{Codecs, Heads, HttpManager, Target};
+use super::port::{
+    BodySink, RequestSink, ResponseSink, ResponseSource, ResponseStart, SourceError,
+};
+use super::pump::{BodyFailure, BodyObserver, BodyPump};
+use super::recycle::Borrowed;
+use super::redirect::{Original, write_location};
+use super::route::Action;
+
+/// What an exchange begins with: a connection on which bytes of a request have come.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) connection: Rc<HttpConnection>,
+}
+
+/// What happens to the connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another request may come.
+    Request,
+    /// It is closed, once everything was sent.
+    Close,
+    /// The client has left.
+    Gone,
+    /// It is closed at once: the response cannot be completed.
+    Abort,
+}
+
+/// Runs one exchange.
+pub(crate) async fn run(start: Start) -> Next {
+    let connection = start.connection;
+    let manager = Rc::clone(&connection.manager);
+    let mut codecs = manager.codecs.take();
+    Exchange::new(&manager, &connection).run(&mut codecs).await
+}
+
+/// An exchange under way.
+struct Exchange<'a> {
+    manager: &'a HttpManager,
+    connection: &'a HttpConnection,
+    heads: Borrowed<Heads>,
+    journal: Journal,
+    deadlines: Deadlines,
+    /// The request has come to its end.
+    request_complete: bool,
+    /// The connection is closed after the response.
+    closes: bool,
+    /// The head of the response was sent.
+    responded: bool,
+    /// Of the route that was taken; empty when it has none.
+    route_name: &'a str,
+    _active: GaugeGuard<HttpStat>,
+}
+
+/// When an exchange is given up.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// `request_headers_timeout`, until the head is there.
+    head: Option<Instant>,
+    /// `request_timeout`, until the request is complete.
+    request: Option<Instant>,
+    /// The route's timeout, from the end of the request on.
+    response: Option<Instant>,
+    /// `max_stream_duration`.
+    duration: Option<Instant>,
+    /// `stream_idle_timeout`, moved by every byte.
+    idle_timeout: Option<Duration>,
+    last_progress: Instant,
+}
+
+impl Deadlines {
+    fn next(&self) -> Option<Instant> {
+        let idle = self.idle_timeout.map(|timeout| self.last_progress + timeout);
+        [self.head, self.request, self.response, self.duration, idle].into_iter().flatten().min()
+    }
+
+    /// Which one has passed.
+    fn passed(&self, now: Instant) -> Failure {
+        let is_past = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if is_past(self.head) {
+            Failure::HeaderTimeout
+        } else if is_past(self.request) {
+            Failure::RequestTimeout
+        } else if is_past(self.response) {
+            Failure::ResponseTimeout
+        } else if is_past(self.duration) {
+            Failure::MaxDuration
+        } else {
+            Failure::StreamIdleTimeout
+        }
+    }
+}
+
+/// Why a message stopped before its end.
+enum Stop {
+    /// The client is to be told.
+    Failed(Failure),
+    /// The client has left.
+    Gone,
+    /// The response had begun, and cannot be completed.
+    Cut(Failure),
+}
+
+impl<'a> Exchange<'a> {
+    fn new(manager: &'a HttpManager, connection: &'a HttpConnection) -> Self {
+        let now = manager.reactor.now();
+        let config = &manager.prepared.config;
+        manager.stats.inc(HttpStat::DownstreamRqTotal);
+        manager.stats.inc(HttpStat::DownstreamRqHttp1Total);
+        let mut heads = manager.heads.take();
+        heads.request.clear();
+        heads.response.clear();
+        Self {
+            manager,
+            connection,
+            heads,
+            journal: Journal::new(now, manager.reactor.wall_now()),
+            deadlines: Deadlines {
+                head: config.request_headers_timeout.map(|timeout| now + timeout),
+                request: config.request_timeout.map(|timeout| now + timeout),
+                response: None,
+                duration: config.common.max_stream_duration.map(|longest| now + longest),
+                idle_timeout: config.stream_idle_timeout,
+                last_progress: now,
+            },
+            request_complete: false,
+            closes: false,
+            responded: false,
+            route_name: "",
+            _active: manager.stats.guard(HttpStat::DownstreamRqActive),
+        }
+    }
+
+    async fn run(mut self, codecs: &mut Codecs) -> Next {
+        let Codecs { request: decoder, response: response_decoder } = codecs;
+        *decoder = RequestDecoder::new();
+        let http1 = &self.manager.prepared.config.http1;
+        let stream = &self.connection.stream;
+        let mut source = Request::new(stream, decoder, &self.manager.prepared.requests);
+        let head = self.head(&mut source).await;
+        let request = &self.heads.request;
+        let to = ResponseTo { version: request.version, method: request.method() };
+        let mut sink = Response::new(stream, to, http1.enable_trailers);
+        let answered = match head {
+            Ok(start) => {
+                self.head_received(start);
+                self.answer(&mut source, &mut sink, response_decoder).await
+            }
+            Err(stop) => Err(stop),
+        };
+        let next = self.end(answered, &mut sink);
+        self.journal.write(self.manager, self.connection, &self.heads, self.route_name);
+        next
+    }
+
+    /// Waits for the head of the request.
+    async fn head(&mut self, source: &mut Request<'_>) -> Result<MessageStart, Stop> {
+        poll_fn(|context| {
+            match source.poll_head(context, &mut self.heads.request) {
+                Poll::Ready(Ok(Some(start))) => return Poll::Ready(Ok(start)),
+                Poll::Ready(Ok(None) | Err(SourceError::Ended | SourceError::Failed)) => {
+                    return Poll::Ready(Err(Stop::Gone));
+                }
+                Poll::Ready(Err(SourceError::Protocol(kind))) => {
+                    return Poll::Ready(Err(Stop::Failed(Failure::Codec(kind))));
+                }
+                Poll::Pending => {}
+            }
+            self.poll_deadline(context).map(|failure| Err(Stop::Failed(failure)))
+        })
+        .await
+    }
+
+    fn head_received(&mut self, start: MessageStart) {
+        self.deadlines.head = None;
+        self.deadlines.last_progress = self.manager.reactor.now();
+        self.journal.head_received(&self.heads.request);
+        self.closes = !start.keep_alive || self.connection.is_last_request();
+        if start.framing.is_empty() {
+            self.request_ended();
+        }
+    }
+
+    fn request_ended(&mut self) {
+        let now = self.manager.reactor.now();
+        self.request_complete = true;
+        self.deadlines.request = None;
+        self.deadlines.response = self.journal.timeout().map(|timeout| now + timeout);
+        self.journal.request_ended(now);
+    }
+
+    /// Does what the configuration says about the request.
+    async fn answer(
+        &mut self,
+        source: &mut Request<'_>,
+        sink: &mut Response<'_>,
+        decoder: &mut ResponseDecoder,
+    ) -> Result<(), Stop> {
+        let (manager, stats) = (self.manager, &self.manager.stats);
+        if headers::take_expect_continue(&mut self.heads.request) {
+            stats.inc(HttpStat::DownstreamRq1xx);
+            stats.inc(HttpStat::DownstreamRqCompleted);
+            sink.send_continue();
+        }
+        if let Some(failure) = headers::refuse(&self.heads.request) {
+            if failure == Failure::NotAPath {
+                stats.inc(HttpStat::DownstreamRqNonRelativePath);
+            }
+            return Err(Stop::Failed(failure));
+        }
+        headers::prepare_request(&mut self.heads.request, manager, self.connection);
+        stats.inc(HttpStat::RqTotal);
+        let request = &self.heads.request;
+        // A CONNECT has no path, and goes only where a route asks for it by name.
+        let route = match request.method() {
+            Method::Connect => None,
+            _ => manager.prepared.routes.find(request.authority().unwrap_or(b""), request.path()),
+        };
+        let Some(route) = route else {
+            stats.inc(HttpStat::NoRoute);
+            return Err(Stop::Failed(Failure::NoRoute));
+        };
+        self.route_name = route.name();
+        match route.action() {
+            Action::Reply(reply) => {
+                stats.inc(HttpStat::RqDirectResponse);
+                self.journal.details("direct_response");
+                self.reply(reply.status, &reply.body, false, sink);
+            }
+            Action::Redirect(redirect) => {
+                stats.inc(HttpStat::RqDirectResponse);
+                self.journal.details("direct_response");
+                self.redirect(redirect, route.matched_length(), sink);
+            }
+            Action::Forward { cluster, config } => {
+                let Some(target) = &manager.targets[*cluster] else {
+                    stats.inc(HttpStat::NoCluster);
+                    return Err(Stop::Failed(Failure::NoCluster));
+                };
+                self.forward(target, config.timeout, source, sink, decoder).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the request to a host of the cluster and its response to the client.
+    async fn forward(
+        &mut self,
+        target: &Target,
+        timeout: Option<Duration>,
+        source: &mut Request<'_>,
+        sink: &mut Response<'_>,
+        decoder: &mut ResponseDecoder,
+    ) -> Result<(), Stop> {
+        self.journal.forwarded(&target.cluster, timeout);
+        headers::prepare_forwarding(&mut self.heads.request, timeout);
+        if self.request_complete {
+            let now = self.manager.reactor.now();
+            self.deadlines.response = timeout.map(|timeout| now + timeout);
+        }
+        let forwarded = match self.connect(target, source).await {
+            Ok(stream) => self.over(stream, target, source, sink, decoder).await,
+            Err(stop) => Err(stop),
+        };
+        if let Err(Stop::Failed(failure)) = &forwarded {
+            target.stats.count(failure.status(self.request_complete));
+        }
+        forwarded
+    }
+
+    /// A connection to a host, unless the client leaves or the time is over first.
+    async fn connect(&mut self, target: &Target, source: &Request<'_>) -> Result<HttpStream, Stop> {
+        let mut stream = pin!(target.cluster.http_stream());
+        poll_fn(|context| {
+            if let Poll::Ready(result) = stream.as_mut().poll(context) {
+                return Poll::Ready(result.map_err(|failure| {
+                    self.journal.connect_failed(&failure);
+                    Stop::Failed(connect_failure(&failure))
+                }));
+            }
+            if source.poll_gone(context).is_ready() {
+                return Poll::Ready(Err(Stop::Gone));
+            }
+            let passed = self.poll_deadline(context);
+            passed.map(|failure| {
+                if failure == Failure::ResponseTimeout {
+                    target.cluster.stats().inc(ClusterStat::UpstreamRqTimeout);
+                }
+                Err(Stop::Failed(failure))
+            })
+        })
+        .await
+    }
+
+    /// Runs the exchange over a connection to a host, and says what becomes of it.
+    async fn over(
+        &mut self,
+        stream: HttpStream,
+        target: &Target,
+        source: &mut Request<'_>,
+        sink: &mut Response<'_>,
+        decoder: &mut ResponseDecoder,
+    ) -> Result<(), Stop> {
+        self.journal.connected(&stream, self.manager.reactor.now());
+        *decoder = ResponseDecoder::new();
+        let options = &target.options;
+        let method = self.heads.request.method();
+        let mut up_request = UpstreamRequest::new(stream.stream(), options.enable_trailers);
+        let mut up_response = UpstreamResponse::new(stream.stream(), decoder, options, method);
+        up_request.send_head(&self.heads.request, self.request_complete);
+        let flowed = self.flow(target, source, sink, &mut up_request, &mut up_response).await;
+        let stats = target.cluster.stats();
+        if up_response.closes() {
+            stats.inc(ClusterStat::UpstreamCxCloseNotify);
+        }
+        match &flowed {
+            Ok(()) if self.request_complete => {
+                let reusable = up_response.is_reusable();
+                stream.give_back(reusable);
+            }
+            Ok(()) => {
+                stats.inc(ClusterStat::UpstreamRqTxReset);
+                drop(stream);
+            }
+            Err(Stop::Failed(Failure::UpstreamClosed) | Stop::Cut(Failure::UpstreamClosed)) => {
+                stream.closed_by_host();
+            }
+            Err(Stop::Failed(Failure::UpstreamProtocol) | Stop::Cut(Failure::UpstreamProtocol)) => {
+                stats.inc(ClusterStat::UpstreamCxProtocolError);
+                drop(stream);
+            }
+            Err(stop) => {
+                if matches!(stop, Stop::Failed(Failure::ResponseTimeout)) {
+                    stats.inc(ClusterStat::UpstreamRqTimeout);
+                }
+                stats.inc(ClusterStat::UpstreamRqTxReset);
+                drop(stream);
+            }
+        }
+        flowed
+    }
+
+    /// Everything that may happen between a request that was sent and the end of its response.
+    async fn flow(
+        &mut self,
+        target: &Target,
+        source: &mut Request<'_>,
+        sink: &mut Response<'_>,
+        up_request: &mut UpstreamRequest<'_>,
+        up_response: &mut UpstreamResponse<'_>,
+    ) -> Result<(), Stop> {
+        let whole = self.request_complete;
+        let mut request = if whole { BodyPump::ended() } else { BodyPump::new() };
+        let mut response = BodyPump::new();
+        let from_client = FromClient { manager: self.manager, target };
+        let from_host = FromHost { target };
+        // The host takes no more of the request; what it answers may still come.
+        let mut deaf = false;
+        let result = poll_fn(|context| {
+            let moved = request.bytes() + response.bytes();
+            if !request.is_ended() && !deaf {
+                match request.poll(context, source, up_request, &from_client) {
+                    Poll::Ready(Ok(())) => self.request_ended(),
+                    Poll::Ready(Err(BodyFailure::Sink)) => deaf = true,
+                    Poll::Ready(Err(BodyFailure::Source(SourceError::Protocol(kind)))) => {
+                        return Poll::Ready(Err(self.stop_for(Failure::Codec(kind))));
+                    }
+                    Poll::Ready(Err(BodyFailure::Source(_))) => {
+                        return Poll::Ready(Err(Stop::Gone));
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            // While nothing is read, only the end of the stream says that the client has left.
+            let reading = !request.is_ended() && !deaf && !up_request.is_paused();
+            if !reading && source.poll_gone(context).is_ready() {
+                return Poll::Ready(Err(Stop::Gone));
+            }
+            while !self.responded {
+                match up_response.poll_head(context, &mut self.heads.response) {
+                    Poll::Ready(Ok(ResponseStart::Interim)) => {
+                        target.stats.count(self.heads.response.status);
+                        self.heads.response.clear();
+                    }
+                    Poll::Ready(Ok(ResponseStart::Final { is_whole })) => {
+                        self.send_response_head(target, sink, is_whole);
+                        if is_whole {
+                            response = BodyPump::ended();
+                        }
+                    }
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(Stop::Failed(upstream_failure(&error))));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if self.responded {
+                match response.poll(context, up_response, sink, &from_host) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Err(BodyFailure::Sink)) => {
+                        return Poll::Ready(Err(Stop::Gone));
+                    }
+                    Poll::Ready(Err(BodyFailure::Source(error))) => {
+                        return Poll::Ready(Err(Stop::Cut(upstream_failure(&error))));
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            if request.bytes() + response.bytes() != moved {
+                self.deadlines.last_progress = self.manager.reactor.now();
+            }
+            self.poll_deadline(context).map(|failure| Err(self.stop_for(failure)))
+        })
+        .await;
+        self.journal.bytes_received(request.bytes());
+        self.journal.bytes_sent(response.bytes());
+        if result.is_ok() {
+            target.stats.time(self.journal.since_request(self.manager.reactor.now()));
+        }
+        result
+    }
+
+    fn stop_for(&self, failure: Failure) -> Stop {
+        if self.responded { Stop::Cut(failure) } else { Stop::Failed(failure) }
+    }
+
+    /// Passes the head of the upstream's response on.
+    fn send_response_head(&mut self, target: &Target, sink: &mut Response<'_>, is_whole: bool) {
+        let status = self.heads.response.status;
+        let now = self.manager.reactor.now();
+        target.stats.count(status);
+        self.journal.upstream_responded(now);
+        let service_time = self.journal.since_request(now);
+        let response = &mut self.heads.response;
+        headers::prepare_upstream_response(response, service_time);
+        self.send_head(sink, is_whole);
+    }
+
+    /// Sends the head of the response, whoever made it.
+    fn send_head(&mut self, sink: &mut Response<'_>, is_whole: bool) {
+        let stats = &self.manager.stats;
+        if !self.request_complete {
+            // HTTP/1 has no other way to say that the rest of the request is not wanted.
+            stats.inc(HttpStat::DownstreamRqResponseBeforeRqComplete);
+            self.closes = true;
+        }
+        headers::prepare_response(&mut self.heads.response, self.manager, self.closes);
+        stats.inc(HttpStat::DownstreamRqCompleted);
+        match self.heads.response.status / 100 {
+            1 => stats.inc(HttpStat::DownstreamRq1xx),
+            2 => stats.inc(HttpStat::DownstreamRq2xx),
+            3 => stats.inc(HttpStat::DownstreamRq3xx),
+            4 => stats.inc(HttpStat::DownstreamRq4xx),
+            5 => stats.inc(HttpStat::DownstreamRq5xx),
+            _ => {}
+        }
+        self.responded = true;
+        self.journal.responded(self.heads.response.status);
+        sink.send_head(&self.heads.response, is_whole);
+    }
+
+    /// Answers in the upstream's place.
+    fn reply(&mut self, status: u16, body: &[u8], overloaded: bool, sink: &mut Response<'_>) {
+        let response = &mut self.heads.response;
+        response.clear();
+        response.status = status;
+        if overloaded {
+            response.headers.append_known(KnownName::XEnvoyOverloaded, b"true");
+        }
+        if !body.is_empty() {
+            response.headers.append_number(KnownName::ContentLength, body.len() as u64);
+            response.headers.append_known(KnownName::ContentType, b"text/plain");
+        }
+        self.send_head(sink, body.is_empty());
+        if !body.is_empty() {
+            sink.send_copy(body);
+            sink.end(None);
+        }
+        let no_body = self.heads.request.method() == Method::Head;
+        self.journal.bytes_sent(if no_body { 0 } else { body.len() as u64 });
+    }
+
+    fn redirect(&mut self, action: &RedirectAction, matched: usize, sink: &mut Response<'_>) {
+        let Heads { request, response, scratch } = &mut *self.heads;
+        let original = Original {
+            scheme: headers::scheme(request),
+            forwarded_proto: request.headers.get(KnownName::XForwardedProto).unwrap_or(b""),
+            authority: request.authority().unwrap_or(b""),
+            path: request.path(),
+            matched,
+        };
+        scratch.clear();
+        write_location(action, original, scratch);
+        response.clear();
+        response.status = action.status;
+        response.headers.append_known(KnownName::Location, scratch);
+        self.send_head(sink, true);
+    }
+
+    /// What follows from how the exchange ended.
+    fn end(&mut self, answered: Result<(), Stop>, sink: &mut Response<'_>) -> Next {
+        let stats = &self.manager.stats;
+        match answered {
+            Ok(()) => {}
+            Err(Stop::Failed(failure)) => {
+                self.journal.failed(failure);
+                self.count_failure(failure);
+                self.closes |= failure.closes();
+                let status = failure.status(self.request_complete);
+                self.reply(status, failure.body().as_bytes(), failure.is_overload(), sink);
+            }
+            Err(Stop::Gone) => {
+                stats.inc(HttpStat::DownstreamRqRxReset);
+                self.journal.client_gone();
+                return Next::Gone;
+            }
+            Err(Stop::Cut(failure)) => {
+                stats.inc(HttpStat::DownstreamRqTxReset);
+                stats.inc(HttpStat::RqResetAfterDownstreamResponseStarted);
+                self.count_failure(failure);
+                self.journal.cut(failure);
+                return Next::Abort;
+            }
+        }
+        let now = self.manager.reactor.now();
+        stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));
+        if self.closes || !self.request_complete { Next::Close } else { Next::Request }
+    }
+
+    fn count_failure(&self, failure: Failure) {
+        let stats = &self.manager.stats;
+        match failure {
+            Failure::Codec(_) => stats.inc(HttpStat::DownstreamCxProtocolError),
+            Failure::StreamIdleTimeout => stats.inc(HttpStat::DownstreamRqIdleTimeout),
+            Failure::RequestTimeout => stats.inc(HttpStat::DownstreamRqTimeout),
+            Failure::HeaderTimeout => stats.inc(HttpStat::DownstreamRqHeaderTimeout),
+            Failure::MaxDuration => stats.inc(HttpStat::DownstreamRqMaxDurationReached),
+            _ => {}
+        }
+    }
+
+    /// Ready once one of the deadlines has passed.
+    fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<Failure> {
+        let Some(deadline) = self.deadlines.next() else { return Poll::Pending };
+        let timer = self.connection.timer.borrow_mut().poll(context, deadline);
+        timer.map(|()| self.deadlines.passed(self.manager.reactor.now()))
+    }
+}
+
+fn connect_failure(failure: &ConnectFailure) -> Failure {
+    match failure {
+        ConnectFailure::NoHealthyHost => Failure::NoHealthyHost,
+        ConnectFailure::Timeout { .. } => Failure::ConnectTimeout,
+        ConnectFailure::Refused { .. } => Failure::ConnectFailed,
+        // The breakers.
+        _ => Failure::Overflow,
+    }
+}
+
+fn upstream_failure(error: &SourceError) -> Failure {
+    match error {
+        SourceError::Protocol(_) => Failure::UpstreamProtocol,
+        SourceError::Ended | SourceError::Failed => Failure::UpstreamClosed,
+    }
+}
+
+/// Counts the pauses that a slow host causes.
+struct FromClient<'a> {
+    manager: &'a HttpManager,
+    target: &'a Target,
+}
+
+impl BodyObserver for FromClient<'_> {
+    fn paused(&self) {
+        self.manager.stats.inc(HttpStat::DownstreamFlowControlPausedReadingTotal);
+        self.target.cluster.stats().inc(ClusterStat::UpstreamFlowControlBackedUpTotal);
+    }
+
+    fn resumed(&self) {
+        self.manager.stats.inc(HttpStat::DownstreamFlowControlResumedReadingTotal);
+        self.target.cluster.stats().inc(ClusterStat::UpstreamFlowControlDrainedTotal);
+    }
+}
+
+/// Counts the pauses that a slow client causes.
+struct FromHost<'a> {
+    target: &'a Target,
+}
+
+impl BodyObserver for FromHost<'_> {
+    fn paused(&self) {
+        let stats = self.target.cluster.stats();
+        stats.inc(ClusterStat::UpstreamFlowControlPausedReadingTotal);
+    }
+
+    fn resumed(&self) {
+        let stats = self.target.cluster.stats();
+        stats.inc(ClusterStat::UpstreamFlowControlResumedReadingTotal);
+    }
+}

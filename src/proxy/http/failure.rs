@@ -1,0 +1,155 @@
+//! What a client gets when it cannot get what it asked for: the one table of local replies.
+//!
+//! Statuses, bodies, flags and details are Envoy 1.40's, each found by provoking it there.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details>
+
+use observe::ResponseFlag;
+use proto::http1::{ErrorKind, reason_phrase};
+
+macro_rules! reset_before_headers {
+    () => {
+        "upstream connect error or disconnect/reset before headers. reset reason: "
+    };
+}
+/// Why an exchange was answered by the proxy itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The client broke the protocol.
+    Codec(ErrorKind),
+    /// A request of HTTP/1.1 without `host`.
+    MissingHost,
+    /// The target is neither a path nor something that a route could match.
+    NotAPath,
+    /// No route matches.
+    NoRoute,
+    /// The route names a cluster that does not exist.
+    NoCluster,
+    /// The cluster has no host that may be used.
+    NoHealthyHost,
+    /// A circuit breaker of the cluster is at its limit.
+    Overflow,
+    /// The connect failed.
+    ConnectFailed,
+    /// The connect took too long.
+    ConnectTimeout,
+    /// The upstream ended the connection before it answered.
+    UpstreamClosed,
+    /// The upstream broke its protocol before it answered.
+    UpstreamProtocol,
+    /// The route's timeout passed before the upstream answered.
+    ResponseTimeout,
+    /// Nothing moved for `stream_idle_timeout`.
+    StreamIdleTimeout,
+    /// The request took longer than `request_timeout` to arrive.
+    RequestTimeout,
+    /// The head took longer than `request_headers_timeout` to arrive.
+    HeaderTimeout,
+    /// The exchange took longer than `max_stream_duration`.
+    MaxDuration,
+}
+
+impl Failure {
+    /// The status of the reply. A timeout is the client's fault as long as its request is not
+    /// complete, and the gateway's after that.
+    pub(crate) fn status(self, request_complete: bool) -> u16 {
+        match self {
+            Self::Codec(kind) => kind.status(),
+            Self::MissingHost => 400,
+            Self::NotAPath | Self::NoRoute => 404,
+            Self::UpstreamProtocol => 502,
+            Self::NoCluster
+            | Self::NoHealthyHost
+            | Self::Overflow
+            | Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::UpstreamClosed => 503,
+            Self::ResponseTimeout => 504,
+            Self::StreamIdleTimeout
+            | Self::RequestTimeout
+            | Self::HeaderTimeout
+            | Self::MaxDuration => {
+                if request_complete {
+                    504
+                } else {
+                    408
+                }
+            }
+        }
+    }
+
+    /// The body of the reply: plain text, or nothing.
+    pub(crate) fn body(self) -> &'static str {
+        match self {
+            Self::Codec(kind) => reason_phrase(kind.status()),
+            Self::MissingHost | Self::NotAPath | Self::NoRoute | Self::NoCluster => "",
+            Self::NoHealthyHost => "no healthy upstream",
+            Self::Overflow => concat!(reset_before_headers!(), "overflow"),
+            Self::ConnectFailed => concat!(reset_before_headers!(), "remote connection failure"),
+            Self::ConnectTimeout => concat!(reset_before_headers!(), "connection timeout"),
+            Self::UpstreamClosed => concat!(reset_before_headers!(), "connection termination"),
+            Self::UpstreamProtocol => concat!(reset_before_headers!(), "protocol error"),
+            Self::ResponseTimeout => "upstream request timeout",
+            Self::StreamIdleTimeout => "stream timeout",
+            Self::RequestTimeout => "request timeout",
+            Self::HeaderTimeout => "request header timeout",
+            Self::MaxDuration => "downstream duration timeout",
+        }
+    }
+
+    /// The response flag of the access log, if it has one.
+    pub(crate) fn flag(self) -> Option<ResponseFlag> {
+        Some(match self {
+            Self::MissingHost | Self::NotAPath | Self::RequestTimeout | Self::HeaderTimeout => {
+                return None;
+            }
+            Self::Codec(_) => ResponseFlag::DownstreamProtocolError,
+            Self::NoRoute => ResponseFlag::NoRouteFound,
+            Self::NoCluster => ResponseFlag::NoClusterFound,
+            Self::NoHealthyHost => ResponseFlag::NoHealthyUpstream,
+            Self::Overflow => ResponseFlag::UpstreamOverflow,
+            Self::ConnectFailed | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
+            Self::UpstreamClosed => ResponseFlag::UpstreamConnectionTermination,
+            Self::UpstreamProtocol => ResponseFlag::UpstreamProtocolError,
+            Self::ResponseTimeout => ResponseFlag::UpstreamRequestTimeout,
+            Self::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
+            Self::MaxDuration => ResponseFlag::DurationTimeout,
+        })
+    }
+
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub(crate) fn details(self) -> &'static str {
+        match self {
+            Self::Codec(kind) => kind.details(),
+            Self::MissingHost => "missing_host_header",
+            Self::NotAPath => "absolute_path_rejected",
+            Self::NoRoute => "route_not_found",
+            Self::NoCluster => "cluster_not_found",
+            Self::NoHealthyHost => "no_healthy_upstream",
+            Self::Overflow => "upstream_reset_before_response_started{overflow}",
+            Self::ConnectFailed => {
+                "upstream_reset_before_response_started{remote_connection_failure}"
+            }
+            Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
+            Self::UpstreamClosed => {
+                "upstream_reset_before_response_started{connection_termination}"
+            }
+            Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::ResponseTimeout => "response_timeout",
+            Self::StreamIdleTimeout => "stream_idle_timeout",
+            Self::RequestTimeout => "request_overall_timeout",
+            Self::HeaderTimeout => "request_header_timeout",
+            Self::MaxDuration => "max_duration_timeout",
+        }
+    }
+
+    /// Whether the client learns that the cluster is overloaded (`x-envoy-overloaded: true`).
+    pub(crate) fn is_overload(self) -> bool {
+        self == Self::Overflow
+    }
+
+    /// Whether the connection cannot go on after the reply.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Self::Codec(_) | Self::MissingHost)
+    }
+}

@@ -1,0 +1,130 @@
+//! The client's side: a request comes in, a response goes out.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use net::Stream;
+use proto::http1::{
+    BodyEncoder, Event, MessageStart, RequestDecoder, RequestOptions, ResponseTo, Step,
+    encode_continue, encode_response_head,
+};
+use proto::{HeaderList, RequestHead, ResponseHead};
+use reactor::Span;
+
+use super::super::port::{BodyPart, BodySink, BodySource, ResponseSink, SourceError};
+use super::{HEAD_CREDIT, poll_bytes, poll_part};
+
+/// The request of an exchange.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    stream: &'a Stream,
+    decoder: &'a mut RequestDecoder,
+    options: &'a RequestOptions,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(
+        stream: &'a Stream,
+        decoder: &'a mut RequestDecoder,
+        options: &'a RequestOptions,
+    ) -> Self {
+        Self { stream, decoder, options }
+    }
+
+    /// The head. `None` if the client ended the connection before the head began.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        head: &mut RequestHead,
+    ) -> Poll<Result<Option<MessageStart>, SourceError>> {
+        let receiver = self.stream.receiver();
+        loop {
+            let Some(mut bytes) = ready!(poll_bytes(receiver, context, HEAD_CREDIT))? else {
+                let finished = self.decoder.finish();
+                return Poll::Ready(finished.map(|_| None).map_err(|_| SourceError::Ended));
+            };
+            let Step { consumed, event } = self
+                .decoder
+                .decode(self.options, &bytes, head)
+                .map_err(|error| SourceError::Protocol(error.kind()))?;
+            bytes.advance(consumed);
+            receiver.unread(bytes);
+            if let Event::Head(start) = event {
+                return Poll::Ready(Ok(Some(start)));
+            }
+        }
+    }
+
+    /// Whether the client has ended its side: with a request under way that means it is gone.
+    pub(crate) fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
+        self.stream.receiver().poll_end(context).map(drop)
+    }
+}
+
+impl BodySource for Request<'_> {
+    fn poll_part(
+        &mut self,
+        context: &Context<'_>,
+        credit: usize,
+    ) -> Poll<Result<BodyPart, SourceError>> {
+        let (decoder, options) = (&mut *self.decoder, self.options);
+        let decode = |bytes: &[u8]| decoder.decode_body(options, bytes);
+        let part = ready!(poll_part(self.stream.receiver(), context, credit, decode))?;
+        Poll::Ready(part.ok_or(SourceError::Ended))
+    }
+
+    fn trailers(&self) -> &HeaderList {
+        self.decoder.trailers()
+    }
+}
+
+/// The response of an exchange.
+#[derive(Debug)]
+pub(crate) struct Response<'a> {
+    stream: &'a Stream,
+    to: ResponseTo,
+    enable_trailers: bool,
+    encoder: BodyEncoder,
+}
+
+impl<'a> Response<'a> {
+    /// The response to the request that `to` describes.
+    pub(crate) fn new(stream: &'a Stream, to: ResponseTo, enable_trailers: bool) -> Self {
+        Self { stream, to, enable_trailers, encoder: BodyEncoder::Nothing }
+    }
+}
+
+impl BodySink for Response<'_> {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.stream.outbox().poll_room(context)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.stream.outbox().is_paused()
+    }
+
+    fn send(&mut self, span: Span) {
+        super::send_data(self.stream.outbox(), self.encoder, span);
+    }
+
+    fn send_copy(&mut self, bytes: &[u8]) {
+        super::send_copy(self.stream.outbox(), self.encoder, bytes);
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderList>) {
+        let trailers = trailers.filter(|_| self.enable_trailers);
+        super::send_end(self.stream.outbox(), self.encoder, trailers);
+    }
+}
+
+impl ResponseSink for Response<'_> {
+    fn send_continue(&mut self) {
+        self.stream.outbox().write(|out| encode_continue(self.to.version, out));
+    }
+
+    fn send_head(&mut self, head: &ResponseHead, is_whole: bool) {
+        let (to, encoder) = (self.to, &mut self.encoder);
+        let write = |out: &mut Vec<u8>| *encoder = encode_response_head(head, to, is_whole, out);
+        self.stream.outbox().write(write);
+    }
+}

@@ -1,0 +1,114 @@
+//! HTTP/1 streams as ports of an exchange: bytes to and from a connection through its codec.
+//!
+//! A connection of HTTP/1 carries one exchange at a time, so the ports work on the connection's
+//! own receiver and outbox. What is received in the same span as the end of a message is given
+//! back to the receiver, for the message that follows.
+
+mod downstream;
+mod upstream;
+
+pub(crate) use downstream::{Request, Response};
+pub(crate) use upstream::{UpstreamRequest, UpstreamResponse};
+
+use std::task::{Context, Poll};
+
+use proto::HeaderList;
+use proto::http1::{BodyEncoder, Error, Event, Step};
+use reactor::{Outbox, Received, Receiver, Span};
+
+use super::port::{BodyPart, SourceError};
+
+/// What a receive asks for while a head is awaited.
+pub(crate) const HEAD_CREDIT: usize = reactor::RECV_CREDIT_MAX as usize;
+
+/// Takes bytes from the receiver, if there are any.
+fn poll_bytes(
+    receiver: &Receiver,
+    context: &Context<'_>,
+    credit: usize,
+) -> Poll<Result<Option<Span>, SourceError>> {
+    receiver.poll_recv(context, credit).map(|received| match received {
+        Ok(Received::Data(span)) => Ok(Some(span)),
+        Ok(Received::End) => Ok(None),
+        Err(_) => Err(SourceError::Failed),
+    })
+}
+
+/// The next part of a body whose bytes come from `receiver` and are understood by `decode`.
+/// `finish` says what the end of the connection means.
+fn poll_part(
+    receiver: &Receiver,
+    context: &Context<'_>,
+    credit: usize,
+    mut decode: impl FnMut(&[u8]) -> Result<Step, Error>,
+) -> Poll<Result<Option<BodyPart>, SourceError>> {
+    // The end of a message needs no further byte to be seen.
+    let mut step = decode(&[]);
+    let mut span = None;
+    loop {
+        let Step { consumed, event } = step.map_err(|error| SourceError::Protocol(error.kind()))?;
+        let part = match event {
+            Event::Body(range) => {
+                let mut whole: Span = span.take().expect("a body lies in bytes");
+                let length = range.len();
+                whole.advance(range.start);
+                let data = if length == whole.len() {
+                    whole
+                } else {
+                    let data = whole.split_to(length);
+                    whole.advance(consumed - range.end);
+                    receiver.unread(whole);
+                    data
+                };
+                return Poll::Ready(Ok(Some(BodyPart::Data(data))));
+            }
+            Event::Trailers => Some(BodyPart::Trailers),
+            Event::End => Some(BodyPart::End),
+            Event::NeedMore | Event::Interim | Event::Head(_) => None,
+        };
+        if let Some(mut rest) = span.take() {
+            rest.advance(consumed);
+            receiver.unread(rest);
+        }
+        if let Some(part) = part {
+            return Poll::Ready(Ok(Some(part)));
+        }
+        let Some(bytes) = std::task::ready!(poll_bytes(receiver, context, credit))? else {
+            return Poll::Ready(Ok(None));
+        };
+        step = decode(&bytes);
+        span = Some(bytes);
+    }
+}
+
+/// Sends a part of a body in the frame that its head announced.
+fn send_data(outbox: &Outbox, encoder: BodyEncoder, span: Span) {
+    let length = span.len();
+    if encoder == BodyEncoder::Plain {
+        return outbox.push(span);
+    }
+    outbox.write(|out| encoder.before_data(length, out));
+    if encoder != BodyEncoder::Nothing {
+        outbox.push(span);
+    }
+    outbox.write(|out| encoder.after_data(length, out));
+}
+
+/// As [`send_data`], of bytes that are copied.
+fn send_copy(outbox: &Outbox, encoder: BodyEncoder, bytes: &[u8]) {
+    outbox.write(|out| {
+        encoder.before_data(bytes.len(), out);
+        if encoder != BodyEncoder::Nothing {
+            out.extend_from_slice(bytes);
+        }
+        encoder.after_data(bytes.len(), out);
+    });
+}
+
+/// Ends a body.
+fn send_end(outbox: &Outbox, encoder: BodyEncoder, trailers: Option<&HeaderList>) {
+    outbox.write(|out| match trailers {
+        Some(trailers) => encoder.end_with_trailers(trailers, out),
+        None => encoder.end(out),
+    });
+}

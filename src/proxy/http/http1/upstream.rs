@@ -1,0 +1,150 @@
+//! The host's side: a request goes out, a response comes in.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use net::Stream;
+use proto::http1::{
+    BodyEncoder, Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
+    encode_request_head,
+};
+use proto::{HeaderList, Method, RequestHead, ResponseHead};
+use reactor::Span;
+
+use super::super::port::{
+    BodyPart, BodySink, BodySource, RequestSink, ResponseSource, ResponseStart, SourceError,
+};
+use super::{HEAD_CREDIT, poll_bytes, poll_part};
+
+/// The request of an exchange, on its way to a host.
+#[derive(Debug)]
+pub(crate) struct UpstreamRequest<'a> {
+    stream: &'a Stream,
+    enable_trailers: bool,
+    encoder: BodyEncoder,
+}
+
+impl<'a> UpstreamRequest<'a> {
+    pub(crate) fn new(stream: &'a Stream, enable_trailers: bool) -> Self {
+        Self { stream, enable_trailers, encoder: BodyEncoder::Nothing }
+    }
+}
+
+impl BodySink for UpstreamRequest<'_> {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.stream.outbox().poll_room(context)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.stream.outbox().is_paused()
+    }
+
+    fn send(&mut self, span: Span) {
+        super::send_data(self.stream.outbox(), self.encoder, span);
+    }
+
+    fn send_copy(&mut self, bytes: &[u8]) {
+        super::send_copy(self.stream.outbox(), self.encoder, bytes);
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderList>) {
+        let trailers = trailers.filter(|_| self.enable_trailers);
+        super::send_end(self.stream.outbox(), self.encoder, trailers);
+    }
+}
+
+impl RequestSink for UpstreamRequest<'_> {
+    fn send_head(&mut self, head: &RequestHead, is_whole: bool) {
+        let encoder = &mut self.encoder;
+        let write = |out: &mut Vec<u8>| *encoder = encode_request_head(head, is_whole, out);
+        self.stream.outbox().write(write);
+    }
+}
+
+/// The response of an exchange, on its way from a host.
+#[derive(Debug)]
+pub(crate) struct UpstreamResponse<'a> {
+    stream: &'a Stream,
+    decoder: &'a mut ResponseDecoder,
+    options: &'a ResponseOptions,
+    start: Option<MessageStart>,
+}
+
+impl<'a> UpstreamResponse<'a> {
+    /// The response to a request of this method.
+    pub(crate) fn new(
+        stream: &'a Stream,
+        decoder: &'a mut ResponseDecoder,
+        options: &'a ResponseOptions,
+        method: Method,
+    ) -> Self {
+        decoder.expect(Expect::of(method));
+        Self { stream, decoder, options, start: None }
+    }
+
+    /// Whether the connection may carry another exchange, once this one is over in both
+    /// directions: the host said so, and has sent nothing that nobody asked for.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.start.is_some_and(|start| start.keep_alive) && self.stream.receiver().is_quiet()
+    }
+
+    /// Whether the host announced that it closes the connection.
+    pub(crate) fn closes(&self) -> bool {
+        self.start.is_some_and(|start| !start.keep_alive)
+    }
+}
+
+impl BodySource for UpstreamResponse<'_> {
+    fn poll_part(
+        &mut self,
+        context: &Context<'_>,
+        credit: usize,
+    ) -> Poll<Result<BodyPart, SourceError>> {
+        let (decoder, options) = (&mut *self.decoder, self.options);
+        let decode = |bytes: &[u8]| decoder.decode_body(options, bytes);
+        if let Some(part) = ready!(poll_part(self.stream.receiver(), context, credit, decode))? {
+            return Poll::Ready(Ok(part));
+        }
+        // The connection has ended, which may be the end of the body.
+        Poll::Ready(match self.decoder.finish() {
+            Ok(Finish::End) => Ok(BodyPart::End),
+            Ok(Finish::Idle) => Err(SourceError::Ended),
+            Err(error) => Err(SourceError::Protocol(error.kind())),
+        })
+    }
+
+    fn trailers(&self) -> &HeaderList {
+        self.decoder.trailers()
+    }
+}
+
+impl ResponseSource for UpstreamResponse<'_> {
+    fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<ResponseStart, SourceError>> {
+        let receiver = self.stream.receiver();
+        loop {
+            let Some(mut bytes) = ready!(poll_bytes(receiver, context, HEAD_CREDIT))? else {
+                // A head that was cut short is no response either.
+                return Poll::Ready(Err(SourceError::Ended));
+            };
+            let Step { consumed, event } = self
+                .decoder
+                .decode(self.options, &bytes, head)
+                .map_err(|error| SourceError::Protocol(error.kind()))?;
+            bytes.advance(consumed);
+            receiver.unread(bytes);
+            match event {
+                Event::Head(start) => {
+                    self.start = Some(start);
+                    let is_whole = start.framing.is_empty();
+                    return Poll::Ready(Ok(ResponseStart::Final { is_whole }));
+                }
+                Event::Interim => return Poll::Ready(Ok(ResponseStart::Interim)),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The HTTP connection manager of a filter chain on one worker: what its connections share.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/http_conn_man>
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base::ConnectionIds;
+use cluster::Cluster;
+use config::model;
+use net::SendMeter;
+use observe::Scope;
+use observe::names::{HttpDormantStat, HttpStat, http_prefix};
+use proto::http1::{
+    BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
+    UnderscoreAction,
+};
+use proto::{RequestHead, ResponseHead};
+use reactor::{Reactor, Socket};
+
+use super::connection::HttpConnection;
+use super::date::DateCache;
+use super::exchange;
+use super::recycle::{Recycler, Shelf};
+use super::response_stats::ResponseStats;
+use super::route::RouteTable;
+use crate::access_log::AccessLogs;
+use crate::drain::Drain;
+use crate::listener::WorkerContext;
+
+/// What every worker reads of a connection manager: made once.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) config: model::HttpConnectionManager,
+    pub(crate) routes: RouteTable,
+    pub(crate) requests: RequestOptions,
+}
+
+impl Prepared {
+    pub(crate) fn new(config: &model::HttpConnectionManager) -> Self {
+        Self {
+            routes: RouteTable::new(&config.route_config),
+            requests: request_options(config),
+            config: config.clone(),
+        }
+    }
+}
+
+fn request_options(config: &model::HttpConnectionManager) -> RequestOptions {
+    let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    RequestOptions {
+        head_bytes_max: wide(config.max_request_headers_kb).saturating_mul(1024),
+        headers_max: wide(config.common.max_headers_count),
+        underscores: match config.common.headers_with_underscores {
+            model::HeadersWithUnderscores::Allow => UnderscoreAction::Allow,
+            model::HeadersWithUnderscores::RejectRequest => UnderscoreAction::Reject,
+            model::HeadersWithUnderscores::DropHeader => UnderscoreAction::Drop,
+        },
+        allow_absolute_url: config.http1.allow_absolute_url,
+        accept_http_10: config.http1.accept_http_10,
+        allow_custom_methods: false,
+        enable_trailers: config.http1.enable_trailers,
+        allow_chunked_length: config.http1.allow_chunked_length,
+        bare_line_feeds: BareLineFeeds::Refuse,
+    }
+}
+
+/// A connection manager on one worker.
+#[derive(Debug)]
+pub(crate) struct HttpManager {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) reactor: Reactor,
+    /// In the order of [`RouteTable::clusters`]; `None` for one that does not exist.
+    pub(super) targets: Box<[Option<Target>]>,
+    pub(super) stats: Scope<HttpStat>,
+    pub(super) send_meter: Rc<SendMeter<HttpStat>>,
+    pub(super) date: DateCache,
+    pub(super) random: RefCell<fastrand::Rng>,
+    pub(super) codecs: Shelf<Codecs>,
+    pub(super) heads: Shelf<Heads>,
+    pub(super) exchanges: Recycler<exchange::Start, exchange::Next>,
+    pub(super) logs: AccessLogs,
+    pub(super) connection_ids: Rc<ConnectionIds>,
+    pub(super) names: Names,
+    drain: Drain,
+}
+
+/// Which listener this is, for the lines of access logs.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(super) listener: String,
+    pub(super) filter_chain: String,
+}
+
+/// A cluster that routes lead to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) options: ResponseOptions,
+    pub(super) stats: ResponseStats,
+}
+
+/// The decoders of one exchange; their memory serves the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Codecs {
+    pub(super) request: RequestDecoder,
+    pub(super) response: ResponseDecoder,
+}
+
+/// The heads of one exchange; their memory serves the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Heads {
+    pub(super) request: RequestHead,
+    pub(super) response: ResponseHead,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl HttpManager {
+    /// The connection manager on the worker of `context`.
+    pub(crate) fn new(
+        prepared: Arc<Prepared>,
+        listener: &model::Listener,
+        context: WorkerContext<'_>,
+    ) -> Rc<Self> {
+        let prefix = http_prefix(&prepared.config.stat_prefix);
+        context.registry.declare::<HttpDormantStat>(&prefix);
+        let stats = context.registry.scope::<HttpStat>(&prefix).on(context.shard);
+        let send_meter = Rc::new(SendMeter::new(
+            stats.clone(),
+            HttpStat::DownstreamCxTxBytesTotal,
+            HttpStat::DownstreamCxTxBytesBuffered,
+        ));
+        let target = |name: &String| {
+            let cluster = context.clusters.get(name)?;
+            let stats = ResponseStats::new(&cluster, context);
+            let options = response_options(cluster.config());
+            Some(Target { cluster, options, stats })
+        };
+        Rc::new(Self {
+            reactor: context.reactor.clone(),
+            targets: prepared.routes.clusters().iter().map(target).collect(),
+            stats,
+            send_meter,
+            date: DateCache::default(),
+            random: RefCell::new(fastrand::Rng::with_seed(context.seed)),
+            codecs: Shelf::new(),
+            heads: Shelf::new(),
+            exchanges: Recycler::new(exchange::run),
+            logs: context.access_logs.logs(&prepared.config.access_log),
+            connection_ids: Rc::clone(context.connection_ids),
+            names: Names {
+                listener: listener.name.clone(),
+                filter_chain: listener.filter_chain.name.clone(),
+            },
+            drain: context.drain.clone(),
+            prepared,
+        })
+    }
+
+    /// Whether connections are to end as soon as they can.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.has_begun()
+    }
+
+    /// Serves one connection to its end. `buffer_limit` bounds what waits for the client.
+    pub(crate) async fn serve(self: &Rc<Self>, socket: Socket, buffer_limit: u32) {
+        HttpConnection::new(self, socket, buffer_limit).serve().await;
+    }
+}
+
+fn response_options(config: &model::Cluster) -> ResponseOptions {
+    let http = &config.http;
+    ResponseOptions {
+        headers_max: usize::try_from(http.common.max_headers_count).unwrap_or(usize::MAX),
+        enable_trailers: http.http1.enable_trailers,
+        allow_chunked_length: http.http1.allow_chunked_length,
+        ..ResponseOptions::default()
+    }
+}

@@ -1,0 +1,28 @@
+//! `envoy.filters.network.http_connection_manager`: HTTP exchanges between a connection and the
+//! hosts of clusters.
+//!
+//! ```text
+//! connection -> exchange -> route -> host (cluster) -> exchange <-> both connections
+//! ```
+//! The exchange is written once; a codec's connections are its ports ([`port`]).
+
+mod connection;
+mod date;
+mod exchange;
+mod failure;
+mod headers;
+mod http1;
+mod log;
+mod manager;
+mod port;
+mod pump;
+mod recycle;
+mod redirect;
+mod request_id;
+mod response_stats;
+mod route;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+pub(crate) use manager::{HttpManager, Prepared};

@@ -1,0 +1,105 @@
+//! What an exchange sees of the streams it joins, whatever protocol carries them.
+//!
+//! A request comes from a [`BodySource`] and its response goes to a [`ResponseSink`]; the upstream
+//! side is a [`RequestSink`] and a [`ResponseSource`]. A codec's connection implements them; the
+//! exchange knows nothing else of a codec.
+//!
+//! **Invariant:** a source hands out bytes only as they are asked for, and a sink takes them
+//! without waiting: who pumps asks for room first. That is all the flow control there is.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use proto::http1::ErrorKind;
+use proto::{HeaderList, RequestHead, ResponseHead};
+use reactor::Span;
+
+/// The next part of a body.
+#[derive(Debug)]
+pub(crate) enum BodyPart {
+    /// Bytes, at least one.
+    Data(Span),
+    /// The trailers are there; [`BodySource::trailers`] has them. The end comes next.
+    Trailers,
+    /// There is no more.
+    End,
+}
+
+/// Why a message will not come to its end.
+#[derive(Debug)]
+pub(crate) enum SourceError {
+    /// The peer broke its protocol.
+    Protocol(ErrorKind),
+    /// The peer ended its side in the middle of the message.
+    Ended,
+    /// The connection failed.
+    Failed,
+}
+
+/// Where the body of a message comes from.
+pub(crate) trait BodySource {
+    /// The next part; of data about `credit` bytes at most.
+    fn poll_part(
+        &mut self,
+        context: &Context<'_>,
+        credit: usize,
+    ) -> Poll<Result<BodyPart, SourceError>>;
+
+    /// The trailers, once they have come.
+    fn trailers(&self) -> &HeaderList;
+}
+
+/// Where the body of a message goes.
+pub(crate) trait BodySink {
+    /// How many bytes may be sent now.
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Whether [`BodySink::poll_room`] would wait.
+    fn is_paused(&self) -> bool;
+
+    /// Sends a part of the body, in the frame that the head announced.
+    fn send(&mut self, span: Span);
+
+    /// As [`BodySink::send`], of bytes that are copied.
+    fn send_copy(&mut self, bytes: &[u8]);
+
+    /// Ends the message.
+    fn end(&mut self, trailers: Option<&HeaderList>);
+}
+
+/// Where a response goes.
+pub(crate) trait ResponseSink: BodySink {
+    /// `100 Continue`.
+    fn send_continue(&mut self);
+
+    /// Sends the head. `is_whole` says that neither a body nor trailers follow.
+    fn send_head(&mut self, head: &ResponseHead, is_whole: bool);
+}
+
+/// Where a request goes.
+pub(crate) trait RequestSink: BodySink {
+    /// Sends the head. `is_whole` says that neither a body nor trailers follow.
+    fn send_head(&mut self, head: &RequestHead, is_whole: bool);
+}
+
+/// Where a response comes from.
+pub(crate) trait ResponseSource: BodySource {
+    /// The next head.
+    fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<ResponseStart, SourceError>>;
+}
+
+/// What a head of a response begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResponseStart {
+    /// An interim response; another head follows.
+    Interim,
+    /// The final response.
+    Final {
+        /// Neither a body nor trailers follow.
+        is_whole: bool,
+    },
+}
