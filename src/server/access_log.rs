@@ -26,6 +26,7 @@ use proxy::access_log::{Batch, Buffer, LogSettings, Outlets, Plan, Written};
 use reactor::InboxParts;
 
 use crate::bootstrap::Bootstrap;
+use crate::reopener::Reopener;
 
 /// Bytes of one write to a regular file, unless a line is longer.
 const FILE_WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -149,20 +150,6 @@ pub(crate) struct Writers {
     ended: Vec<Receiver<()>>,
 }
 
-/// Opens the files of the access logs anew, from any thread: after a rotation.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Reopener(Vec<Sender<()>>);
-
-impl Reopener {
-    /// Asks every writer. A file that cannot be opened is written on as it is, and counted.
-    pub(crate) fn reopen(&self) {
-        for writer in &self.0 {
-            // Full: it has been asked and has not come to it yet. Closed: it has ended.
-            let _ = writer.try_send(());
-        }
-    }
-}
-
 impl Writers {
     /// Starts a thread for each target. `returns` leads back to each worker.
     ///
@@ -187,7 +174,7 @@ impl Writers {
                 drop::<Sender<()>>(end);
             })?;
             writers.outlets.push(outlet);
-            writers.reopener.0.push(reopener);
+            writers.reopener.add(reopener);
             writers.ended.push(ended);
         }
         Ok(writers)

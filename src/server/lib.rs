@@ -30,6 +30,7 @@ mod managers;
 mod names;
 mod options;
 mod process;
+mod reopener;
 mod worker;
 
 pub use process::run;

@@ -29,7 +29,7 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatcher};
 
-use crate::access_log::Reopener;
+use crate::reopener::Reopener;
 use component::{Component, Levels, level_of};
 use event::{Line, Message};
 use limiter::{Limiter, Verdict};

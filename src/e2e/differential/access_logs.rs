@@ -156,22 +156,26 @@ const FILTERS: Template = relay!(
     concat!(
         log!(
             text_format!("\"no-code\\n\""),
-            ", filter: {status_code_filter: {comparison: {op: EQ, value: {default_value: 0, runtime_key: a}}}}"
+            ", filter: {status_code_filter: \
+             {comparison: {op: EQ, value: {default_value: 0, runtime_key: a}}}}"
         ),
         ", ",
         log!(
             text_format!("\"code\\n\""),
-            ", filter: {status_code_filter: {comparison: {op: GE, value: {default_value: 1, runtime_key: a}}}}"
+            ", filter: {status_code_filter: \
+             {comparison: {op: GE, value: {default_value: 1, runtime_key: a}}}}"
         ),
         ", ",
         log!(
             text_format!("\"slow\\n\""),
-            ", filter: {duration_filter: {comparison: {op: GE, value: {default_value: 100000, runtime_key: a}}}}"
+            ", filter: {duration_filter: \
+             {comparison: {op: GE, value: {default_value: 100000, runtime_key: a}}}}"
         ),
         ", ",
         log!(
             text_format!("\"quick\\n\""),
-            ", filter: {duration_filter: {comparison: {op: LE, value: {default_value: 100000, runtime_key: a}}}}"
+            ", filter: {duration_filter: \
+             {comparison: {op: LE, value: {default_value: 100000, runtime_key: a}}}}"
         )
     ),
     concat!(
@@ -196,12 +200,14 @@ const FILTERS: Template = relay!(
         ", ",
         log!(
             text_format!("\"both\\n\""),
-            ", filter: {and_filter: {filters: [{response_flag_filter: {flags: [UF]}}, {not_health_check_filter: {}}]}}"
+            ", filter: {and_filter: \
+             {filters: [{response_flag_filter: {flags: [UF]}}, {not_health_check_filter: {}}]}}"
         ),
         ", ",
         log!(
             text_format!("\"either\\n\""),
-            ", filter: {or_filter: {filters: [{response_flag_filter: {flags: [NR]}}, {not_health_check_filter: {}}]}}"
+            ", filter: {or_filter: \
+             {filters: [{response_flag_filter: {flags: [NR]}}, {not_health_check_filter: {}}]}}"
         ),
         ", ",
         log!(

@@ -29,11 +29,13 @@ const PACE: &str = "how often a watermark is crossed depends on when the kernel 
                     where it must be crossed, the script checks that";
 
 /// What differs from run to run on either proxy, wherever it is written.
-const CHANCE: [(&str, &str); 3] = [
+const CHANCE: [(&str, &str); 4] = [
     // A time, as in access logs.
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     // A request id.
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    // The duration in Envoy's default line: behind the request, status, flags and bytes.
+    (r#"(" \d+ \S+ \d+ \d+) \d+ "#, "$1 MS "),
     // A port that the kernel chose for a client; the scenario's own addresses go by their names.
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
 ];

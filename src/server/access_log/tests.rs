@@ -1,3 +1,5 @@
+//! Writers on real files, a full disk and a pipe without reader; the data path is played here.
+
 use std::io::Read;
 
 use super::*;
