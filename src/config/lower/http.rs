@@ -324,7 +324,9 @@ server_header_transformation: PASS_THROUGH
 generate_request_id: false
 use_remote_address: true
 http_protocol_options:
-  {{accept_http_10: true, default_host_for_http_10: h, header_key_format: {{proper_case_words: {{}}}}}}
+  accept_http_10: true
+  default_host_for_http_10: h
+  header_key_format: {{proper_case_words: {{}}}}
 common_http_protocol_options:
   idle_timeout: 0s
   max_headers_count: 5
@@ -337,7 +339,8 @@ access_log:
     '@type': x/envoy.extensions.access_loggers.file.v3.FileAccessLog
     path: /dev/null
     log_format: {{text_format_source: {{inline_string: '%PROTOCOL%'}}}}
-- {{name: out, typed_config: {{'@type': x/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}}}
+- name: out
+  typed_config: {{'@type': x/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}
 http_filters: [{ROUTER_FILTER}]
 route_config: {{name: table}}
 "
