@@ -66,6 +66,7 @@ impl HttpPools {
             send_meter: Rc::clone(send_meter),
             tasks: reactor.task_set(),
         });
+        shared.declare_http1();
         Self { context, hosts: shared.hosts().map(|_| OnceCell::new()).collect() }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::model;
-use observe::names::{ClusterDormantStat, ClusterStat, HostStat, cluster_prefix};
+use observe::names::{ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, cluster_prefix};
 use observe::{Registry, ScopeId, Shard};
 
 use crate::breaker::Breaker;
@@ -17,6 +17,7 @@ pub struct Shared {
     pending: Arc<Breaker>,
     requests: Arc<Breaker>,
     scope: ScopeId<ClusterStat>,
+    registry: Registry,
     /// In the order of the configuration.
     hosts: Box<[ScopeId<HostStat>]>,
 }
@@ -35,7 +36,8 @@ impl Shared {
         registry.declare::<ClusterDormantStat>(&prefix);
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
-        Arc::new(Self { config, connections, pending, requests, scope, hosts })
+        let registry = registry.clone();
+        Arc::new(Self { config, connections, pending, requests, scope, registry, hosts })
     }
 
     /// Sets the membership stats of the static host list, on control's shard. To be called once.
@@ -84,6 +86,12 @@ impl Shared {
     /// The breaker for HTTP requests under way.
     pub(crate) fn requests(&self) -> &Arc<Breaker> {
         &self.requests
+    }
+
+    /// Makes the stats known that a cluster has once it is spoken to in HTTP/1.
+    pub(crate) fn declare_http1(&self) {
+        let prefix = format!("{}.http1", cluster_prefix(&self.config.stat_name));
+        self.registry.declare::<Http1CodecStat>(&prefix);
     }
 
     pub(crate) fn scope(&self) -> &ScopeId<ClusterStat> {

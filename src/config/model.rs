@@ -18,8 +18,8 @@ pub use access_log::{
     AccessLogSink, TcpAccessLogOptions,
 };
 pub use http::{
-    HeaderKeyFormat, HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager,
-    HttpOptions, ServerHeader, UpstreamHttp,
+    HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
+    ServerHeader, UpstreamHttp,
 };
 pub use route::{
     DirectResponse, Domain, ForwardAction, PathMatch, RedirectAction, RedirectPath, RedirectScheme,

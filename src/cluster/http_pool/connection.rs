@@ -30,6 +30,9 @@ pub(super) struct HttpConnection {
     /// Requests it may still carry; `None` for any number (row D11).
     requests_left: Cell<Option<u32>>,
     idle_since: Cell<Instant>,
+    requests: Cell<u64>,
+    /// Bytes received that have been counted.
+    counted: Cell<u64>,
     /// Of its task.
     task: RefCell<Option<Waker>>,
 }
@@ -49,6 +52,8 @@ impl HttpConnection {
             holder: Cell::new(Holder::Exchange),
             requests_left: Cell::new(requests_max),
             idle_since: Cell::new(now),
+            requests: Cell::new(0),
+            counted: Cell::new(0),
             task: RefCell::new(None),
         }
     }
@@ -69,8 +74,20 @@ impl HttpConnection {
         self.idle_since.get()
     }
 
+    /// How many requests it was lent for.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Bytes received since the last call.
+    pub(super) fn take_received(&self) -> u64 {
+        let received = self.stream.receiver().bytes_received();
+        received - self.counted.replace(received)
+    }
+
     /// Books one request. Returns whether it is the last one.
     pub(super) fn use_once(&self) -> bool {
+        self.requests.set(self.requests.get() + 1);
         let left = self.requests_left.get().map(|left| left.saturating_sub(1));
         self.requests_left.set(left);
         left == Some(0)
@@ -102,12 +119,16 @@ impl HttpConnection {
         self.holder.set(Holder::Exchange);
     }
 
-    /// It will not be used again; its task lets it go.
-    pub(super) fn close(&self, side: ClosedBy) {
+    /// It will not be used again; its task lets it go. A host that has ended its side is who closed
+    /// it, whatever else happened. Returns who that was.
+    pub(super) fn close(&self, side: ClosedBy) -> ClosedBy {
+        let ended = self.stream.receiver().is_ended();
+        let side = if ended { ClosedBy::Remote } else { side };
         self.existence.set_closed_by(side);
         self.holder.set(Holder::Closed);
         if let Some(task) = self.task.borrow_mut().take() {
             task.wake();
         }
+        side
     }
 }

@@ -176,6 +176,7 @@ impl HostPool {
 
     /// The life of one connection: the task that owns it.
     fn connection(self: Rc<Self>, token: Token) -> impl Future<Output = ()> {
+        self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
         // Counted from here, not from the first poll, which comes a turn later.
         let existence = Existence::begin(&self.context.reactor, &self.counts, token);
         let open = Counted::new(&self, |pool| &pool.open);
@@ -225,7 +226,6 @@ impl HostPool {
 
     async fn serve(self: &Rc<Self>, socket: Socket, existence: Existence) {
         let config = self.context.shared.config();
-        self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
         let stream = Stream::new(
             &self.context.reactor,
             socket,
@@ -241,18 +241,16 @@ impl HostPool {
         ));
         self.make_ready(Rc::clone(&connection));
         let end = self.watch(&connection).await;
+        self.stats().record(ClusterStat::UpstreamRqPerCx, connection.requests());
+        self.stats().add(ClusterStat::UpstreamCxRxBytesTotal, connection.take_received());
         self.idle.borrow_mut().retain(|other| !Rc::ptr_eq(other, &connection));
         match end {
-            End::Closed => {}
-            End::HostClosed => connection.close(ClosedBy::Remote),
-            End::UnaskedBytes => {
-                self.stats().inc(ClusterStat::UpstreamCxProtocolError);
-                connection.close(ClosedBy::Local);
-            }
-            End::IdleTimeout => {
-                self.stats().inc(ClusterStat::UpstreamCxIdleTimeout);
-                connection.close(ClosedBy::Local);
-            }
+            End::Closed | End::HostClosed => {}
+            End::UnaskedBytes => self.stats().inc(ClusterStat::UpstreamCxProtocolError),
+            End::IdleTimeout => self.stats().inc(ClusterStat::UpstreamCxIdleTimeout),
+        }
+        if !matches!(end, End::Closed) {
+            connection.close(ClosedBy::Local);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::connection::ClosedBy;
 pub struct HttpStream {
     pool: Rc<HostPool>,
     connection: Rc<HttpConnection>,
-    closed_by: Option<ClosedBy>,
+    is_given_back: bool,
     _active: GaugeGuard<ClusterStat>,
     _active_at_host: GaugeGuard<HostStat>,
     _token: Token,
@@ -32,7 +32,7 @@ impl HttpStream {
         Self {
             pool: Rc::clone(pool),
             connection,
-            closed_by: Some(ClosedBy::Local),
+            is_given_back: false,
             _active: pool.counts().cluster.guard(ClusterStat::UpstreamRqActive),
             _active_at_host: pool.counts().host.guard(HostStat::RqActive),
             _token: token,
@@ -55,29 +55,26 @@ impl HttpStream {
     /// The exchange is complete in both directions. With `reusable` the next request may have the
     /// connection; without, it is closed: the host said so, or its response ended with it.
     pub fn give_back(mut self, reusable: bool) {
-        self.closed_by = None;
+        self.is_given_back = true;
         if reusable && !self.connection.is_used_up() {
             self.pool.make_ready(Rc::clone(&self.connection));
         } else {
             self.connection.close(ClosedBy::Local);
         }
     }
-
-    /// The host ended the connection in the middle of the exchange.
-    pub fn closed_by_host(mut self) {
-        self.closed_by = Some(ClosedBy::Remote);
-    }
 }
 
 impl Drop for HttpStream {
     fn drop(&mut self) {
-        let Some(side) = self.closed_by else { return };
         let stats = &self.pool.counts().cluster;
+        stats.add(ClusterStat::UpstreamCxRxBytesTotal, self.connection.take_received());
+        if self.is_given_back {
+            return;
+        }
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
-        stats.inc(match side {
+        stats.inc(match self.connection.close(ClosedBy::Local) {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
             ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
         });
-        self.connection.close(side);
     }
 }

@@ -13,7 +13,6 @@ use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use crate::typed::envoy::extensions::upstreams::http::v3 as upstream;
 use core::http_protocol_options::HeadersWithUnderscoresAction;
-use core::http1_protocol_options::header_key_format::HeaderFormat;
 use pb::http_connection_manager::{CodecType, RouteSpecifier, ServerHeaderTransformation};
 use upstream::http_protocol_options::UpstreamProtocolOptions;
 use upstream::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -173,8 +172,17 @@ impl Lower<'_> {
                 continue;
             };
             let common = options.common_http_protocol_options.as_ref();
-            http.common =
-                self.http_options(common, &format!("{path}.common_http_protocol_options"));
+            let common_path = format!("{path}.common_http_protocol_options");
+            http.common = self.http_options(common, &common_path);
+            for (is_set, field) in [
+                (http.common.max_connection_duration.is_some(), "max_connection_duration"),
+                (http.common.max_stream_duration.is_some(), "max_stream_duration"),
+            ] {
+                if is_set {
+                    let path = format!("{common_path}.{field}");
+                    self.not_yet(&path, "a longest duration of upstream connections", None);
+                }
+            }
             if let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) =
                 &options.upstream_protocol_options
                 && let Some(ProtocolConfig::HttpProtocolOptions(http1)) = &explicit.protocol_config
@@ -230,21 +238,12 @@ fn http1_options(message: Option<&core::Http1ProtocolOptions>) -> model::Http1Op
         return model::Http1Options::default();
     };
     let host = &message.default_host_for_http_10;
-    let format = message.header_key_format.as_ref().and_then(|key| key.header_format.as_ref());
     model::Http1Options {
         allow_absolute_url: message.allow_absolute_url.unwrap_or(true),
         accept_http_10: message.accept_http_10,
         default_host_for_http_10: Some(host.clone()).filter(|host| !host.is_empty()),
-        header_key_format: match format {
-            Some(HeaderFormat::ProperCaseWords(_)) => model::HeaderKeyFormat::ProperCaseWords,
-            None => model::HeaderKeyFormat::LowerCase,
-        },
         enable_trailers: message.enable_trailers,
         allow_chunked_length: message.allow_chunked_length,
-        keep_connection_on_invalid_message: message
-            .override_stream_error_on_invalid_http_message
-            .unwrap_or(false),
-        send_fully_qualified_url: message.send_fully_qualified_url,
     }
 }
 
@@ -326,7 +325,6 @@ use_remote_address: true
 http_protocol_options:
   accept_http_10: true
   default_host_for_http_10: h
-  header_key_format: {{proper_case_words: {{}}}}
 common_http_protocol_options:
   idle_timeout: 0s
   max_headers_count: 5
@@ -358,7 +356,6 @@ route_config: {{name: table}}
         assert!(!manager.generate_request_id && manager.use_remote_address);
         assert!(manager.http1.accept_http_10);
         assert_eq!(manager.http1.default_host_for_http_10.as_deref(), Some("h"));
-        assert_eq!(manager.http1.header_key_format, model::HeaderKeyFormat::ProperCaseWords);
         let common = manager.common;
         assert_eq!((common.idle_timeout, common.max_stream_duration), (None, None));
         assert_eq!((common.max_headers_count, common.max_requests_per_connection), (5, None));

@@ -1,5 +1,6 @@
 //! Listeners, their filter chain, and network filters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -133,11 +134,9 @@ impl Lower<'_> {
             Some(
                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             ) => {
-                // No data path runs it yet, so the support table has refused it; what is wrong in
-                // it is told all the same.
                 let message = hcm::HttpConnectionManager::decode(any.value.as_slice()).ok()?;
-                drop(self.http_connection_manager(&message, &path));
-                None
+                let manager = self.http_connection_manager(&message, &path)?;
+                Some(model::NetworkFilter::Http(Arc::new(manager)))
             }
             // Reported before: absent, or not supported.
             _ => None,

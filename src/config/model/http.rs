@@ -88,18 +88,11 @@ pub struct Http1Options {
     pub accept_http_10: bool,
     /// `default_host_for_http_10`: the host of an HTTP/1.0 request that names none.
     pub default_host_for_http_10: Option<String>,
-    /// `header_key_format`.
-    pub header_key_format: HeaderKeyFormat,
     /// `enable_trailers`: false unless set; trailers are dropped then.
     pub enable_trailers: bool,
     /// `allow_chunked_length`: take a message with both `content-length` and
     /// `transfer-encoding: chunked` as chunked, instead of refusing it; false unless set.
     pub allow_chunked_length: bool,
-    /// `override_stream_error_on_invalid_http_message`: keep the connection after a message that
-    /// is malformed but whose end is known; false unless set.
-    pub keep_connection_on_invalid_message: bool,
-    /// `send_fully_qualified_url`, of an upstream: requests in absolute form; false unless set.
-    pub send_fully_qualified_url: bool,
 }
 
 impl Default for Http1Options {
@@ -108,22 +101,10 @@ impl Default for Http1Options {
             allow_absolute_url: true,
             accept_http_10: false,
             default_host_for_http_10: None,
-            header_key_format: HeaderKeyFormat::LowerCase,
             enable_trailers: false,
             allow_chunked_length: false,
-            keep_connection_on_invalid_message: false,
-            send_fully_qualified_url: false,
         }
     }
-}
-
-/// How header names are spelled in HTTP/1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderKeyFormat {
-    /// Not set: `content-type`.
-    LowerCase,
-    /// `proper_case_words`: `Content-Type`.
-    ProperCaseWords,
 }
 
 /// Envoy's `config.core.v3.HttpProtocolOptions`: what all HTTP versions share.

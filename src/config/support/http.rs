@@ -117,17 +117,11 @@ pub(super) const HTTP: Area = &[
             ("allow_chunked_length", Supported),
             ("default_host_for_http_10", Supported),
             ("enable_trailers", Supported),
-            ("header_key_format", Supported),
-            ("override_stream_error_on_invalid_http_message", Supported),
-            ("send_fully_qualified_url", Supported),
+            ("override_stream_error_on_invalid_http_message", Only(&["false"])),
+            ("send_fully_qualified_url", Only(&["false"])),
             ("use_balsa_parser", Ignored("there is one HTTP/1 parser, which is neither")),
         ],
     ),
-    (
-        "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
-        &[("proper_case_words", Supported)],
-    ),
-    ("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords", &[]),
     (
         "envoy.config.core.v3.HttpProtocolOptions",
         &[

@@ -6,6 +6,7 @@ use super::Support::{Extension, Ignored, Only, Supported};
 /// Filters that may stand in a filter chain.
 const NETWORK_FILTERS: &[&str] = &[
     "envoy.extensions.filters.network.echo.v3.Echo",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
 ];
 

@@ -77,10 +77,6 @@ crate::stats! {
         UpstreamRqCompleted => counter "upstream_rq_completed",
         /// Requests without a complete response in time.
         UpstreamRqTimeout => counter "upstream_rq_timeout",
-        /// Requests that the host reset.
-        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
-        /// Requests that we reset.
-        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
         /// Requests that a connection carried, over its life.
         UpstreamRqPerCx => histogram "upstream_rq_per_cx",
         /// Users who had to wait for a connect.

@@ -107,6 +107,10 @@ crate::stats! {
         UpstreamRqRetryOverflow => counter "upstream_rq_retry_overflow",
         /// As above.
         UpstreamRqRetrySuccess => counter "upstream_rq_retry_success",
+        /// A stream of HTTP/1 cannot be reset, only its connection.
+        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
+        /// As above.
+        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
         /// As above.
         UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
         /// A hash of the last configuration update over xDS; there is none.
@@ -117,6 +121,9 @@ crate::stats! {
 crate::stats! {
     /// Below `http.<stat_prefix>`. HTTP/1 without TLS, upgrades, tracing or overload management.
     pub enum HttpDormantStat {
+        /// Requests reset after their response had begun.
+        RqResetAfterDownstreamResponseStarted
+            => counter "rq_reset_after_downstream_response_started",
         /// HTTP/1 connections on which a soft drain was begun.
         DownstreamCxHttp1SoftDrain => gauge "downstream_cx_http1_soft_drain",
         /// HTTP/2 connections.

@@ -96,9 +96,6 @@ crate::stats! {
         NoCluster => counter "no_cluster",
         /// Requests answered by a direct response or a redirect.
         RqDirectResponse => counter "rq_direct_response",
-        /// Requests reset after their response had begun.
-        RqResetAfterDownstreamResponseStarted
-            => counter "rq_reset_after_downstream_response_started",
     }
 }
 
@@ -107,3 +104,22 @@ crate::stats! {
 pub fn http_prefix(stat_prefix: &str) -> String {
     format!("http.{stat_prefix}")
 }
+
+crate::stats! {
+    /// What the HTTP/1 codec of either side met, below `http1` for downstream and
+    /// `cluster.<name>.http1` for upstream.
+    pub enum Http1CodecStat {
+        /// Fields dropped for an underscore in their name.
+        DroppedHeadersWithUnderscores => counter "dropped_headers_with_underscores",
+        /// Metadata that HTTP/1 cannot carry.
+        MetadataNotSupportedError => counter "metadata_not_supported_error",
+        /// Requests refused for an underscore in the name of a field.
+        RequestsRejectedWithUnderscoresInHeaders
+            => counter "requests_rejected_with_underscores_in_headers",
+        /// Connections closed because responses piled up.
+        ResponseFlood => counter "response_flood",
+    }
+}
+
+/// The prefix of [`Http1CodecStat`] for downstream.
+pub const HTTP1_PREFIX: &str = "http1";

@@ -24,7 +24,7 @@ pub use dormant::{
     TcpProxyDormantStat,
 };
 pub use host::HostStat;
-pub use http::{HttpStat, http_prefix};
+pub use http::{HTTP1_PREFIX, Http1CodecStat, HttpStat, http_prefix};
 pub use listener::{ListenerStat, listener_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,

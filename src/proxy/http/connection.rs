@@ -121,14 +121,13 @@ impl HttpConnection {
                 Next::Request => self.in_request.set(false),
                 Next::Close => {
                     self.in_request.set(false);
-                    self.close_after_flush().await;
+                    self.ended_by.set(self.close_after_flush().await);
                     return;
                 }
                 Next::Gone => {
                     self.ended_by.set(EndedBy::Client);
                     return;
                 }
-                Next::Abort => return,
             }
             self.idle_since.set(self.manager.reactor.now());
         }
@@ -195,10 +194,10 @@ impl HttpConnection {
 
     /// Sends what is queued, then waits for the client to close, so that a reset does not
     /// overtake the last response (rows A9 to A11). What still comes is thrown away.
-    async fn close_after_flush(&self) {
+    async fn close_after_flush(&self) -> EndedBy {
         let Some(timeout) = self.manager.prepared.config.delayed_close_timeout else {
-            drop(self.stream.outbox().drained().await);
-            return;
+            let flushed = self.stream.outbox().drained().await;
+            return if flushed.is_ok() { EndedBy::Us } else { EndedBy::Client };
         };
         let reactor = &self.manager.reactor;
         let mut progress = (self.stream.outbox().bytes_sent(), reactor.now());
@@ -240,7 +239,7 @@ impl HttpConnection {
                 }
             }
         })
-        .await;
+        .await
     }
 
     async fn flushed(&self) -> std::io::Result<()> {

@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use cluster::{ConnectFailure, HttpStream};
 use config::model::RedirectAction;
 use observe::GaugeGuard;
-use observe::names::{ClusterStat, HttpStat};
-use proto::http1::{MessageStart, RequestDecoder, ResponseDecoder, ResponseTo};
-use proto::{KnownName, Method};
+use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
+use proto::http1::{ErrorKind, MessageStart, RequestDecoder, ResponseDecoder, ResponseTo};
+use proto::{KnownName, Method, Version};
 
 use super::connection::HttpConnection;
 use super::failure::Failure;
@@ -53,8 +53,6 @@ pub(crate) enum Next {
     Close,
     /// The client has left.
     Gone,
-    /// It is closed at once: the response cannot be completed.
-    Abort,
 }
 
 /// Runs one exchange.
@@ -170,7 +168,9 @@ impl<'a> Exchange<'a> {
         let mut source = Request::new(stream, decoder, &self.manager.prepared.requests);
         let head = self.head(&mut source).await;
         let request = &self.heads.request;
-        let to = ResponseTo { version: request.version, method: request.method() };
+        // A request that was refused may be of no version that we answer in.
+        let version = if head.is_ok() { request.version } else { Version::Http11 };
+        let to = ResponseTo { version, method: request.method() };
         let mut sink = Response::new(stream, to, http1.enable_trailers);
         let answered = match head {
             Ok(start) => {
@@ -206,6 +206,11 @@ impl<'a> Exchange<'a> {
         self.deadlines.head = None;
         self.deadlines.last_progress = self.manager.reactor.now();
         self.journal.head_received(&self.heads.request);
+        if start.dropped_underscores > 0 {
+            let dropped = u64::from(start.dropped_underscores);
+            let stat = Http1CodecStat::DroppedHeadersWithUnderscores;
+            self.manager.codec_stats.add(stat, dropped);
+        }
         self.closes = !start.keep_alive || self.connection.is_last_request();
         if start.framing.is_empty() {
             self.request_ended();
@@ -233,6 +238,7 @@ impl<'a> Exchange<'a> {
             stats.inc(HttpStat::DownstreamRqCompleted);
             sink.send_continue();
         }
+        headers::supply_host(&mut self.heads.request, manager);
         if let Some(failure) = headers::refuse(&self.heads.request) {
             if failure == Failure::NotAPath {
                 stats.inc(HttpStat::DownstreamRqNonRelativePath);
@@ -349,24 +355,14 @@ impl<'a> Exchange<'a> {
                 let reusable = up_response.is_reusable();
                 stream.give_back(reusable);
             }
-            Ok(()) => {
-                stats.inc(ClusterStat::UpstreamRqTxReset);
-                drop(stream);
-            }
-            Err(Stop::Failed(Failure::UpstreamClosed) | Stop::Cut(Failure::UpstreamClosed)) => {
-                stream.closed_by_host();
-            }
-            Err(Stop::Failed(Failure::UpstreamProtocol) | Stop::Cut(Failure::UpstreamProtocol)) => {
-                stats.inc(ClusterStat::UpstreamCxProtocolError);
-                drop(stream);
-            }
-            Err(stop) => {
-                if matches!(stop, Stop::Failed(Failure::ResponseTimeout)) {
-                    stats.inc(ClusterStat::UpstreamRqTimeout);
-                }
-                stats.inc(ClusterStat::UpstreamRqTxReset);
-                drop(stream);
-            }
+            // The connection goes with the stream: nobody knows what is still on the way on it.
+            Ok(()) => {}
+            Err(Stop::Failed(failure) | Stop::Cut(failure)) => match failure {
+                Failure::UpstreamProtocol => stats.inc(ClusterStat::UpstreamCxProtocolError),
+                Failure::ResponseTimeout => stats.inc(ClusterStat::UpstreamRqTimeout),
+                _ => {}
+            },
+            Err(Stop::Gone) => {}
         }
         flowed
     }
@@ -475,7 +471,8 @@ impl<'a> Exchange<'a> {
             stats.inc(HttpStat::DownstreamRqResponseBeforeRqComplete);
             self.closes = true;
         }
-        headers::prepare_response(&mut self.heads.response, self.manager, self.closes);
+        let Heads { request, response, .. } = &mut *self.heads;
+        headers::prepare_response(response, request, self.manager, self.closes);
         stats.inc(HttpStat::DownstreamRqCompleted);
         match self.heads.response.status / 100 {
             1 => stats.inc(HttpStat::DownstreamRq1xx),
@@ -547,11 +544,14 @@ impl<'a> Exchange<'a> {
             }
             Err(Stop::Cut(failure)) => {
                 stats.inc(HttpStat::DownstreamRqTxReset);
-                stats.inc(HttpStat::RqResetAfterDownstreamResponseStarted);
+                stats.inc(HttpStat::DownstreamRqRxReset);
                 self.count_failure(failure);
                 self.journal.cut(failure);
-                return Next::Abort;
+                return Next::Close;
             }
+        }
+        if !self.request_complete {
+            stats.inc(HttpStat::DownstreamRqRxReset);
         }
         let now = self.manager.reactor.now();
         stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));
@@ -561,7 +561,13 @@ impl<'a> Exchange<'a> {
     fn count_failure(&self, failure: Failure) {
         let stats = &self.manager.stats;
         match failure {
-            Failure::Codec(_) => stats.inc(HttpStat::DownstreamCxProtocolError),
+            Failure::Codec(kind) => {
+                stats.inc(HttpStat::DownstreamCxProtocolError);
+                if kind == ErrorKind::UnexpectedUnderscore {
+                    let stat = Http1CodecStat::RequestsRejectedWithUnderscoresInHeaders;
+                    self.manager.codec_stats.inc(stat);
+                }
+            }
             Failure::StreamIdleTimeout => stats.inc(HttpStat::DownstreamRqIdleTimeout),
             Failure::RequestTimeout => stats.inc(HttpStat::DownstreamRqTimeout),
             Failure::HeaderTimeout => stats.inc(HttpStat::DownstreamRqHeaderTimeout),

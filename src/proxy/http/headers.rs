@@ -25,10 +25,19 @@ pub(super) fn take_expect_continue(request: &mut RequestHead) -> bool {
     expects && request.headers.remove(KnownName::Expect)
 }
 
+/// Gives a request of HTTP/1.0 that names no host the configured one.
+pub(super) fn supply_host(request: &mut RequestHead, manager: &HttpManager) {
+    if request.version == Version::Http10
+        && request.authority().is_none()
+        && let Some(host) = &manager.prepared.config.http1.default_host_for_http_10
+    {
+        request.set_authority(host.as_bytes());
+    }
+}
+
 /// Why a request is refused before it is routed.
 pub(super) fn refuse(request: &RequestHead) -> Option<Failure> {
-    let authority = request.authority();
-    if authority.is_none() && request.version == Version::Http11 {
+    if request.authority().is_none() {
         return Some(Failure::MissingHost);
     }
     let is_path = request.path().first() == Some(&b'/');
@@ -164,9 +173,19 @@ pub(super) fn prepare_upstream_response(response: &mut ResponseHead, service_tim
 }
 
 /// What the connection manager adds to every response.
-pub(super) fn prepare_response(response: &mut ResponseHead, manager: &HttpManager, closes: bool) {
+pub(super) fn prepare_response(
+    response: &mut ResponseHead,
+    request: &RequestHead,
+    manager: &HttpManager,
+    closes: bool,
+) {
     let config = &manager.prepared.config;
     let headers = &mut response.headers;
+    if config.always_set_request_id_in_response
+        && let Some(id) = request.headers.get(KnownName::XRequestId)
+    {
+        headers.set(KnownName::XRequestId, id);
+    }
     if !config.via.is_empty() {
         append_via(headers, &config.via);
     }

@@ -11,7 +11,7 @@ use cluster::Cluster;
 use config::model;
 use net::SendMeter;
 use observe::Scope;
-use observe::names::{HttpDormantStat, HttpStat, http_prefix};
+use observe::names::{HTTP1_PREFIX, Http1CodecStat, HttpDormantStat, HttpStat, http_prefix};
 use proto::http1::{
     BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
     UnderscoreAction,
@@ -74,6 +74,7 @@ pub(crate) struct HttpManager {
     /// In the order of [`RouteTable::clusters`]; `None` for one that does not exist.
     pub(super) targets: Box<[Option<Target>]>,
     pub(super) stats: Scope<HttpStat>,
+    pub(super) codec_stats: Scope<Http1CodecStat>,
     pub(super) send_meter: Rc<SendMeter<HttpStat>>,
     pub(super) date: DateCache,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -141,6 +142,7 @@ impl HttpManager {
             reactor: context.reactor.clone(),
             targets: prepared.routes.clusters().iter().map(target).collect(),
             stats,
+            codec_stats: context.registry.scope(HTTP1_PREFIX).on(context.shard),
             send_meter,
             date: DateCache::default(),
             random: RefCell::new(fastrand::Rng::with_seed(context.seed)),
