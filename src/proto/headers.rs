@@ -11,6 +11,7 @@
 //! name, or 0. A removed field keeps its index and is skipped.
 
 mod known;
+mod letters;
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -38,6 +39,7 @@ pub enum Name<'a> {
 
 #[derive(Debug, Clone, Copy)]
 struct Field {
+    /// Of a known name the arena may hold another case, or nothing: [`HeaderList::name`] knows it.
     name_start: u32,
     name_len: u32,
     value_start: u32,
@@ -133,12 +135,13 @@ impl HeaderList {
     /// When the list holds 4 GiB, which the limits of every decoder forbid.
     #[inline]
     pub fn append(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(known) = KnownName::find_in_any_case(name) {
+            return self.append_known(known, value);
+        }
         let name_start = self.bytes.len();
         self.bytes.extend_from_slice(name);
-        let lowered = &mut self.bytes[name_start..];
-        lower_case(lowered);
-        let kind = KnownName::find(lowered).map_or(Kind::Other, Kind::Known);
-        self.push(kind, name_start, value);
+        letters::lower(name, &mut self.bytes[name_start..]);
+        self.push(Kind::Other, name_start, name.len(), value);
     }
 
     /// Adds a field of a known name at the end.
@@ -147,9 +150,7 @@ impl HeaderList {
     ///
     /// As [`append`](Self::append).
     pub fn append_known(&mut self, name: KnownName, value: &[u8]) {
-        let name_start = self.bytes.len();
-        self.bytes.extend_from_slice(name.as_str().as_bytes());
-        self.push(Kind::Known(name), name_start, value);
+        self.push(Kind::Known(name), self.bytes.len(), name.as_str().len(), value);
     }
 
     /// Copies a section of a message as it was received, at once: its `lines` become fields by
@@ -164,19 +165,24 @@ impl HeaderList {
     }
 
     /// Makes a field of two parts of what was [received](Self::receive), or joins its value with a
-    /// comma to the first field of that name when `joins` says so for a known name.
+    /// comma to the first field of that name when `joins` says so for a known name. `name` is the
+    /// name as it was sent, and `name_start` where its copy is.
     #[inline]
     pub(crate) fn append_received(
         &mut self,
-        name: Range<usize>,
+        name: &[u8],
+        name_start: usize,
         value: Range<usize>,
         joins: impl Fn(KnownName) -> bool,
     ) -> Received {
-        let text = &mut self.bytes[name.clone()];
-        lower_case(text);
-        let known = KnownName::find(text);
+        let known = KnownName::find_in_any_case(name);
+        if known.is_none() {
+            // From where it was received, not from the copy: what was just written as one wide
+            // store cannot be read back in other pieces without waiting for it.
+            letters::lower(name, &mut self.bytes[name_start..][..name.len()]);
+        }
         let field = Field {
-            name_start: offset(name.start),
+            name_start: offset(name_start),
             name_len: offset(name.len()),
             value_start: offset(value.start),
             value_len: offset(value.len()),
@@ -270,13 +276,13 @@ impl HeaderList {
         true
     }
 
-    fn push(&mut self, kind: Kind, name_start: usize, value: &[u8]) {
+    fn push(&mut self, kind: Kind, name_start: usize, name_len: usize, value: &[u8]) {
         let value_start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         offset(self.bytes.len());
         self.fields.push(Field {
             name_start: offset(name_start),
-            name_len: offset(value_start - name_start),
+            name_len: offset(name_len),
             value_start: offset(value_start),
             value_len: offset(value.len()),
             kind,
@@ -335,7 +341,10 @@ impl HeaderList {
 
     #[inline]
     fn name(&self, field: &Field) -> &[u8] {
-        &self.bytes[field.name_start as usize..][..field.name_len as usize]
+        match field.kind {
+            Kind::Known(known) => known.as_str().as_bytes(),
+            _ => &self.bytes[field.name_start as usize..][..field.name_len as usize],
+        }
     }
 
     #[inline]
@@ -424,48 +433,6 @@ impl<'a> Iterator for Iter<'a> {
         let field = self.fields.find(|field| field.kind != Kind::Removed)?;
         Some((self.list.name(field), self.list.value(field)))
     }
-}
-
-/// Lower-cases ASCII letters, eight bytes at a time: names are too short for the vector loop that
-/// `make_ascii_lowercase` becomes. The last word may overlap the one before; that changes nothing.
-#[inline]
-fn lower_case(text: &mut [u8]) {
-    let length = text.len();
-    if length < WORD {
-        // Short of a word, two halves of one do the same.
-        if let (Some(&first), Some(&last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-            let both =
-                u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32;
-            let lowered = lower_case_word(both).to_le_bytes();
-            text[..4].copy_from_slice(&lowered[..4]);
-            text[length - 4..].copy_from_slice(&lowered[4..]);
-        } else {
-            text.make_ascii_lowercase();
-        }
-        return;
-    }
-    let mut at = 0;
-    while at < length {
-        let start = at.min(length - WORD);
-        if let Some(word) = text[start..].first_chunk_mut::<WORD>() {
-            *word = lower_case_word(u64::from_le_bytes(*word)).to_le_bytes();
-        }
-        at += WORD;
-    }
-}
-
-const WORD: usize = size_of::<u64>();
-
-/// Sets bit 5 of each byte from `A` to `Z`. The high bit of a byte tells in the sums whether its
-/// lower seven bits are at least `A`, and above `Z`.
-const fn lower_case_word(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; WORD]);
-    const HIGH: u64 = ONES << 7;
-    let low = word & !HIGH;
-    let at_least_a = low + ONES * (0x80 - b'A' as u64);
-    let above_z = low + ONES * (0x7f - b'Z' as u64);
-    let is_upper = at_least_a & !above_z & !word & HIGH;
-    word | is_upper >> 2
 }
 
 /// Positions are kept in 32 bits.

@@ -7,6 +7,8 @@
 //! **Invariant:** names here are lower-case, and no two share a place in the hash table (checked
 //! while compiling).
 
+use crate::headers::letters;
+
 /// In which messages Envoy joins the lines of a repeated name with a comma, as RFC 9110 section
 /// 5.3 allows. Other names keep their lines apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,25 +163,41 @@ impl KnownName {
     #[must_use]
     #[inline]
     pub fn find(name: &[u8]) -> Option<Self> {
+        let candidate = Self::candidate(name)?;
+        (candidate.as_str().as_bytes() == name).then_some(candidate)
+    }
+
+    /// The known name that is spelled like this, in any case.
+    #[inline]
+    pub(super) fn find_in_any_case(name: &[u8]) -> Option<Self> {
+        let candidate = Self::candidate(name)?;
+        letters::equals(name, candidate.as_str().as_bytes()).then_some(candidate)
+    }
+
+    /// The only known name that may be spelled like this.
+    #[inline]
+    fn candidate(name: &[u8]) -> Option<Self> {
         if name.is_empty() {
             return None;
         }
-        let candidate = *Self::ALL.get(usize::from(TABLE[hash(name)]))?;
-        (candidate.as_str().as_bytes() == name).then_some(candidate)
+        Self::ALL.get(usize::from(TABLE[hash(name)])).copied()
     }
 }
 
-/// Mixes the length and four bytes. The factors were searched for: with them no two names collide.
+/// Mixes the length and four bytes, letters in either case. The factors were searched for: with them no two names collide.
 #[inline]
 const fn hash(name: &[u8]) -> usize {
     let length = name.len();
     let mixed = length * 60
-        + name[0] as usize * 4
-        + name[length / 2] as usize * 27
-        + name[length * 3 / 4] as usize * 35
-        + name[length - 1] as usize;
+        + (name[0] | CASE) as usize * 4
+        + (name[length / 2] | CASE) as usize * 27
+        + (name[length * 3 / 4] | CASE) as usize * 35
+        + (name[length - 1] | CASE) as usize;
     mixed % TABLE_SIZE
 }
+
+/// The bit in which a lower-case letter differs. Digits and `-` have it, so no name is changed.
+const CASE: u8 = 0x20;
 
 const TABLE_SIZE: usize = 512;
 
@@ -211,6 +229,7 @@ mod tests {
             let mut other = name.as_str().as_bytes().to_vec();
             other[0] ^= 0x20;
             assert_eq!(KnownName::find(&other), None);
+            assert_eq!(KnownName::find_in_any_case(&other), Some(name));
         }
         assert_eq!(KnownName::find(b""), None);
         assert_eq!(KnownName::find(b"x-nobody-knows"), None);

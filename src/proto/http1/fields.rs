@@ -95,15 +95,13 @@ pub(crate) fn copy<'b>(
             }
             continue;
         }
-        let name_start = copy + at;
         // An empty value need not lie within the section.
         let value_start = copy.wrapping_add(line.value.as_ptr().addr().wrapping_sub(start));
         let value = match line.value.len() {
             0 => copy..copy,
             length => value_start..value_start + length,
         };
-        let received =
-            list.append_received(name_start..name_start + name.len(), value, rules.joins);
+        let received = list.append_received(name, copy + at, value, rules.joins);
         if received == Received::Repeated(KnownName::ContentLength) {
             return Err(ErrorKind::InvalidContentLength.into());
         }
