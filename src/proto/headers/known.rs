@@ -184,7 +184,8 @@ impl KnownName {
     }
 }
 
-/// Mixes the length and four bytes, letters in either case. The factors were searched for: with them no two names collide.
+/// Mixes the length and four bytes, letters in either case. The factors were searched for: with
+/// them no two names collide.
 #[inline]
 const fn hash(name: &[u8]) -> usize {
     let length = name.len();
