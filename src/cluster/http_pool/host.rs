@@ -52,6 +52,10 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let cell = (self.number)(&self.pool);
         cell.set(cell.get() - 1);
+        // Whoever waited for a connect that ended by a panic must not wait for ever.
+        if std::thread::panicking() {
+            self.pool.connect_if_needed();
+        }
     }
 }
 

@@ -80,6 +80,15 @@ pub(crate) struct TrailerRules {
 }
 
 impl Body {
+    /// Forgets the body of a message that did not come to its end.
+    #[inline]
+    pub(crate) fn reset(&mut self) {
+        self.trailer_bytes.clear();
+        if !self.trailers.is_empty() {
+            self.trailers.clear();
+        }
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             state: State::Done,

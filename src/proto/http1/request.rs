@@ -96,6 +96,14 @@ impl RequestDecoder {
         self.skipped = 0;
     }
 
+    /// Forgets everything but the memory: the next bytes are of another connection.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.next_request();
+        self.partial.clear();
+        self.body.reset();
+    }
+
     /// Whether a request has begun to arrive and its head is not complete. (Envoy's
     /// `request_headers_timeout` runs meanwhile.)
     #[must_use]

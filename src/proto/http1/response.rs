@@ -64,6 +64,14 @@ impl ResponseDecoder {
         self.phase = Phase::Head(expect);
     }
 
+    /// Forgets everything but the memory: the next bytes are of another connection.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.phase = Phase::Idle;
+        self.partial.clear();
+        self.body.reset();
+    }
+
     /// Decodes the next part of `input`. `head` is written when the event is [`Event::Interim`] or
     /// [`Event::Head`], and may have been touched before; it is not looked at otherwise. Behind
     /// the end of a response the answer is [`Event::End`] and nothing is consumed; bytes that are

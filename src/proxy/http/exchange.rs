@@ -21,7 +21,7 @@ use cluster::{ConnectFailure, HttpStream};
 use config::model::RedirectAction;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
-use proto::http1::{ErrorKind, MessageStart, RequestDecoder, ResponseDecoder, ResponseTo};
+use proto::http1::{ErrorKind, MessageStart, ResponseDecoder, ResponseTo};
 use proto::{KnownName, Method, Version};
 
 use super::connection::HttpConnection;
@@ -162,7 +162,7 @@ impl<'a> Exchange<'a> {
 
     async fn run(mut self, codecs: &mut Codecs) -> Next {
         let Codecs { request: decoder, response: response_decoder } = codecs;
-        *decoder = RequestDecoder::new();
+        decoder.reset();
         let http1 = &self.manager.prepared.config.http1;
         let stream = &self.connection.stream;
         let mut source = Request::new(stream, decoder, &self.manager.prepared.requests);
@@ -339,7 +339,7 @@ impl<'a> Exchange<'a> {
         decoder: &mut ResponseDecoder,
     ) -> Result<(), Stop> {
         self.journal.connected(&stream, self.manager.reactor.now());
-        *decoder = ResponseDecoder::new();
+        decoder.reset();
         let options = &target.options;
         let method = self.heads.request.method();
         let mut up_request = UpstreamRequest::new(stream.stream(), options.enable_trailers);

@@ -238,3 +238,16 @@ fn a_request_allocates_nothing_once_the_worker_is_warm() {
     // Timers and the like may differ by a few between any two runs.
     assert!(many.abs_diff(few) < 100, "{few} allocations for 1000 requests, {many} for 3000");
 }
+
+/// It is moved into its cell once for each request.
+#[test]
+fn the_future_of_an_exchange_stays_small() {
+    let size = future_size(super::exchange::run);
+    assert!(size <= EXCHANGE_SIZE_MAX, "{size}");
+}
+
+const EXCHANGE_SIZE_MAX: usize = 2304;
+
+fn future_size<A, F>(_: impl Fn(A) -> F) -> usize {
+    size_of::<F>()
+}
