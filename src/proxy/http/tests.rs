@@ -15,6 +15,10 @@ fn route(path: &str, action: model::RouteAction) -> model::Route {
 }
 
 fn manager() -> model::NetworkFilter {
+    manager_with(Vec::new())
+}
+
+fn manager_with(access_log: Vec<model::AccessLog>) -> model::NetworkFilter {
     let reply = model::DirectResponse { status: 200, body: b"hello".to_vec() };
     let forward =
         model::ForwardAction { cluster: "c".to_owned(), timeout: Some(Duration::from_secs(15)) };
@@ -50,7 +54,7 @@ fn manager() -> model::NetworkFilter {
         xff_num_trusted_hops: 0,
         skip_xff_append: false,
         via: String::new(),
-        access_log: Vec::new(),
+        access_log,
     }))
 }
 
@@ -230,11 +234,19 @@ fn a_request_allocates_nothing_once_the_worker_is_warm() {
                 assert!(message(&mut stream).ends_with(b"ok"));
             }
         };
-        let info = allocation_counter::measure(|| bench.serve(manager(), host, client));
+        let log = model::AccessLog {
+            field_path: "log".to_owned(),
+            sink: model::AccessLogSink::File("unwritten".to_owned()),
+            format: model::AccessLogFormat::Default,
+            filter: None,
+        };
+        let filter = manager_with(vec![log]);
+        let info = allocation_counter::measure(|| bench.serve(filter, host, client));
         info.count_total
     };
     allocations(1000);
     let (few, many) = (allocations(1000), allocations(3000));
+    assert!(bench.value("filesystem.write_completed") > 100, "lines are written");
     // Timers and the like may differ by a few between any two runs.
     assert!(many.abs_diff(few) < 100, "{few} allocations for 1000 requests, {many} for 3000");
 }
