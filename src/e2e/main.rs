@@ -29,6 +29,8 @@ mod configs;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod differential;

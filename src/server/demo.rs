@@ -1,4 +1,8 @@
-//! What runs without any argument: a relay in front of an echo server, on fixed loopback ports.
+//! What runs without any argument: HTTP forwarded to a listener that answers it, and TCP relayed
+//! to one that echoes it, on fixed loopback ports.
+//!
+//! It writes no access log: standard output stays with the announcement. How to switch one on
+//! stands in the file.
 
 use std::io::{self, Write};
 
@@ -18,15 +22,19 @@ pub(crate) fn announce() {
 }
 
 const ANNOUNCEMENT: &str = "\
-Nuncio runs its built-in TCP demo:
-  127.0.0.1:10000  tcp_proxy, relays to the next
-  127.0.0.1:10001  echo, sends every byte back
+Nuncio runs its built-in demo:
+  127.0.0.1:10000  http_connection_manager, forwards to the next; redirects /old
+  127.0.0.1:10001  http_connection_manager, answers by itself
+  127.0.0.1:10002  tcp_proxy, relays to the next
+  127.0.0.1:10003  echo, sends every byte back
   127.0.0.1:9901   admin pages
 Try it from another terminal; Ctrl-C here ends it:
-  nc 127.0.0.1 10000                                   type a line: it comes back
-  curl 'http://127.0.0.1:9901/stats?filter=relay'      see it counted
+  curl -i http://127.0.0.1:10000/                       answered behind the proxy
+  curl -iL http://127.0.0.1:10000/old                   redirected, then the same
+  curl 'http://127.0.0.1:9901/stats?filter=ingress'     see it counted
+  nc 127.0.0.1 10002                                    type a line: it comes back
 For a configuration of your own:
-  nuncio --print-default-config > envoy.yaml           this one, to start from
+  nuncio --print-default-config > envoy.yaml            this one, to start from
   nuncio -c envoy.yaml
 ";
 
@@ -42,12 +50,14 @@ mod tests {
         let listeners = bootstrap.listeners.iter().map(|listener| listener.address);
         let addresses: Vec<_> =
             listeners.chain(bootstrap.admin.map(|admin| admin.address)).collect();
-        assert_eq!(addresses.len(), 3);
+        assert_eq!(addresses.len(), 5);
         for address in addresses {
             assert!(address.ip().is_loopback());
             assert!(ANNOUNCEMENT.contains(&address.to_string()), "{address}");
         }
-        let echo = bootstrap.listeners[1].address;
-        assert_eq!(bootstrap.clusters[0].endpoints[0].address, echo);
+        for (cluster, listener) in [(0, 1), (1, 3)] {
+            let endpoint = &bootstrap.clusters[cluster].endpoints[0];
+            assert_eq!(endpoint.address, bootstrap.listeners[listener].address);
+        }
     }
 }
