@@ -141,7 +141,16 @@ impl Listener {
 
     fn start(self: &Rc<Self>, socket: Socket, connections: &TaskSet) {
         self.worker_stats.inc(WorkerStat::Accepted);
-        connections.spawn(Rc::clone(self).connection(socket));
+        // Two kinds of tasks, so that an idle HTTP connection does not keep room for a relay.
+        match &self.filter {
+            Filter::Http(manager) => {
+                let manager = Rc::clone(manager);
+                connections.spawn(Rc::clone(self).http_connection(manager, socket));
+            }
+            Filter::Echo | Filter::TcpProxy(_) => {
+                connections.spawn(Rc::clone(self).connection(socket));
+            }
+        }
     }
 
     /// The life of one connection. Its size is what an idle connection costs besides its streams.
@@ -149,6 +158,28 @@ impl Listener {
         // Counted from here, not from the first poll, which may come a turn later.
         let presence = Presence::begin(self);
         async move { presence.listener.serve(socket).await }
+    }
+
+    /// As [`Listener::connection`], of a connection that carries HTTP.
+    pub(crate) fn http_connection(
+        self: Rc<Self>,
+        manager: Rc<HttpManager>,
+        socket: Socket,
+    ) -> impl Future<Output = ()> {
+        let presence = Presence::begin(self);
+        async move {
+            let listener = &presence.listener;
+            let _log = ConnectionLog::begin(&listener.logging, &socket);
+            let limit = listener.config.per_connection_buffer_limit_bytes;
+            manager.serve(socket, limit).await;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn http(self: Rc<Self>, socket: Socket) -> Option<impl Future<Output = ()>> {
+        let Filter::Http(manager) = &self.filter else { return None };
+        let manager = Rc::clone(manager);
+        Some(self.http_connection(manager, socket))
     }
 
     async fn serve(&self, socket: Socket) {
@@ -166,7 +197,8 @@ impl Listener {
                     }
                 }
             }
-            Filter::Http(manager) => manager.serve(socket, limit).await,
+            // Served by a task of its own kind.
+            Filter::Http(_) => {}
         }
     }
 }

@@ -62,6 +62,8 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
 
 /// Bytes of a connection's future; 72 of them lead to its access log, 8 are its name in the log.
 const CONNECTION_SIZE_MAX: usize = 1312;
+/// The same of a connection that carries HTTP.
+const HTTP_CONNECTION_SIZE_MAX: usize = 256;
 
 /// One worker with one listener, and everything a test asks it.
 pub(crate) struct Bench {
@@ -182,8 +184,12 @@ impl Bench {
     fn assert_connection_is_small(&self, listener: &Rc<Listener>) {
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
         let socket = self.reactor.socket(near.into());
-        let connection = Rc::clone(listener).connection(socket);
+        let connection = Rc::clone(listener).connection(socket.clone());
         assert!(size_of_val(&connection) <= CONNECTION_SIZE_MAX, "{}", size_of_val(&connection));
+        if let Some(connection) = Rc::clone(listener).http(socket) {
+            let size = size_of_val(&connection);
+            assert!(size <= HTTP_CONNECTION_SIZE_MAX, "{size}");
+        }
     }
 
     /// Turns until only the standing poll for wakes is in flight.

@@ -121,7 +121,8 @@ impl HttpConnection {
                 Next::Request => self.in_request.set(false),
                 Next::Close => {
                     self.in_request.set(false);
-                    self.ended_by.set(self.close_after_flush().await);
+                    // Boxed, so that a connection that is not ending keeps no room for it.
+                    self.ended_by.set(Box::pin(self.close_after_flush()).await);
                     return;
                 }
                 Next::Gone => {
