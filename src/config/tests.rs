@@ -530,15 +530,16 @@ fn type_urls_are_resolved_through_the_schema() {
     let raw = "{'@type': x/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}";
     load_yaml(&transport(&format!("transport_socket: {{name: x, typed_config: {raw}}}"))).unwrap();
     // Known to Envoy, with an error inside: both are told.
-    let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n          \
-                   stat_prefix: s\n          stream_idle_timout: 3s";
+    let authorization = "type.googleapis.com/envoy.extensions.filters.network.ext_authz.v3.ExtAuthz\n          \
+         stat_prefix: s\n          failure_mode_alow: true";
     refused(
-        &with_type(manager),
+        &with_type(authorization),
         &[
             &format!(
-                "envoy.yaml:8:9: {path}: not supported yet: envoy.extensions.filters.network.http_connection_manager"
+                "envoy.yaml:8:9: {path}: not supported yet: \
+                 envoy.extensions.filters.network.ext_authz"
             ),
-            &format!("envoy.yaml:11:11: {path}.stream_idle_timout: unknown field"),
+            &format!("envoy.yaml:11:11: {path}.failure_mode_alow: unknown field"),
         ],
     );
 }
@@ -585,7 +586,8 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
     let cases = [
         (
             "enable_reuse_port: false",
-            "8:5: static_resources.listeners[0].enable_reuse_port: not supported yet: the value false; supported: true",
+            "8:5: static_resources.listeners[0].enable_reuse_port: not supported yet: \
+             the value false; supported: true",
         ),
         ("transparent: true", "8:5: static_resources.listeners[0].transparent: not supported yet"),
         (
@@ -594,7 +596,8 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
         ),
         (
             "access_log: [{name: x, filter: {traceable_filter: {}}, \
-             typed_config: {'@type': t/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]",
+             typed_config: {'@type': \
+             t/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]",
             "8:37: static_resources.listeners[0].access_log[0].filter.traceable_filter: \
              not supported yet",
         ),
