@@ -333,7 +333,8 @@ impl<'a> ConnectionLog<'a> {
 
 impl Drop for ConnectionLog<'_> {
     fn drop(&mut self) {
-        tracing::debug!(target: "conn_handler", connection_id = self.id, phase = "closed", "closed");
+        let id = self.id;
+        tracing::debug!(target: "conn_handler", connection_id = id, phase = "closed", "closed");
         self.write(&self.logging.of_listener, AccessLogType::NotSet);
         self.write(&self.logging.of_filter, AccessLogType::TcpConnectionEnd);
     }

@@ -19,6 +19,8 @@ mod meter;
 mod tcp_proxy;
 #[cfg(test)]
 mod tests;
+mod worker_context;
 
 pub use drain::Drain;
-pub use listener::{Listener, WorkerContext};
+pub use listener::Listener;
+pub use worker_context::WorkerContext;

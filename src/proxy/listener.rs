@@ -4,45 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::ConnectionIds;
-use cluster::Clusters;
 use config::model::{self, NetworkFilter};
 use observe::names::{
     ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, WorkerStat,
     listener_prefix, tcp_proxy_prefix,
 };
-use observe::{GaugeGuard, Registry, Scope, Shard};
+use observe::{GaugeGuard, Scope};
 use reactor::{Acceptor, Reactor, Socket, TaskSet};
 
-use crate::access_log::WorkerLogs;
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
-use crate::drain::Drain;
 use crate::echo;
 use crate::http::{HttpManager, Prepared};
 use crate::tcp_proxy::TcpProxy;
-
-/// What a worker has that its listeners need.
-#[derive(Debug, Clone, Copy)]
-pub struct WorkerContext<'a> {
-    /// The worker's engine.
-    pub reactor: &'a Reactor,
-    /// The worker's view of the clusters.
-    pub clusters: &'a Clusters,
-    /// Where stats are registered.
-    pub registry: &'a Registry,
-    /// The worker's shard of them.
-    pub shard: &'a Shard,
-    /// The worker's own stats.
-    pub worker_stats: &'a Scope<WorkerStat>,
-    /// The worker's access logs.
-    pub access_logs: &'a WorkerLogs,
-    /// Where the worker's connections get their ids.
-    pub connection_ids: &'a Rc<ConnectionIds>,
-    /// Whether the worker drains: connections are to end as soon as their protocol allows.
-    pub drain: &'a Drain,
-    /// Where the worker's randomness begins.
-    pub seed: u64,
-}
+use crate::worker_context::WorkerContext;
 
 /// One listener on one worker.
 #[derive(Debug)]

@@ -33,10 +33,12 @@ fn read_directory(root: &Path, prefix: &str, tree: &mut Tree) -> io::Result<()> 
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type()?;
+        // A worktree's `.git` is a file.
+        if NOT_OURS.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            if !NOT_OURS.contains(&name.as_str()) {
-                read_directory(root, &path, tree)?;
-            }
+            read_directory(root, &path, tree)?;
         } else if kind.is_file() {
             tree.add(&path, &fs::read(entry.path())?);
         }

@@ -6,7 +6,7 @@ use super::Lower;
 use super::runtime::json_of_struct;
 use crate::model;
 use crate::typed::envoy::config::bootstrap::v3::bootstrap::ApplicationLogConfig;
-use crate::typed::envoy::config::bootstrap::v3::bootstrap::application_log_config::log_format::LogFormat;
+use crate::typed::envoy::config::bootstrap::v3::bootstrap::application_log_config::log_format;
 
 /// Flags that write a message as it is, which may break a JSON string.
 const UNESCAPED: [&str; 2] = ["%v", "%_"];
@@ -19,8 +19,8 @@ impl Lower<'_> {
         message: Option<&ApplicationLogConfig>,
     ) -> Option<model::LogFormat> {
         match message?.log_format.as_ref()?.log_format.as_ref()? {
-            LogFormat::TextFormat(text) => Some(model::LogFormat::Text(text.clone())),
-            LogFormat::JsonFormat(fields) => {
+            log_format::LogFormat::TextFormat(text) => Some(model::LogFormat::Text(text.clone())),
+            log_format::LogFormat::JsonFormat(fields) => {
                 let object = json_of_struct(fields).to_string();
                 match UNESCAPED.iter().find(|flag| object.contains(*flag)) {
                     Some(flag) => {

@@ -27,7 +27,7 @@ use super::response_stats::ResponseStats;
 use super::route::RouteTable;
 use crate::access_log::AccessLogs;
 use crate::drain::Drain;
-use crate::listener::WorkerContext;
+use crate::worker_context::WorkerContext;
 
 /// What every worker reads of a connection manager: made once.
 #[derive(Debug)]

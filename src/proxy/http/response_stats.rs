@@ -10,7 +10,7 @@ use observe::names::{
 };
 use observe::{Registry, Scope, Shard};
 
-use crate::listener::WorkerContext;
+use crate::worker_context::WorkerContext;
 
 /// The responses of one cluster on one worker: all of them, and those to requests from outside.
 /// (Nothing is internal as long as no address is configured to be.)

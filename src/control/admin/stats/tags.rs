@@ -38,7 +38,10 @@ const BY_REGEX: &[(&str, &str, &str, &str)] = &[
     ("envoy.worker_id", r"^nuncio\.worker\.worker_((\d+)\.)", "", ""),
     (
         "envoy.worker_id",
-        r"^(?:listener\.(?:<ADDRESS>|<VALUE>)|server|listener_manager|thread_local_cluster_manager)\.worker_((\d+)\.)",
+        concat!(
+            r"^(?:listener\.(?:<ADDRESS>|<VALUE>)|server|listener_manager",
+            r"|thread_local_cluster_manager)\.worker_((\d+)\.)",
+        ),
         ".worker_",
         "",
     ),
@@ -282,8 +285,11 @@ mod tests {
 
     use super::*;
 
+    /// Labels by name and value.
+    type Labels = &'static [(&'static str, &'static str)];
+
     /// Stats of Envoy 1.40 with the metric and the labels that it showed for them.
-    const ENVOY: &[(&str, &str, &[(&str, &str)])] = &[
+    const ENVOY: &[(&str, &str, Labels)] = &[
         ("cluster.up.upstream_cx_total", "cluster.upstream_cx_total", &[("cluster_name", "up")]),
         (
             "cluster.up.upstream_rq_503",
