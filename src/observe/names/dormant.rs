@@ -159,12 +159,8 @@ crate::stats! {
         /// Requests redirected to their normalized path.
         DownstreamRqRedirectedWithNormalizedPath
             => counter "downstream_rq_redirected_with_normalized_path",
-        /// Requests whose path could not be normalized.
-        DownstreamRqFailedPathNormalization => counter "downstream_rq_failed_path_normalization",
         /// Requests refused by original IP detection.
         DownstreamRqRejectedViaIpDetection => counter "downstream_rq_rejected_via_ip_detection",
-        /// Upgrade requests to a route that allows none.
-        DownstreamRqWsOnNonWsRoute => counter "downstream_rq_ws_on_non_ws_route",
         /// Requests answered by a redirect of the upstream's location.
         RqRedirect => counter "rq_redirect",
         /// Requests answered because of overload.

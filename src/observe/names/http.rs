@@ -76,6 +76,10 @@ crate::stats! {
         DownstreamRqRxReset => counter "downstream_rq_rx_reset",
         /// Requests that we gave up.
         DownstreamRqTxReset => counter "downstream_rq_tx_reset",
+        /// Requests whose path could not be normalized.
+        DownstreamRqFailedPathNormalization => counter "downstream_rq_failed_path_normalization",
+        /// Upgrade requests to a route that allows none.
+        DownstreamRqWsOnNonWsRoute => counter "downstream_rq_ws_on_non_ws_route",
         /// Requests whose target was no path.
         DownstreamRqNonRelativePath => counter "downstream_rq_non_relative_path",
         /// Requests ended by the stream's idle timeout.

@@ -21,7 +21,7 @@ use cluster::{ConnectFailure, HttpStream};
 use config::model::RedirectAction;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
-use proto::http1::{ErrorKind, MessageStart, ResponseDecoder, ResponseTo};
+use proto::http1::{ErrorKind, Framing, MessageStart, ResponseDecoder, ResponseTo};
 use proto::{KnownName, Method, Version};
 
 use super::connection::HttpConnection;
@@ -72,8 +72,12 @@ struct Exchange<'a> {
     deadlines: Deadlines,
     /// The request has come to its end.
     request_complete: bool,
+    /// The request asks to switch to another protocol.
+    is_upgrade: bool,
     /// The connection is closed after the response.
     closes: bool,
+    /// The end of the connection is the end of the response.
+    ends_with_connection: bool,
     /// The head of the response was sent.
     responded: bool,
     /// Of the route that was taken; empty when it has none.
@@ -153,7 +157,9 @@ impl<'a> Exchange<'a> {
                 last_progress: now,
             },
             request_complete: false,
+            is_upgrade: false,
             closes: false,
+            ends_with_connection: false,
             responded: false,
             route_name: "",
             _active: manager.stats.guard(HttpStat::DownstreamRqActive),
@@ -212,6 +218,8 @@ impl<'a> Exchange<'a> {
             self.manager.codec_stats.add(stat, dropped);
         }
         self.closes = !start.keep_alive || self.connection.is_last_request();
+        self.is_upgrade =
+            start.framing == Framing::Tunnel && self.heads.request.method() != Method::Connect;
         if start.framing.is_empty() {
             self.request_ended();
         }
@@ -240,12 +248,18 @@ impl<'a> Exchange<'a> {
         }
         headers::supply_host(&mut self.heads.request, manager);
         if let Some(failure) = headers::refuse(&self.heads.request) {
-            if failure == Failure::NotAPath {
-                stats.inc(HttpStat::DownstreamRqNonRelativePath);
+            match failure {
+                Failure::NotAPath => stats.inc(HttpStat::DownstreamRqNonRelativePath),
+                Failure::Fragment => stats.inc(HttpStat::DownstreamRqFailedPathNormalization),
+                _ => {}
             }
             return Err(Stop::Failed(failure));
         }
         headers::prepare_request(&mut self.heads.request, manager, self.connection);
+        if self.is_upgrade {
+            stats.inc(HttpStat::DownstreamRqWsOnNonWsRoute);
+            return Err(Stop::Failed(Failure::Upgrade));
+        }
         stats.inc(HttpStat::RqTotal);
         let request = &self.heads.request;
         // A CONNECT has no path, and goes only where a route asks for it by name.
@@ -472,6 +486,14 @@ impl<'a> Exchange<'a> {
             self.closes = true;
         }
         let Heads { request, response, .. } = &mut *self.heads;
+        // HTTP/1.0 knows no chunks: without a length the connection's end is the end of the body.
+        if request.version == Version::Http10
+            && !is_whole
+            && !response.headers.contains(KnownName::ContentLength)
+        {
+            self.ends_with_connection = true;
+            self.closes = true;
+        }
         headers::prepare_response(response, request, self.manager, self.closes);
         stats.inc(HttpStat::DownstreamRqCompleted);
         match self.heads.response.status / 100 {
@@ -552,6 +574,9 @@ impl<'a> Exchange<'a> {
         }
         if !self.request_complete {
             stats.inc(HttpStat::DownstreamRqRxReset);
+        }
+        if self.ends_with_connection {
+            self.connection.stream.outbox().finish();
         }
         let now = self.manager.reactor.now();
         stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));

@@ -21,6 +21,10 @@ pub(crate) enum Failure {
     MissingHost,
     /// The target is neither a path nor something that a route could match.
     NotAPath,
+    /// The path has a fragment.
+    Fragment,
+    /// An upgrade that no route allows.
+    Upgrade,
     /// No route matches.
     NoRoute,
     /// The route names a cluster that does not exist.
@@ -55,7 +59,8 @@ impl Failure {
     pub(crate) fn status(self, request_complete: bool) -> u16 {
         match self {
             Self::Codec(kind) => kind.status(),
-            Self::MissingHost => 400,
+            Self::MissingHost | Self::Fragment => 400,
+            Self::Upgrade => 403,
             Self::NotAPath | Self::NoRoute => 404,
             Self::UpstreamProtocol => 502,
             Self::NoCluster
@@ -82,7 +87,12 @@ impl Failure {
     pub(crate) fn body(self) -> &'static str {
         match self {
             Self::Codec(kind) => reason_phrase(kind.status()),
-            Self::MissingHost | Self::NotAPath | Self::NoRoute | Self::NoCluster => "",
+            Self::MissingHost
+            | Self::Fragment
+            | Self::Upgrade
+            | Self::NotAPath
+            | Self::NoRoute
+            | Self::NoCluster => "",
             Self::NoHealthyHost => "no healthy upstream",
             Self::Overflow => concat!(reset_before_headers!(), "overflow"),
             Self::ConnectFailed => concat!(reset_before_headers!(), "remote connection failure"),
@@ -100,7 +110,12 @@ impl Failure {
     /// The response flag of the access log, if it has one.
     pub(crate) fn flag(self) -> Option<ResponseFlag> {
         Some(match self {
-            Self::MissingHost | Self::NotAPath | Self::RequestTimeout | Self::HeaderTimeout => {
+            Self::MissingHost
+            | Self::Fragment
+            | Self::Upgrade
+            | Self::NotAPath
+            | Self::RequestTimeout
+            | Self::HeaderTimeout => {
                 return None;
             }
             Self::Codec(_) => ResponseFlag::DownstreamProtocolError,
@@ -122,6 +137,8 @@ impl Failure {
         match self {
             Self::Codec(kind) => kind.details(),
             Self::MissingHost => "missing_host_header",
+            Self::Fragment => "path_normalization_failed",
+            Self::Upgrade => "upgrade_failed",
             Self::NotAPath => "absolute_path_rejected",
             Self::NoRoute => "route_not_found",
             Self::NoCluster => "cluster_not_found",
@@ -150,6 +167,6 @@ impl Failure {
 
     /// Whether the connection cannot go on after the reply.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Self::Codec(_) | Self::MissingHost)
+        matches!(self, Self::Codec(_) | Self::MissingHost | Self::Fragment)
     }
 }

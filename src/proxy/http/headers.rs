@@ -41,7 +41,10 @@ pub(super) fn refuse(request: &RequestHead) -> Option<Failure> {
         return Some(Failure::MissingHost);
     }
     let is_path = request.path().first() == Some(&b'/');
-    (!is_path && request.method() != Method::Connect).then_some(Failure::NotAPath)
+    if !is_path && request.method() != Method::Connect {
+        return Some(Failure::NotAPath);
+    }
+    request.path().contains(&b'#').then_some(Failure::Fragment)
 }
 
 /// `http` or `https`, as the client said or as it came.
@@ -202,5 +205,8 @@ pub(super) fn prepare_response(
     }
     if closes {
         headers.set(KnownName::Connection, b"close");
+    } else if request.version == Version::Http10 {
+        // In HTTP/1.0 a connection ends unless both sides say otherwise.
+        headers.set(KnownName::Connection, b"keep-alive");
     }
 }

@@ -127,8 +127,11 @@ impl ResponseSource for UpstreamResponse<'_> {
         let receiver = self.stream.receiver();
         loop {
             let Some(mut bytes) = ready!(poll_bytes(receiver, context, HEAD_CREDIT))? else {
-                // A head that was cut short is no response either.
-                return Poll::Ready(Err(SourceError::Ended));
+                // A head that was cut short breaks the protocol; none at all is an end.
+                return Poll::Ready(Err(match self.decoder.finish() {
+                    Ok(_) => SourceError::Ended,
+                    Err(error) => SourceError::Protocol(error.kind()),
+                }));
             };
             let Step { consumed, event } = self
                 .decoder
