@@ -92,3 +92,83 @@ fn sigint_without_connections_ends_at_once() {
     let status = scene.proxy.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{status}");
 }
+
+/// A listener that serves HTTP from one host.
+fn http(listener: std::net::SocketAddr, host: std::net::SocketAddr) -> String {
+    let extensions = "type.googleapis.com/envoy.extensions.filters";
+    format!(
+        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
+  listeners:
+  - name: http
+    address: {{socket_address: {{address: {}, port_value: {}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          '@type': {extensions}.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: http
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ['*']
+              routes: [{{match: {{prefix: /}}, route: {{cluster: host}}}}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{'@type': {extensions}.http.router.v3.Router}}
+  clusters:
+  - name: host
+    type: STATIC
+    load_assignment:
+      cluster_name: host
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}
+",
+        listener.ip(),
+        listener.port(),
+        host.ip(),
+        host.port()
+    )
+}
+
+/// If this fails, a rolling restart cuts requests, or waits for clients that only keep connections.
+#[test]
+fn sigterm_closes_idle_http_connections_and_lets_requests_finish_with_connection_close() {
+    let listener = ListenerAddress::reserve();
+    let server = Upstream::listen();
+    let configuration = http(listener.address, server.address());
+    let arguments = ["--concurrency", "1", "--shutdown-grace-s", "600"];
+    let proxy = Proxy::start(&environment::subject(), &configuration, &arguments);
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let head = |peer: &mut Peer| {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.extend(peer.receive(1));
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+
+    let mut idle = Peer::connect(listener.address);
+    idle.send(request);
+    let mut host = server.accept();
+    head(&mut host);
+    host.send(answer);
+    assert!(!head(&mut idle).contains("connection: close"));
+    assert_eq!(idle.receive(2), b"ok");
+
+    let mut busy = Peer::connect(listener.address);
+    busy.send(request);
+    proxy.wait_for_stat("http.http.downstream_rq_active", 1);
+    proxy.signal(Signal::TERM);
+    assert_eq!(idle.receive_to_end().0, b"", "an idle connection ends at once");
+    // The request had the connection that the first one left behind.
+    head(&mut host);
+    host.send(answer);
+    assert!(head(&mut busy).contains("connection: close\r\n"));
+    assert_eq!(busy.receive(2), b"ok");
+    drop(busy);
+    let status = proxy.wait_for_exit();
+    assert_eq!(status.code(), Some(0), "{status}");
+}

@@ -93,24 +93,25 @@ impl HttpConnection {
         let stats = &self.manager.stats;
         loop {
             let wake = poll_fn(|context| self.poll_wake(context)).await;
-            match wake {
-                Wake::Bytes => {}
-                Wake::ClientClosed => {
-                    self.ended_by.set(EndedBy::Client);
-                    return;
-                }
-                Wake::IdleTimeout => {
-                    stats.inc(HttpStat::DownstreamCxIdleTimeout);
-                    return;
-                }
+            let (ended_by, stat) = match wake {
+                Wake::Bytes => (None, None),
+                Wake::ClientClosed => (Some(EndedBy::Client), None),
+                Wake::IdleTimeout => (Some(EndedBy::Us), Some(HttpStat::DownstreamCxIdleTimeout)),
                 Wake::MaxDuration => {
-                    stats.inc(HttpStat::DownstreamCxMaxDurationReached);
-                    return;
+                    (Some(EndedBy::Us), Some(HttpStat::DownstreamCxMaxDurationReached))
                 }
-                Wake::Drain => {
-                    stats.inc(HttpStat::DownstreamCxDrainClose);
-                    return;
+                Wake::Drain => (Some(EndedBy::Us), Some(HttpStat::DownstreamCxDrainClose)),
+            };
+            if let Some(stat) = stat {
+                stats.inc(stat);
+            }
+            if let Some(ended_by) = ended_by {
+                self.ended_by.set(ended_by);
+                // The last response may still be on its way.
+                if ended_by == EndedBy::Us && self.stream.outbox().bytes_buffered() > 0 {
+                    self.ended_by.set(Box::pin(self.close_after_flush()).await);
                 }
+                return;
             }
             self.speaks_http1();
             let start = Start { connection: Rc::clone(&self) };
@@ -176,17 +177,13 @@ impl HttpConnection {
         *self.local_address.get_or_init(|| self.socket.local_address().ok())
     }
 
-    /// Whether this request is the connection's last one, by configuration or because we drain.
+    /// Whether this request is the connection's last one, by configuration.
     pub(super) fn is_last_request(&self) -> bool {
         let config = &self.manager.prepared.config.common;
         let number = self.requests.get() + 1;
         self.requests.set(number);
         if config.max_requests_per_connection.is_some_and(|most| number >= most) {
             self.manager.stats.inc(HttpStat::DownstreamCxMaxRequestsReached);
-            return true;
-        }
-        if self.manager.is_draining() {
-            self.manager.stats.inc(HttpStat::DownstreamCxDrainClose);
             return true;
         }
         let now = self.manager.reactor.now();

@@ -485,6 +485,10 @@ impl<'a> Exchange<'a> {
             stats.inc(HttpStat::DownstreamRqResponseBeforeRqComplete);
             self.closes = true;
         }
+        if !self.closes && self.manager.is_draining() {
+            stats.inc(HttpStat::DownstreamCxDrainClose);
+            self.closes = true;
+        }
         let Heads { request, response, .. } = &mut *self.heads;
         // HTTP/1.0 knows no chunks: without a length the connection's end is the end of the body.
         if request.version == Version::Http10
