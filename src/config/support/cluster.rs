@@ -12,7 +12,7 @@ const NO_HASH: &str = "no cluster balances by hash";
 const NO_LOCALITY: &str = "no locality-aware load balancing is configured";
 const NO_LOOKUP: &str = "a STATIC cluster looks up no names";
 const NO_READER: &str = "nothing that reads metadata is configured";
-const NO_HTTP: &str = "it limits HTTP requests, and no HTTP filter is configured";
+const NO_RETRIES: &str = "it limits retries, and none are configured";
 const ONE_ADDRESS: &str = "an endpoint has one address";
 
 pub(super) const CLUSTER: Area = &[
@@ -77,9 +77,9 @@ pub(super) const CLUSTER: Area = &[
             ("max_connections", Supported),
             ("max_pending_requests", Supported),
             ("max_requests", Supported),
-            ("max_retries", Ignored(NO_HTTP)),
+            ("max_retries", Ignored(NO_RETRIES)),
             ("priority", Supported),
-            ("retry_budget", Ignored(NO_HTTP)),
+            ("retry_budget", Ignored(NO_RETRIES)),
         ],
     ),
     (
