@@ -9,12 +9,14 @@
 //! control there is.
 #![forbid(unsafe_code)]
 
+mod bulk;
 pub mod listener;
 mod pump;
 mod relay;
 mod send_meter;
 mod stream;
 
+pub use bulk::{BulkWatch, SpliceLimits, splice};
 pub use pump::{PumpFailure, PumpObserver, pump};
 pub use relay::{Flushed, RelayEnd, Side, flush, relay};
 pub use send_meter::SendMeter;

@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use reactor::{Outbox, Received, Receiver, Splice, SpliceError};
+use reactor::{Outbox, Received, Receiver, SpliceError};
+
+use crate::bulk::{BulkWatch, SpliceLimits, splice};
 
 /// Told what a pump does, as it does it.
 pub trait PumpObserver {
@@ -23,6 +25,15 @@ pub enum PumpFailure {
     Reading(io::Error),
     /// The side that is written to.
     Writing(io::Error),
+}
+
+impl From<SpliceError> for PumpFailure {
+    fn from(error: SpliceError) -> Self {
+        match error {
+            SpliceError::Reading(error) => Self::Reading(error),
+            SpliceError::Writing(error) => Self::Writing(error),
+        }
+    }
 }
 
 /// Copies from `receiver` to `outbox` until the end of the stream, and until the last byte was
@@ -54,8 +65,13 @@ pub async fn pump(
                 observer.received(span.len());
                 let is_bulk = bulk.is_bulk(span.len());
                 outbox.push(span);
+                if !is_bulk {
+                    continue;
+                }
+                let passed =
+                    |bytes| observer.received(usize::try_from(bytes).unwrap_or(usize::MAX));
                 // Boxed, so that a connection without bulk does not keep room for it.
-                if !is_bulk || !Box::pin(splice(receiver, outbox, observer)).await? {
+                if !Box::pin(splice(receiver, outbox, SpliceLimits::NONE, passed)).await? {
                     continue;
                 }
             }
@@ -66,56 +82,6 @@ pub async fn pump(
         }
         return outbox.drained().await.map_err(PumpFailure::Writing);
     }
-}
-
-/// A direction is bulk once so many bytes have come in pieces of this size or more.
-const BULK_BYTES: usize = 512 * 1024;
-const BULK_PIECE: usize = 16 * 1024;
-/// Splicing is left after so many steps in a row that brought less than this in one call.
-const THIN_STEPS_MAX: u32 = 4;
-const THIN_PIECE: u64 = 8 * 1024;
-
-/// Whether a direction moves bulk.
-#[derive(Debug, Default)]
-struct BulkWatch {
-    bytes: usize,
-}
-
-impl BulkWatch {
-    /// Notes a piece. Says yes once, and begins anew.
-    fn is_bulk(&mut self, piece: usize) -> bool {
-        self.bytes = if piece >= BULK_PIECE { self.bytes + piece } else { 0 };
-        let is_bulk = self.bytes >= BULK_BYTES;
-        if is_bulk {
-            self.bytes = 0;
-        }
-        is_bulk
-    }
-}
-
-/// Moves bytes inside the kernel for as long as they come in bulk. Returns whether the stream has
-/// ended.
-async fn splice(
-    receiver: &Receiver,
-    outbox: &Outbox,
-    observer: &impl PumpObserver,
-) -> Result<bool, PumpFailure> {
-    let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
-    let mut thin_steps = 0;
-    while thin_steps < THIN_STEPS_MAX {
-        let step = splice.step(u64::MAX).await.map_err(|error| match error {
-            SpliceError::Reading(error) => PumpFailure::Reading(error),
-            SpliceError::Writing(error) => PumpFailure::Writing(error),
-        })?;
-        observer.received(usize::try_from(step.bytes).unwrap_or(usize::MAX));
-        if step.ended {
-            return Ok(true);
-        }
-        let is_thin = step.bytes < u64::from(step.fills) * THIN_PIECE;
-        thin_steps = if is_thin { thin_steps + 1 } else { 0 };
-        reactor::yield_now().await;
-    }
-    Ok(false)
 }
 
 /// A pause that is told to have ended however it ends.

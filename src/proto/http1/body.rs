@@ -270,6 +270,23 @@ impl Body {
         }
     }
 
+    /// What is left of a body of known length; `None` for any other, and behind its end.
+    pub(crate) const fn length_left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Bytes of a body of known length went another way: at most those that are left.
+    pub(crate) fn skip(&mut self, bytes: u64) {
+        if let State::Length(left) = self.state {
+            debug_assert!(bytes <= left, "{bytes} bytes of a body with {left} left");
+            let left = left.saturating_sub(bytes);
+            self.state = if left == 0 { State::Done } else { State::Length(left) };
+        }
+    }
+
     /// The connection has ended.
     ///
     /// # Errors

@@ -89,6 +89,19 @@ impl RequestDecoder {
         self.body.decode(|| trailer_rules(options), input)
     }
 
+    /// What is left of a body whose length was announced. `None` for any other body, and once
+    /// nothing is left.
+    #[must_use]
+    pub const fn body_length_left(&self) -> Option<u64> {
+        self.body.length_left()
+    }
+
+    /// Notes that so many bytes of the body went another way than through this decoder. To be
+    /// called with no more than [`body_length_left`](Self::body_length_left).
+    pub fn skip_body(&mut self, bytes: u64) {
+        self.body.skip(bytes);
+    }
+
     /// Lets the next request of the connection be decoded. To be called after [`Event::End`].
     #[inline]
     pub fn next_request(&mut self) {

@@ -6,7 +6,8 @@
 
 mod reading;
 
-use nuncio_proto::http1::{BareLineFeeds, RequestOptions, UnderscoreAction};
+use nuncio_proto::RequestHead;
+use nuncio_proto::http1::{BareLineFeeds, Event, RequestDecoder, RequestOptions, UnderscoreAction};
 use reading::{Case, check};
 
 fn check_requests(options: &RequestOptions, cases: &[Case]) {
@@ -516,4 +517,21 @@ fn many_fields() {
         reading::check_cuts(head(count).as_bytes(), &text, read);
     }
     reading::check_cuts(head(1001).as_bytes(), "!TooManyHeaders", read);
+}
+
+/// What is moved past the decoder counts like what it saw.
+#[test]
+fn skipped_bytes_of_a_body() {
+    let options = RequestOptions::default();
+    let (mut decoder, mut head) = (RequestDecoder::new(), RequestHead::default());
+    let bytes = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n";
+    assert_eq!(decoder.decode(&options, bytes, &mut head).unwrap().consumed, bytes.len());
+    assert_eq!(decoder.body_length_left(), Some(10));
+    assert_eq!(decoder.decode_body(&options, b"abc").unwrap().consumed, 3);
+    decoder.skip_body(5);
+    assert_eq!(decoder.body_length_left(), Some(2));
+    let step = decoder.decode_body(&options, b"ijGET").unwrap();
+    assert_eq!((step.consumed, step.event), (2, Event::Body(0..2)));
+    assert_eq!(decoder.body_length_left(), None);
+    assert_eq!(decoder.decode_body(&options, b"GET").unwrap().event, Event::End);
 }

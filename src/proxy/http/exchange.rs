@@ -397,8 +397,8 @@ impl<'a> Exchange<'a> {
         let from_host = FromHost { target };
         // The host takes no more of the request; what it answers may still come.
         let mut deaf = false;
+        let mut moved = 0;
         let result = poll_fn(|context| {
-            let moved = request.bytes() + response.bytes();
             if !request.is_ended() && !deaf {
                 match request.poll(context, source, up_request, &from_client) {
                     Poll::Ready(Ok(())) => self.request_ended(),
@@ -447,7 +447,9 @@ impl<'a> Exchange<'a> {
                     Poll::Pending => {}
                 }
             }
-            if request.bytes() + response.bytes() != moved {
+            let now_moved = request.progress().wrapping_add(response.progress());
+            if now_moved != moved {
+                moved = now_moved;
                 self.deadlines.last_progress = self.manager.reactor.now();
             }
             self.poll_deadline(context).map(|failure| Err(self.stop_for(failure)))

@@ -6,6 +6,8 @@
 //! ```
 //! The exchange is written once; a codec's connections are its ports ([`port`]).
 
+#[cfg(test)]
+mod bulk_tests;
 mod connection;
 mod date;
 mod exchange;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use proto::http1::ErrorKind;
 use proto::{HeaderList, RequestHead, ResponseHead};
-use reactor::Span;
+use reactor::{Outbox, Receiver, Span};
 
 /// The next part of a body.
 #[derive(Debug)]
@@ -49,6 +49,15 @@ pub(crate) trait BodySource {
     fn trailers(&self) -> &HeaderList;
 }
 
+/// A source whose body may lie on its connection as it is, so that it need not be looked at.
+pub(crate) trait BulkSource<'s>: BodySource {
+    /// Where the rest of the body comes from and how long it is, if nothing else is in between.
+    fn rest(&self) -> Option<(&'s Receiver, u64)>;
+
+    /// So many bytes of the rest were taken from there.
+    fn skip(&mut self, bytes: u64);
+}
+
 /// Where the body of a message goes.
 pub(crate) trait BodySink {
     /// How many bytes may be sent now.
@@ -65,6 +74,12 @@ pub(crate) trait BodySink {
 
     /// Ends the message.
     fn end(&mut self, trailers: Option<&HeaderList>);
+}
+
+/// A sink whose body may go to its connection as it is.
+pub(crate) trait BulkSink<'s>: BodySink {
+    /// Where the bytes of the body go, if nothing is put between them.
+    fn outbox(&self) -> Option<&'s Outbox>;
 }
 
 /// Where a response goes.

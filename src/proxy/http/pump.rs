@@ -1,8 +1,20 @@
 //! One body on its way from a source to a sink.
+//!
+//! What is left of a long body moves inside the kernel once it has proven to come in bulk, if both
+//! sides carry it as it is: a length was announced, and no chunks are made of it.
 
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::port::{BodyPart, BodySink, BodySource, SourceError};
+use net::{BulkWatch, SpliceLimits};
+use reactor::{Outbox, SpliceError};
+
+use super::port::{BodyPart, BulkSink, BulkSource, SourceError};
+
+/// A body is spliced only while this much of it is left: less is not worth stopping both halves.
+const SPLICE_BYTES_MIN: u64 = 512 * 1024;
 
 /// Told what a body's pump does.
 pub(crate) trait BodyObserver {
@@ -22,11 +34,29 @@ pub(crate) enum BodyFailure {
 }
 
 /// How far a body has come.
-#[derive(Debug)]
-pub(crate) struct BodyPump {
+pub(crate) struct BodyPump<'s> {
     state: State,
     paused: bool,
     bytes: u64,
+    bulk: BulkWatch,
+    /// Bytes came in while the receiver came to rest for a splice. It begins once they are taken,
+    /// before the receiver asks for more.
+    retry: bool,
+    /// The rest moves, or as much of it as comes in bulk.
+    splicing: Option<Splicing<'s>>,
+}
+
+/// A part of a body that moves inside the kernel.
+struct Splicing<'s> {
+    /// Apart, so that an exchange without bulk does not keep room for it.
+    splice: Pin<Box<dyn Future<Output = Result<bool, SpliceError>> + 's>>,
+    outbox: &'s Outbox,
+    /// [`BodyPump::bytes`] before it.
+    began_at: u64,
+    /// It was tried just before; without a pipe to be had it is not tried at every turn.
+    is_retry: bool,
+    /// Passed on since it was looked at last.
+    passed: Rc<Cell<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +67,22 @@ enum State {
     Ended,
 }
 
-impl BodyPump {
+impl<'s> BodyPump<'s> {
     /// A body of which nothing has come yet.
     pub(crate) fn new() -> Self {
-        Self { state: State::Flowing, paused: false, bytes: 0 }
+        Self {
+            state: State::Flowing,
+            paused: false,
+            bytes: 0,
+            bulk: BulkWatch::default(),
+            retry: false,
+            splicing: None,
+        }
     }
 
     /// A message without a body.
     pub(crate) fn ended() -> Self {
-        Self { state: State::Ended, paused: false, bytes: 0 }
+        Self { state: State::Ended, ..Self::new() }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -57,15 +94,40 @@ impl BodyPump {
         self.bytes
     }
 
+    /// A number that changes whenever bytes move, for timeouts. While the kernel moves them, what
+    /// a slow receiver takes changes it, which may be long before [`BodyPump::bytes`] does.
+    pub(crate) fn progress(&self) -> u64 {
+        let sent = self.splicing.as_ref().map_or(0, |splicing| splicing.outbox.bytes_sent());
+        self.bytes.wrapping_add(sent)
+    }
+
     /// Passes on what there is; ready once the end was passed on.
     pub(crate) fn poll(
         &mut self,
-        context: &Context<'_>,
-        source: &mut impl BodySource,
-        sink: &mut impl BodySink,
+        context: &mut Context<'_>,
+        source: &mut impl BulkSource<'s>,
+        sink: &mut impl BulkSink<'s>,
         observer: &impl BodyObserver,
     ) -> Poll<Result<(), BodyFailure>> {
         while self.state != State::Ended {
+            if let Some(splicing) = &mut self.splicing {
+                let polled = splicing.splice.as_mut().poll(context);
+                let passed = splicing.passed.take();
+                self.bytes += passed;
+                source.skip(passed);
+                match polled {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(result) => {
+                        self.retry = self.bytes == splicing.began_at && !splicing.is_retry;
+                        self.splicing = None;
+                        // The end of the stream comes again to who reads on.
+                        result.map_err(|failure| match failure {
+                            SpliceError::Reading(_) => BodyFailure::Source(SourceError::Failed),
+                            SpliceError::Writing(_) => BodyFailure::Sink,
+                        })?;
+                    }
+                }
+            }
             let paused = sink.is_paused();
             if paused != self.paused {
                 self.paused = paused;
@@ -79,7 +141,11 @@ impl BodyPump {
             match source.poll_part(context, room) {
                 Poll::Ready(Ok(BodyPart::Data(span))) => {
                     self.bytes += span.len() as u64;
+                    let is_bulk = self.bulk.is_bulk(span.len());
                     sink.send(span);
+                    if is_bulk || self.retry {
+                        self.begin_splice(source, sink);
+                    }
                 }
                 Poll::Ready(Ok(BodyPart::Trailers)) => self.state = State::Trailers,
                 Poll::Ready(Ok(BodyPart::End)) => {
@@ -92,5 +158,24 @@ impl BodyPump {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets the rest of the body move inside the kernel, if it is long and both sides take it as
+    /// it is.
+    fn begin_splice(&mut self, source: &impl BulkSource<'s>, sink: &impl BulkSink<'s>) {
+        let rest = source.rest().filter(|(_, left)| *left >= SPLICE_BYTES_MIN);
+        let (Some((receiver, left)), Some(outbox)) = (rest, sink.outbox()) else { return };
+        if self.retry && !receiver.is_quiet() {
+            return;
+        }
+        let passed = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&passed);
+        let count = move |bytes| counter.set(counter.get() + bytes);
+        // One pipe at a time: that is how exactly the bytes of a message that was cut are known.
+        let limits = SpliceLimits { bytes: left, step_bytes: reactor::PIPE_BYTES_MAX as u64 };
+        let splice = Box::pin(net::splice(receiver, outbox, limits, count));
+        let is_retry = std::mem::take(&mut self.retry);
+        let began_at = self.bytes;
+        self.splicing = Some(Splicing { splice, outbox, began_at, is_retry, passed });
     }
 }

@@ -14,7 +14,7 @@ fn route(path: &str, action: model::RouteAction) -> model::Route {
     model::Route { name: String::new(), path: model::PathMatch::Prefix(path.to_owned()), action }
 }
 
-fn manager() -> model::NetworkFilter {
+pub(super) fn manager() -> model::NetworkFilter {
     manager_with(Vec::new())
 }
 
@@ -70,7 +70,7 @@ fn masked(message: &[u8]) -> String {
 }
 
 /// Reads one message whose body has a content-length.
-fn message(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) fn message<R: Read>(stream: &mut R) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -90,7 +90,7 @@ fn message(stream: &mut TcpStream) -> Vec<u8> {
 
 /// A host that serves `connections`, answering each request on them with `answer`, and returns
 /// the requests.
-fn host(
+pub(super) fn host(
     connections: usize,
     answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
 ) -> (SocketAddr, thread::JoinHandle<Vec<Vec<u8>>>) {
@@ -114,7 +114,7 @@ fn host(
     (address, thread::spawn(serve))
 }
 
-fn ask(stream: &mut TcpStream, request: &str) -> String {
+pub(super) fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     masked(&message(stream))
 }

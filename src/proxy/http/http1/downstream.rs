@@ -9,9 +9,11 @@ use proto::http1::{
     encode_continue, encode_response_head,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
-use reactor::Span;
+use reactor::{Outbox, Receiver, Span};
 
-use super::super::port::{BodyPart, BodySink, BodySource, ResponseSink, SourceError};
+use super::super::port::{
+    BodyPart, BodySink, BodySource, BulkSink, BulkSource, ResponseSink, SourceError,
+};
 use super::{HEAD_CREDIT, poll_bytes, poll_part};
 
 /// The request of an exchange.
@@ -78,6 +80,16 @@ impl BodySource for Request<'_> {
     }
 }
 
+impl<'s, 'a: 's> BulkSource<'s> for Request<'a> {
+    fn rest(&self) -> Option<(&'s Receiver, u64)> {
+        self.decoder.body_length_left().map(|left| (self.stream.receiver(), left))
+    }
+
+    fn skip(&mut self, bytes: u64) {
+        self.decoder.skip_body(bytes);
+    }
+}
+
 /// The response of an exchange.
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
@@ -114,6 +126,12 @@ impl BodySink for Response<'_> {
     fn end(&mut self, trailers: Option<&HeaderList>) {
         let trailers = trailers.filter(|_| self.enable_trailers);
         super::send_end(self.stream.outbox(), self.encoder, trailers);
+    }
+}
+
+impl<'s, 'a: 's> BulkSink<'s> for Response<'a> {
+    fn outbox(&self) -> Option<&'s Outbox> {
+        (self.encoder == BodyEncoder::Plain).then(|| self.stream.outbox())
     }
 }
 

@@ -9,10 +9,11 @@ use proto::http1::{
     encode_request_head,
 };
 use proto::{HeaderList, Method, RequestHead, ResponseHead};
-use reactor::Span;
+use reactor::{Outbox, Receiver, Span};
 
 use super::super::port::{
-    BodyPart, BodySink, BodySource, RequestSink, ResponseSource, ResponseStart, SourceError,
+    BodyPart, BodySink, BodySource, BulkSink, BulkSource, RequestSink, ResponseSource,
+    ResponseStart, SourceError,
 };
 use super::{HEAD_CREDIT, poll_bytes, poll_part};
 
@@ -50,6 +51,12 @@ impl BodySink for UpstreamRequest<'_> {
     fn end(&mut self, trailers: Option<&HeaderList>) {
         let trailers = trailers.filter(|_| self.enable_trailers);
         super::send_end(self.stream.outbox(), self.encoder, trailers);
+    }
+}
+
+impl<'s, 'a: 's> BulkSink<'s> for UpstreamRequest<'a> {
+    fn outbox(&self) -> Option<&'s Outbox> {
+        (self.encoder == BodyEncoder::Plain).then(|| self.stream.outbox())
     }
 }
 
@@ -115,6 +122,16 @@ impl BodySource for UpstreamResponse<'_> {
 
     fn trailers(&self) -> &HeaderList {
         self.decoder.trailers()
+    }
+}
+
+impl<'s, 'a: 's> BulkSource<'s> for UpstreamResponse<'a> {
+    fn rest(&self) -> Option<(&'s Receiver, u64)> {
+        self.decoder.body_length_left().map(|left| (self.stream.receiver(), left))
+    }
+
+    fn skip(&mut self, bytes: u64) {
+        self.decoder.skip_body(bytes);
     }
 }
 

@@ -1,0 +1,73 @@
+//! When a direction moves bulk, and moving that inside the kernel.
+//!
+//! It knows no protocol: who calls says how many bytes may pass without being looked at.
+
+use reactor::{Outbox, Receiver, Splice, SpliceError};
+
+/// A direction is bulk once so many bytes have come in pieces of this size or more.
+const BULK_BYTES: usize = 512 * 1024;
+const BULK_PIECE: usize = 16 * 1024;
+/// Splicing is left after so many steps in a row that brought less than this in one call.
+const THIN_STEPS_MAX: u32 = 4;
+const THIN_PIECE: u64 = 8 * 1024;
+
+/// Whether a direction moves bulk.
+#[derive(Debug, Default)]
+pub struct BulkWatch {
+    bytes: usize,
+}
+
+impl BulkWatch {
+    /// Notes a piece. Says yes once, and begins anew.
+    pub fn is_bulk(&mut self, piece: usize) -> bool {
+        self.bytes = if piece >= BULK_PIECE { self.bytes + piece } else { 0 };
+        let is_bulk = self.bytes >= BULK_BYTES;
+        if is_bulk {
+            self.bytes = 0;
+        }
+        is_bulk
+    }
+}
+
+/// How far a splice may go.
+#[derive(Debug, Clone, Copy)]
+pub struct SpliceLimits {
+    /// Bytes altogether.
+    pub bytes: u64,
+    /// Bytes between two calls of `passed`, so that who drops the future knows roughly how far it came.
+    pub step_bytes: u64,
+}
+
+impl SpliceLimits {
+    /// To the end of the stream.
+    pub const NONE: Self = Self { bytes: u64::MAX, step_bytes: u64::MAX };
+}
+
+/// Moves bytes inside the kernel for as long as they come in bulk, and tells `passed` about them
+/// as they were passed on. Returns whether the stream has ended; if it has not, `receiver` and
+/// `outbox` go on where it stopped. Dropping the future may lose bytes: both connections are over.
+///
+/// # Errors
+/// [`SpliceError`] says which side failed.
+pub async fn splice(
+    receiver: &Receiver,
+    outbox: &Outbox,
+    limits: SpliceLimits,
+    passed: impl Fn(u64),
+) -> Result<bool, SpliceError> {
+    let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
+    let mut left = limits.bytes;
+    let mut thin_steps = 0;
+    while left > 0 && thin_steps < THIN_STEPS_MAX {
+        let step = splice.step(left.min(limits.step_bytes)).await?;
+        left -= step.bytes;
+        passed(step.bytes);
+        if step.ended {
+            return Ok(true);
+        }
+        let is_thin = step.bytes < u64::from(step.fills) * THIN_PIECE;
+        thin_steps = if is_thin { thin_steps + 1 } else { 0 };
+        reactor::yield_now().await;
+    }
+    Ok(false)
+}
