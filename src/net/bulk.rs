@@ -34,7 +34,7 @@ impl BulkWatch {
 pub struct SpliceLimits {
     /// Bytes altogether.
     pub bytes: u64,
-    /// Bytes between two calls of `passed`, so that who drops the future knows roughly how far it came.
+    /// Bytes between two calls of `passed`: how exactly who drops the future knows how far it came.
     pub step_bytes: u64,
 }
 
