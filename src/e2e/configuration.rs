@@ -179,3 +179,42 @@ pub(crate) fn socket_address(address: SocketAddr) -> String {
 fn fields(indent: usize, fields: &[&str]) -> String {
     fields.iter().map(|field| indented(indent, field)).collect()
 }
+
+/// A listener called `http` that serves HTTP from one host.
+pub(crate) fn http(listener: SocketAddr, host: SocketAddr) -> String {
+    let extensions = "type.googleapis.com/envoy.extensions.filters";
+    format!(
+        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
+  listeners:
+  - name: http
+    address: {{socket_address: {{address: {}, port_value: {}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          '@type': {extensions}.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: http
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ['*']
+              routes: [{{match: {{prefix: /}}, route: {{cluster: host}}}}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{'@type': {extensions}.http.router.v3.Router}}
+  clusters:
+  - name: host
+    type: STATIC
+    load_assignment:
+      cluster_name: host
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}
+",
+        listener.ip(),
+        listener.port(),
+        host.ip(),
+        host.port()
+    )
+}

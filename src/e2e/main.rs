@@ -39,6 +39,8 @@ mod environment;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod http_bulk;
+#[cfg(test)]
 mod idle;
 #[cfg(test)]
 mod patience;

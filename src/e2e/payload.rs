@@ -38,7 +38,12 @@ pub(crate) fn summary(bytes: &[u8]) -> String {
 const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Sends `bytes` of the stream that `seed` starts; the connection stays open for sending.
-pub(crate) fn send(mut stream: &TcpStream, seed: u64, bytes: u64) -> Transfer {
+pub(crate) fn send(stream: &TcpStream, seed: u64, bytes: u64) -> Transfer {
+    try_send(stream, seed, bytes).unwrap_or_else(|error| panic!("sending {bytes} bytes: {error}"))
+}
+
+/// As [`send`], to a peer that may leave.
+pub(crate) fn try_send(mut stream: &TcpStream, seed: u64, bytes: u64) -> std::io::Result<Transfer> {
     let mut source = Source::new(seed);
     let mut block = vec![0; BLOCK_BYTES];
     let mut hash = Sha256::new();
@@ -46,13 +51,11 @@ pub(crate) fn send(mut stream: &TcpStream, seed: u64, bytes: u64) -> Transfer {
     while left > 0 {
         source.fill(&mut block);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_BYTES);
-        stream
-            .write_all(&block[..count])
-            .unwrap_or_else(|error| panic!("sending with {left} of {bytes} bytes left: {error}"));
+        stream.write_all(&block[..count])?;
         hash.update(&block[..count]);
         left -= u64::try_from(count).unwrap();
     }
-    Transfer { bytes, sha256: hex(hash) }
+    Ok(Transfer { bytes, sha256: hex(hash) })
 }
 
 /// Receives exactly `bytes`; what follows them stays unread.

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use rustix::process::Signal;
 
 use crate::address::ListenerAddress;
-use crate::configuration::{Route, bootstrap};
+use crate::configuration::{Route, bootstrap, http};
 use crate::environment;
 use crate::patience::wait_for;
 use crate::peer::Peer;
@@ -91,45 +91,6 @@ fn sigint_without_connections_ends_at_once() {
     scene.proxy.signal(Signal::INT);
     let status = scene.proxy.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{status}");
-}
-
-/// A listener that serves HTTP from one host.
-fn http(listener: std::net::SocketAddr, host: std::net::SocketAddr) -> String {
-    let extensions = "type.googleapis.com/envoy.extensions.filters";
-    format!(
-        "admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-static_resources:
-  listeners:
-  - name: http
-    address: {{socket_address: {{address: {}, port_value: {}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          '@type': {extensions}.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: http
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ['*']
-              routes: [{{match: {{prefix: /}}, route: {{cluster: host}}}}]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{'@type': {extensions}.http.router.v3.Router}}
-  clusters:
-  - name: host
-    type: STATIC
-    load_assignment:
-      cluster_name: host
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}
-",
-        listener.ip(),
-        listener.port(),
-        host.ip(),
-        host.port()
-    )
 }
 
 /// If this fails, a rolling restart cuts requests, or waits for clients that only keep connections.

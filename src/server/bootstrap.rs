@@ -129,6 +129,6 @@ mod tests {
     fn the_demo_needs_no_option() {
         let options = Options::try_parse_from(["nuncio"]).unwrap();
         let bootstrap = load(&options, &Origin::Demo).unwrap();
-        assert_eq!(bootstrap.loaded.bootstrap.listeners.len(), 2);
+        assert_eq!(bootstrap.loaded.bootstrap.listeners.len(), 4);
     }
 }
