@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use crate::peer::Peer;
+use crate::peer::{Ending, Peer};
 
 /// A request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,11 @@ impl Peer {
             .unwrap_or_else(|error| panic!("receiving a request: {error}"))
     }
 
+    /// Receives the start line and the header fields of a message, up to its body.
+    pub(crate) fn receive_head(&mut self) -> String {
+        read_lines(&mut self.stream()).unwrap_or_else(|error| panic!("receiving a head: {error}"))
+    }
+
     /// Receives the response to a request of this method; informational ones are messages too.
     pub(crate) fn receive_response(&mut self, method: &str) -> Message {
         let has_none = |status| matches!(status, 100..=199 | 204 | 304) || method == "HEAD";
@@ -65,11 +70,61 @@ impl Peer {
             .unwrap_or_else(|error| panic!("receiving a response to {method}: {error}"))
     }
 
+    /// Receives all responses to a request of this method, informational ones first; or what came
+    /// before the connection ended instead.
+    pub(crate) fn receive_responses(&mut self, method: &str) -> Result<Vec<Message>, Cut> {
+        let has_none = |status| matches!(status, 100..=199 | 204 | 304) || method == "HEAD";
+        let (mut messages, mut stream) = (Vec::new(), self.stream());
+        loop {
+            let mut recorded = Recorder { from: &mut stream, bytes: Vec::new() };
+            let message = match read(&mut recorded, has_none) {
+                Ok(message) => message,
+                Err(error) => {
+                    let ending = match error.kind() {
+                        io::ErrorKind::UnexpectedEof => Ending::Fin,
+                        io::ErrorKind::ConnectionReset => Ending::Reset,
+                        _ => panic!("receiving a response to {method}: {error}"),
+                    };
+                    return Err(Cut { messages, bytes: recorded.bytes, ending });
+                }
+            };
+            let is_last = !(100..=199).contains(&message.status()) || message.status() == 101;
+            messages.push(message);
+            if is_last {
+                return Ok(messages);
+            }
+        }
+    }
+
     /// Receives one request and answers it with these bytes.
     pub(crate) fn answer(&mut self, response: &[u8]) -> Message {
         let request = self.receive_request();
         self.send(response);
         request
+    }
+}
+
+/// What came of a response whose connection ended within it or before it.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// Informational responses that came whole.
+    pub(crate) messages: Vec<Message>,
+    /// The bytes of the message that did not.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ending: Ending,
+}
+
+/// Keeps a copy of what is read.
+struct Recorder<R> {
+    from: R,
+    bytes: Vec<u8>,
+}
+
+impl<R: Read> Read for Recorder<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(into)?;
+        self.bytes.extend_from_slice(&into[..count]);
+        Ok(count)
     }
 }
 

@@ -47,18 +47,19 @@ impl Listener {
         bound: std::net::SocketAddr,
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
+        let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
         let filter = match &config.filter_chain.filter {
             NetworkFilter::Echo => Filter::Echo,
             NetworkFilter::TcpProxy(tcp_proxy) => {
-                let prefix = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
-                context.registry.declare::<TcpProxyDormantStat>(&prefix);
-                let stats = context.registry.scope::<TcpProxyStat>(&prefix).on(context.shard);
+                let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
+                context.registry.declare::<TcpProxyDormantStat>(&of_filter);
+                let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
                 let cluster = context.clusters.get(&tcp_proxy.cluster);
                 Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
             }
             NetworkFilter::Http(manager) => {
                 let prepared = Arc::new(Prepared::new(manager));
-                Filter::Http(HttpManager::new(prepared, config, context))
+                Filter::Http(HttpManager::new(prepared, config, &prefix, context))
             }
         };
         let of_filter = match &config.filter_chain.filter {
@@ -74,7 +75,6 @@ impl Listener {
             ids: Rc::clone(context.connection_ids),
             random: context.access_logs.random(),
         };
-        let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),

@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use observe::names::{AdminHttpStat, AdminListenerHttpStat, AdminListenerStat};
+use observe::names::{AdminHttpStat, AdminListenerStat, ListenerHttpStat};
 use observe::{GaugeGuard, Scope};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -225,11 +225,11 @@ async fn respond(
         },
     };
     http.inc(AdminHttpStat::DownstreamRqCompleted);
-    listener.inc(AdminListenerHttpStat::DownstreamRqCompleted);
+    listener.inc(ListenerHttpStat::DownstreamRqCompleted);
     let (by_all, by_listener) = match page.status.as_u16() / 100 {
-        2 => (AdminHttpStat::DownstreamRq2xx, AdminListenerHttpStat::DownstreamRq2xx),
-        4 => (AdminHttpStat::DownstreamRq4xx, AdminListenerHttpStat::DownstreamRq4xx),
-        _ => (AdminHttpStat::DownstreamRq5xx, AdminListenerHttpStat::DownstreamRq5xx),
+        2 => (AdminHttpStat::DownstreamRq2xx, ListenerHttpStat::DownstreamRq2xx),
+        4 => (AdminHttpStat::DownstreamRq4xx, ListenerHttpStat::DownstreamRq4xx),
+        _ => (AdminHttpStat::DownstreamRq5xx, ListenerHttpStat::DownstreamRq5xx),
     };
     http.inc(by_all);
     listener.inc(by_listener);

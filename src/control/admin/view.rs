@@ -11,8 +11,8 @@ use config::Resource;
 use config::model::Node;
 use observe::names::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpDormantStat,
-    AdminHttpStat, AdminListenerDormantStat, AdminListenerHttpStat, AdminListenerStat,
-    ListenerStat, SERVER_PREFIX, ServerDormantStat, ServerStat,
+    AdminHttpStat, AdminListenerDormantStat, AdminListenerStat, ListenerHttpStat, ListenerStat,
+    SERVER_PREFIX, ServerDormantStat, ServerStat,
 };
 use observe::{Registry, Scope, Shard};
 use serde_json::{Map, Value, json};
@@ -88,7 +88,7 @@ pub(crate) struct View {
     server: Scope<ServerStat>,
     pub(crate) listener: Scope<AdminListenerStat>,
     pub(crate) http: Scope<AdminHttpStat>,
-    pub(crate) listener_http: Scope<AdminListenerHttpStat>,
+    pub(crate) listener_http: Scope<ListenerHttpStat>,
     quit: Rc<Notify>,
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,

@@ -24,7 +24,24 @@ enum Config {
         has_cluster: bool,
         more: More,
     },
-    Template(Template),
+    Template(Texts),
+}
+
+/// A template's parts, which may have been put together.
+pub(super) struct Texts {
+    pub(super) listeners: String,
+    pub(super) clusters: String,
+    pub(super) bootstrap: String,
+}
+
+impl From<Template> for Texts {
+    fn from(template: Template) -> Self {
+        Self {
+            listeners: template.listeners.to_owned(),
+            clusters: template.clusters.to_owned(),
+            bootstrap: template.bootstrap.to_owned(),
+        }
+    }
 }
 
 /// Parts of an Envoy bootstrap as a person writes them. In them stand
@@ -107,13 +124,14 @@ impl Plan {
     }
 
     /// What `template` says, with as many listeners as it names.
-    pub(super) fn template(template: Template, endpoints: Vec<Endpoint>) -> Self {
+    pub(super) fn template(template: impl Into<Texts>, endpoints: Vec<Endpoint>) -> Self {
+        let template = template.into();
         let named = (0..).take_while(|index| template.listeners.contains(&LISTENER.at(*index)));
         Self {
             listeners: named.map(|_| ListenerAddress::reserve()).collect(),
             endpoints,
-            config: Config::Template(template),
             alone: !template.bootstrap.is_empty(),
+            config: Config::Template(template),
         }
     }
 
@@ -145,10 +163,10 @@ impl Plan {
                 });
             }
             Config::Template(template) => {
-                let fill = |text| indented(0, &self.filled(text, name, folder));
-                parts.top.push_str(&fill(template.bootstrap));
-                parts.listeners.push_str(&indented(2, &fill(template.listeners)));
-                parts.clusters.push_str(&indented(2, &fill(template.clusters)));
+                let fill = |text: &str| indented(0, &self.filled(text, name, folder));
+                parts.top.push_str(&fill(&template.bootstrap));
+                parts.listeners.push_str(&indented(2, &fill(&template.listeners)));
+                parts.clusters.push_str(&indented(2, &fill(&template.clusters)));
             }
         }
     }

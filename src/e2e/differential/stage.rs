@@ -34,6 +34,8 @@ pub(super) struct Stage<'a> {
     ended: Cell<bool>,
     /// Whether the script looked at the access log.
     has_access_log: Cell<bool>,
+    /// Bytes of responses whose number is chance.
+    chance_bytes: Cell<u64>,
 }
 
 impl<'a> Stage<'a> {
@@ -46,6 +48,7 @@ impl<'a> Stage<'a> {
             baseline: RefCell::default(),
             ended: Cell::default(),
             has_access_log: Cell::default(),
+            chance_bytes: Cell::default(),
         }
     }
 
@@ -109,11 +112,20 @@ impl<'a> Stage<'a> {
     /// Waits until the access log `$FOLDER/$NAME.log` has this many lines, and notes each, what
     /// `masks` names left out.
     pub(super) fn note_access_log(&self, lines: usize) {
+        self.note_access_log_once(&format!("{lines} lines"), |text| text.lines().count() >= lines);
+    }
+
+    /// Waits until the access log has a line with `words`, and notes all lines.
+    pub(super) fn note_access_log_up_to(&self, words: &str) {
+        self.note_access_log_once(&format!("'{words}'"), |text| text.contains(words));
+    }
+
+    fn note_access_log_once(&self, what: &str, is_complete: impl Fn(&str) -> bool) {
         self.has_access_log.set(true);
         let path = self.access_log();
-        let text = wait_for(&format!("{lines} lines in the access log"), || {
+        let text = wait_for(&format!("{what} in the access log"), || {
             let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-            if text.lines().count() >= lines && text.ends_with('\n') { Ok(text) } else { Err(text) }
+            if is_complete(&text) && text.ends_with('\n') { Ok(text) } else { Err(text) }
         });
         for (index, line) in text.lines().enumerate() {
             self.note(&format!("access log, line {}", index + 1), self.masked(line));
@@ -135,14 +147,21 @@ impl<'a> Stage<'a> {
 
     /// Notes a request or response that one side received: its head as it came, and its body.
     pub(super) fn note_message(&self, side: &str, message: &Message) {
-        let head = self.masked(&masks::without_volatile_values(&message.head));
-        self.note(&format!("{side} received the head"), head.escape_debug());
+        let head = self.shown(message.head.as_bytes());
+        self.note(&format!("{side} received the head"), head.escape_ascii());
         self.note(&format!("{side} received a body, by {:?},", message.framing), {
             payload::summary(&message.body)
         });
         if !message.trailers.is_empty() {
             self.note(&format!("{side} received trailers"), message.trailers.escape_debug());
         }
+    }
+
+    /// A part of a message as it is noted: without what differs from run to run.
+    pub(super) fn shown(&self, bytes: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(bytes);
+        self.chance_bytes.set(self.chance_bytes.get() + masks::chance_bytes(&text));
+        self.masked(&masks::without_volatile_values(&text)).into_bytes()
     }
 
     /// Text with the scenario's addresses by name, and without what differs from run to run.
@@ -257,7 +276,8 @@ impl<'a> Stage<'a> {
     fn chosen(&self, stats: &Stats) -> Observed {
         let observation = |(full_name, value): (&str, u64)| {
             let start = self.baseline.borrow().value(full_name).unwrap_or(0);
-            let value = value.saturating_sub(start);
+            let chance = if masks::counts_chance(full_name) { self.chance_bytes.get() } else { 0 };
+            let value = value.saturating_sub(start + chance);
             (format!("{STAT}{}", self.generic_name(full_name)), value.to_string())
         };
         let mut all: Vec<_> = stats.iter().map(observation).collect();

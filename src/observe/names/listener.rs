@@ -37,6 +37,32 @@ crate::stats! {
     }
 }
 
+crate::stats! {
+    /// Stats below `listener.<address or stat_prefix>.http.<stat_prefix>`: answers of one HTTP
+    /// connection manager as the listener's own.
+    pub enum ListenerHttpStat {
+        /// Answers with a 1xx status.
+        DownstreamRq1xx => counter "downstream_rq_1xx",
+        /// Answers with a 2xx status.
+        DownstreamRq2xx => counter "downstream_rq_2xx",
+        /// Answers with a 3xx status.
+        DownstreamRq3xx => counter "downstream_rq_3xx",
+        /// Answers with a 4xx status.
+        DownstreamRq4xx => counter "downstream_rq_4xx",
+        /// Answers with a 5xx status.
+        DownstreamRq5xx => counter "downstream_rq_5xx",
+        /// Answers.
+        DownstreamRqCompleted => counter "downstream_rq_completed",
+    }
+}
+
+/// The prefix of [`ListenerHttpStat`]: `listener` is the listener's own prefix, `stat_prefix` the
+/// connection manager's.
+#[must_use]
+pub fn listener_http_prefix(listener: &str, stat_prefix: &str) -> String {
+    format!("{listener}.http.{stat_prefix}")
+}
+
 /// The prefix of a listener: its `stat_prefix` where it has one, otherwise its address.
 /// `[::1]:80` becomes `listener.[__1]_80`, as in Envoy.
 #[must_use]

@@ -25,12 +25,12 @@ pub use dormant::{
 };
 pub use host::HostStat;
 pub use http::{HTTP1_PREFIX, Http1CodecStat, HttpStat, http_prefix};
-pub use listener::{ListenerStat, listener_prefix};
+pub use listener::{ListenerHttpStat, ListenerStat, listener_http_prefix, listener_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,
-    AdminListenerHttpStat, AdminListenerStat, CLUSTER_MANAGER_PREFIX, ClusterManagerStat,
-    LISTENER_MANAGER_PREFIX, ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX,
-    ServerStat, ThreadClusterManagerStat, worker_cluster_manager_prefix,
+    AdminListenerStat, CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX,
+    ListenerManagerStat, MAIN_CLUSTER_MANAGER_PREFIX, SERVER_PREFIX, ServerStat,
+    ThreadClusterManagerStat, worker_cluster_manager_prefix,
 };
 pub use response_code::{
     Code1xx, Code2xx, Code3xx, Code4xx, Code5xx, ResponseClassStat, ResponseOriginStat,
@@ -59,7 +59,7 @@ mod tests {
         for sets in [
             &[AccessLogStat::SPECS] as &[_],
             &[AdminHttpStat::SPECS, AdminHttpDormantStat::SPECS],
-            &[AdminListenerHttpStat::SPECS],
+            &[ListenerHttpStat::SPECS],
             &[FilesystemStat::SPECS],
             &[AdminListenerStat::SPECS, AdminListenerDormantStat::SPECS],
             &[ClusterManagerStat::SPECS, ClusterManagerDormantStat::SPECS],

@@ -151,25 +151,7 @@ crate::stats! {
     }
 }
 
-crate::stats! {
-    /// Stats below `listener.admin.http.admin`: requests as the listener's own.
-    pub enum AdminListenerHttpStat {
-        /// Requests answered with a 1xx status; zero, no page does.
-        DownstreamRq1xx => counter "downstream_rq_1xx",
-        /// Requests answered with a 2xx status.
-        DownstreamRq2xx => counter "downstream_rq_2xx",
-        /// Requests answered with a 3xx status; zero, no page does.
-        DownstreamRq3xx => counter "downstream_rq_3xx",
-        /// Requests answered with a 4xx status.
-        DownstreamRq4xx => counter "downstream_rq_4xx",
-        /// Requests answered with a 5xx status.
-        DownstreamRq5xx => counter "downstream_rq_5xx",
-        /// Requests answered.
-        DownstreamRqCompleted => counter "downstream_rq_completed",
-    }
-}
-
-/// The prefix of [`AdminListenerHttpStat`].
+/// The prefix of [`super::ListenerHttpStat`] of the admin server.
 pub const ADMIN_LISTENER_HTTP_PREFIX: &str = "listener.admin.http.admin";
 /// The prefix of [`ServerStat`].
 pub const SERVER_PREFIX: &str = "server";

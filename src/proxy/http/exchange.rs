@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use cluster::{ConnectFailure, HttpStream};
 use config::model::RedirectAction;
 use observe::GaugeGuard;
-use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
+use observe::names::{ClusterStat, Http1CodecStat, HttpStat, ListenerHttpStat};
 use proto::http1::{ErrorKind, Framing, MessageStart, ResponseDecoder, ResponseTo};
 use proto::{KnownName, Method, Version};
 
@@ -31,12 +31,16 @@ use super::http1::{Request, Response, UpstreamRequest, UpstreamResponse};
 use super::log::Journal;
 use super::manager::{Codecs, Heads, HttpManager, Target};
 use super::port::{
-    BodySink, RequestSink, ResponseSink, ResponseSource, ResponseStart, SourceError,
+    BodyPart, BodySink, BodySource, RequestSink, ResponseSink, ResponseSource, ResponseStart,
+    SourceError,
 };
 use super::pump::{BodyFailure, BodyObserver, BodyPump};
 use super::recycle::Borrowed;
 use super::redirect::{Original, write_location};
 use super::route::Action;
+
+/// So much of a body is thrown away when there is nobody to send it to.
+const DISCARD_MAX: usize = 64 * 1024;
 
 /// What an exchange begins with: a connection on which bytes of a request have come.
 #[derive(Debug)]
@@ -242,8 +246,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<(), Stop> {
         let (manager, stats) = (self.manager, &self.manager.stats);
         if headers::take_expect_continue(&mut self.heads.request) {
-            stats.inc(HttpStat::DownstreamRq1xx);
-            stats.inc(HttpStat::DownstreamRqCompleted);
+            self.count_answer(100);
             sink.send_continue();
         }
         headers::supply_host(&mut self.heads.request, manager);
@@ -311,12 +314,39 @@ impl<'a> Exchange<'a> {
         }
         let forwarded = match self.connect(target, source).await {
             Ok(stream) => self.over(stream, target, source, sink, decoder).await,
-            Err(stop) => Err(stop),
+            Err(stop) => {
+                // What of the body had come by now is no reason to close the connection.
+                let rest = poll_fn(|context| Poll::Ready(self.poll_discard(context, source))).await;
+                if rest.is_ready() {
+                    self.request_ended();
+                }
+                Err(stop)
+            }
         };
-        if let Err(Stop::Failed(failure)) = &forwarded {
+        if let Err(Stop::Failed(failure)) = &forwarded
+            && failure.is_of_upstream()
+        {
             target.stats.count(failure.status(self.request_complete));
         }
         forwarded
+    }
+
+    /// Throws away what has come of a request's body; ready once the body has ended.
+    fn poll_discard(&mut self, context: &Context<'_>, source: &mut Request<'_>) -> Poll<()> {
+        let mut bytes = 0;
+        while !self.request_complete && bytes < DISCARD_MAX {
+            match source.poll_part(context, DISCARD_MAX - bytes) {
+                Poll::Ready(Ok(BodyPart::Data(span))) => bytes += span.len(),
+                Poll::Ready(Ok(BodyPart::Trailers)) => {}
+                Poll::Ready(Ok(BodyPart::End)) => {
+                    self.journal.bytes_received(bytes as u64);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        self.journal.bytes_received(bytes as u64);
+        Poll::Pending
     }
 
     /// A connection to a host, unless the client leaves or the time is over first.
@@ -501,18 +531,27 @@ impl<'a> Exchange<'a> {
             self.closes = true;
         }
         headers::prepare_response(response, request, self.manager, self.closes);
-        stats.inc(HttpStat::DownstreamRqCompleted);
-        match self.heads.response.status / 100 {
-            1 => stats.inc(HttpStat::DownstreamRq1xx),
-            2 => stats.inc(HttpStat::DownstreamRq2xx),
-            3 => stats.inc(HttpStat::DownstreamRq3xx),
-            4 => stats.inc(HttpStat::DownstreamRq4xx),
-            5 => stats.inc(HttpStat::DownstreamRq5xx),
-            _ => {}
-        }
+        self.count_answer(self.heads.response.status);
         self.responded = true;
         self.journal.responded(self.heads.response.status);
         sink.send_head(&self.heads.response, is_whole);
+    }
+
+    /// Counts an answer by the class of its status: in all, and as the listener's.
+    fn count_answer(&self, status: u16) {
+        let (all, own) = (&self.manager.stats, &self.manager.listener_stats);
+        all.inc(HttpStat::DownstreamRqCompleted);
+        own.inc(ListenerHttpStat::DownstreamRqCompleted);
+        let (class, own_class) = match status / 100 {
+            1 => (HttpStat::DownstreamRq1xx, ListenerHttpStat::DownstreamRq1xx),
+            2 => (HttpStat::DownstreamRq2xx, ListenerHttpStat::DownstreamRq2xx),
+            3 => (HttpStat::DownstreamRq3xx, ListenerHttpStat::DownstreamRq3xx),
+            4 => (HttpStat::DownstreamRq4xx, ListenerHttpStat::DownstreamRq4xx),
+            5 => (HttpStat::DownstreamRq5xx, ListenerHttpStat::DownstreamRq5xx),
+            _ => return,
+        };
+        all.inc(class);
+        own.inc(own_class);
     }
 
     /// Answers in the upstream's place.

@@ -160,6 +160,20 @@ impl Failure {
         }
     }
 
+    /// Whether the cluster's stats count it as the upstream's answer.
+    pub(crate) fn is_of_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::NoHealthyHost
+                | Self::Overflow
+                | Self::ConnectFailed
+                | Self::ConnectTimeout
+                | Self::UpstreamClosed
+                | Self::UpstreamProtocol
+                | Self::ResponseTimeout
+        )
+    }
+
     /// Whether the client learns that the cluster is overloaded (`x-envoy-overloaded: true`).
     pub(crate) fn is_overload(self) -> bool {
         self == Self::Overflow

@@ -11,7 +11,10 @@ use cluster::Cluster;
 use config::model;
 use net::SendMeter;
 use observe::Scope;
-use observe::names::{HTTP1_PREFIX, Http1CodecStat, HttpDormantStat, HttpStat, http_prefix};
+use observe::names::{
+    HTTP1_PREFIX, Http1CodecStat, HttpDormantStat, HttpStat, ListenerHttpStat, http_prefix,
+    listener_http_prefix,
+};
 use proto::http1::{
     BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
     UnderscoreAction,
@@ -74,6 +77,7 @@ pub(crate) struct HttpManager {
     /// In the order of [`RouteTable::clusters`]; `None` for one that does not exist.
     pub(super) targets: Box<[Option<Target>]>,
     pub(super) stats: Scope<HttpStat>,
+    pub(super) listener_stats: Scope<ListenerHttpStat>,
     pub(super) codec_stats: Scope<Http1CodecStat>,
     pub(super) send_meter: Rc<SendMeter<HttpStat>>,
     pub(super) date: DateCache,
@@ -118,14 +122,17 @@ pub(crate) struct Heads {
 }
 
 impl HttpManager {
-    /// The connection manager on the worker of `context`.
+    /// The connection manager on the worker of `context`. `listener_prefix` begins the names of
+    /// the listener's stats.
     pub(crate) fn new(
         prepared: Arc<Prepared>,
         listener: &model::Listener,
+        listener_prefix: &str,
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
         let prefix = http_prefix(&prepared.config.stat_prefix);
         context.registry.declare::<HttpDormantStat>(&prefix);
+        let of_listener = listener_http_prefix(listener_prefix, &prepared.config.stat_prefix);
         let stats = context.registry.scope::<HttpStat>(&prefix).on(context.shard);
         let send_meter = Rc::new(SendMeter::new(
             stats.clone(),
@@ -142,6 +149,7 @@ impl HttpManager {
             reactor: context.reactor.clone(),
             targets: prepared.routes.clusters().iter().map(target).collect(),
             stats,
+            listener_stats: context.registry.scope(&of_listener).on(context.shard),
             codec_stats: context.registry.scope(HTTP1_PREFIX).on(context.shard),
             send_meter,
             date: DateCache::default(),

@@ -1,0 +1,164 @@
+//! Options of the connection manager that change heads: addresses, ids, names.
+
+use super::plan::Http;
+use super::{Case, OK, answered, local, play};
+use crate::differential::Scenario;
+
+macro_rules! options {
+    ($name:literal, $shows:literal, $manager:expr, $cases:expr) => {
+        Scenario {
+            name: $name,
+            shows: $shows,
+            plan: || Http { manager: $manager, ..Http::default() }.plan(),
+            script: |stage| play(stage, $cases),
+        }
+    };
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        options!(
+            "http_remote_address",
+            "http: use_remote_address",
+            &["use_remote_address: true"],
+            FORWARDED
+        ),
+        options!("http_forwarded_for", "http: x-forwarded-for of others", &[], FORWARDED),
+        options!(
+            "http_trusted_hops",
+            "http: xff_num_trusted_hops",
+            &["use_remote_address: true", "xff_num_trusted_hops: 1"],
+            FORWARDED
+        ),
+        options!(
+            "http_trusted_hops_inside",
+            "http: xff_num_trusted_hops without use_remote_address",
+            &["xff_num_trusted_hops: 1"],
+            FORWARDED
+        ),
+        options!(
+            "http_skip_xff",
+            "http: skip_xff_append",
+            &["use_remote_address: true", "skip_xff_append: true"],
+            FORWARDED
+        ),
+        options!("http_via", "http: via", &["via: some proxy"], VIA),
+        options!(
+            "http_no_request_id",
+            "http: generate_request_id off",
+            &["generate_request_id: false"],
+            REQUEST_ID
+        ),
+        options!(
+            "http_own_request_id",
+            "http: preserve_external_request_id, always_set_request_id_in_response",
+            &[
+                "use_remote_address: true",
+                "preserve_external_request_id: true",
+                "always_set_request_id_in_response: true",
+            ],
+            REQUEST_ID
+        ),
+        options!(
+            "http_new_request_id",
+            "http: the request id of an outside client is replaced",
+            &["use_remote_address: true", "always_set_request_id_in_response: true"],
+            REQUEST_ID
+        ),
+        options!("http_server_overwrite", "http: server_name", &["server_name: mine"], SERVER),
+        options!(
+            "http_server_append",
+            "http: server_header_transformation APPEND_IF_ABSENT",
+            &["server_header_transformation: APPEND_IF_ABSENT"],
+            SERVER
+        ),
+        options!(
+            "http_server_pass",
+            "http: server_header_transformation PASS_THROUGH",
+            &["server_header_transformation: PASS_THROUGH"],
+            SERVER
+        ),
+        options!(
+            "http_underscores_rejected",
+            "http: headers_with_underscores_action REJECT_REQUEST",
+            &["common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}"],
+            &[local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx_a: 1\r\n\r\n")]
+        ),
+        options!(
+            "http_underscores_dropped",
+            "http: headers_with_underscores_action DROP_HEADER",
+            &["common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER}"],
+            UNDERSCORES
+        ),
+        options!("http_underscores", "http: header names with underscores", &[], UNDERSCORES),
+        options!(
+            "http_chunked_length",
+            "http: allow_chunked_length",
+            &["http_protocol_options: {allow_chunked_length: true}"],
+            &[answered(
+                b"POST / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\
+                  content-length: 9\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                OK
+            )]
+        ),
+        options!(
+            "http_absolute_form",
+            "http: allow_absolute_url off",
+            &["http_protocol_options: {allow_absolute_url: false}"],
+            &[local(b"GET http://b.test/probe HTTP/1.1\r\nhost: a.test\r\n\r\n")]
+        ),
+    ]
+}
+
+const FORWARDED: &[Case] = &[
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1\r\n\r\n", OK),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1, 10.0.0.1\r\n\
+          x-forwarded-proto: https\r\nx-forwarded-host: h\r\nx-forwarded-port: 1\r\n\r\n",
+        OK,
+    ),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: nonsense\r\n\
+          x-envoy-internal: true\r\nx-envoy-external-address: 192.0.2.9\r\n\
+          x-envoy-upstream-rq-timeout-ms: 5\r\nx-envoy-max-retries: 2\r\n\
+          x-envoy-expected-rq-timeout-ms: 7\r\nx-envoy-original-path: /x\r\n\
+          x-envoy-decorator-operation: d\r\n\r\n",
+        OK,
+    ),
+];
+
+const VIA: &[Case] = &[
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    ),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nvia: 1.1 first\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nvia: 1.1 last\r\n\r\n",
+    ),
+    local(b"GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+];
+
+const REQUEST_ID: &[Case] = &[
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-request-id: mine\r\n\r\n", OK),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1\r\nx-request-id: mine\r\n\r\n",
+        OK,
+    ),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-request-id: mine\r\n\r\n"),
+];
+
+const SERVER: &[Case] = &[
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nserver: theirs\r\ncontent-length: 0\r\n\r\n",
+    ),
+    local(b"GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"BAD\r\n\r\n"),
+];
+
+const UNDERSCORES: &[Case] =
+    &[answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx_a: 1\r\nx-b: 2\r\n\r\n", OK)];

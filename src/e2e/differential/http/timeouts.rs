@@ -1,0 +1,144 @@
+//! Everything that takes too long.
+
+use super::plan::Http;
+use super::{Case, OK, answered, local, note_log, play, silent};
+use crate::differential::Scenario;
+use crate::differential::plan::Endpoint;
+use crate::differential::stage::Stage;
+
+macro_rules! manager {
+    ($($field:expr),*) => {
+        || Http { manager: &[$($field),*], ..Http::default() }.plan()
+    };
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "http_route_timeout",
+            shows: "http: the route's timeout; 504 UT",
+            plan: || {
+                let routes = &["- {match: {prefix: /}, route: {cluster: $NAME, timeout: 0.2s}}"];
+                Http { routes, ..Http::default() }.plan()
+            },
+            script: route_timeout,
+        },
+        Scenario {
+            name: "http_connect_timeout",
+            shows: "http: connect_timeout; 503 UF",
+            plan: || {
+                let cluster = &["connect_timeout: 0.2s"];
+                Http { cluster, ..Http::default() }.plan_to(vec![Endpoint::silent()])
+            },
+            script: |stage| play(stage, &[local(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n")]),
+        },
+        Scenario {
+            name: "http_idle_timeout",
+            shows: "http: idle_timeout of a connection between requests",
+            plan: manager!("common_http_protocol_options: {idle_timeout: 0.2s}"),
+            script: |stage| idle_connection(stage, true),
+        },
+        Scenario {
+            name: "http_idle_timeout_unused",
+            shows: "http: idle_timeout of a connection without a request",
+            plan: manager!("common_http_protocol_options: {idle_timeout: 0.2s}"),
+            script: |stage| idle_connection(stage, false),
+        },
+        Scenario {
+            name: "http_max_connection_duration",
+            shows: "http: max_connection_duration",
+            plan: manager!("common_http_protocol_options: {max_connection_duration: 0.3s}"),
+            script: |stage| idle_connection(stage, true),
+        },
+        Scenario {
+            name: "http_stream_idle_timeout",
+            shows: "http: stream_idle_timeout before and within a response",
+            plan: manager!("stream_idle_timeout: 0.2s"),
+            script: stream_idle,
+        },
+        Scenario {
+            name: "http_stream_idle_timeout_request",
+            shows: "http: stream_idle_timeout within a request",
+            plan: manager!("stream_idle_timeout: 0.2s"),
+            script: unfinished_body,
+        },
+        Scenario {
+            name: "http_request_timeout",
+            shows: "http: request_timeout",
+            plan: manager!("request_timeout: 0.2s"),
+            script: unfinished_body,
+        },
+        Scenario {
+            name: "http_request_headers_timeout",
+            shows: "http: request_headers_timeout",
+            plan: manager!("request_headers_timeout: 0.2s"),
+            script: unfinished_head,
+        },
+        Scenario {
+            name: "http_request_timeout_head",
+            shows: "http: request_timeout within a head",
+            plan: manager!("request_timeout: 0.2s"),
+            script: unfinished_head,
+        },
+        Scenario {
+            name: "http_max_stream_duration",
+            shows: "http: max_stream_duration before and within a response",
+            plan: manager!("common_http_protocol_options: {max_stream_duration: 0.2s}"),
+            script: stream_idle,
+        },
+    ]
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
+const PART: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello";
+
+const SILENT: &[Case] = &[
+    silent(GET),
+    silent(b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc"),
+    answered(b"HEAD / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK_HEAD),
+    answered(GET, OK),
+    // The answer has begun when the time is over.
+    answered(GET, PART),
+];
+
+const OK_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+
+fn route_timeout(stage: &mut Stage<'_>) {
+    play(stage, SILENT);
+}
+
+/// Before the response and within it.
+fn stream_idle(stage: &mut Stage<'_>) {
+    play(stage, &[silent(GET), answered(GET, OK), answered(GET, PART)]);
+}
+
+fn idle_connection(stage: &mut Stage<'_>, used: bool) {
+    let mut client = stage.connect();
+    if used {
+        client.send(super::PROBE);
+        stage.note_message("the client", &client.receive_response("GET"));
+    }
+    stage.note_end("the client", &client.receive_to_end());
+    note_log(stage);
+}
+
+fn unfinished_body(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    client.send(b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 10\r\n\r\nabc");
+    let mut upstream = stage.accept();
+    let (bytes, ending) = client.receive_to_end();
+    stage.note_end("the client", &(stage.shown(&bytes), ending));
+    drop(client);
+    let (bytes, ending) = upstream.receive_to_end();
+    stage.note_end("the upstream", &(stage.shown(&bytes), ending));
+    note_log(stage);
+}
+
+fn unfinished_head(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    client.send(b"GET / HTTP/1.1\r\nhost: a");
+    let (bytes, ending) = client.receive_to_end();
+    stage.note_end("the client", &(stage.shown(&bytes), ending));
+    drop(client);
+    note_log(stage);
+}
