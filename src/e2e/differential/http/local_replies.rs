@@ -197,6 +197,7 @@ const JSON: &str = "log_format: {json_format: {\
     request_head: '%REQUEST_HEADERS_BYTES%', \
     trailers: '%RESPONSE_TRAILERS_BYTES%', host: '%UPSTREAM_HOST%', \
     cluster: '%UPSTREAM_CLUSTER%', route: '%ROUTE_NAME%', \
-    attempts: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%', peer: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', \
+    attempts: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%', \
+    peer: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', \
     protocol_up: '%UPSTREAM_PROTOCOL%', nested: {a: ['%RESPONSE_CODE%', x%PROTOCOL%y]}, \
     wire: '%DOWNSTREAM_WIRE_BYTES_RECEIVED%'}}";

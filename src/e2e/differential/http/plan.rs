@@ -6,8 +6,8 @@ use crate::differential::plan::{Endpoint, Plan, Texts};
 
 /// What a scenario's configuration has beyond the usual.
 ///
-/// `/probe` is answered by the proxy, `/missing` goes to a cluster that does not exist, and all else
-/// to the cluster `$NAME`. Marks are those of `Template`.
+/// `/probe` is answered by the proxy, `/missing` goes to a cluster that does not exist, and all
+/// else to the cluster `$NAME`. Marks are those of `Template`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Http {
     /// Fields of the connection manager.
@@ -75,7 +75,8 @@ const LISTENER: &str = r#"
   - filters:
     - name: envoy.filters.network.http_connection_manager
       typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.\
+          http_connection_manager.v3.HttpConnectionManager"
         stat_prefix: $NAME
         $MANAGER
         access_log:
