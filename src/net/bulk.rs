@@ -4,10 +4,10 @@
 
 use reactor::{Outbox, Receiver, Splice, SpliceError};
 
-/// A direction is bulk once so many bytes have come in pieces of this size on average: a short one
-/// now and then, when the outbox had little room, does not change what it is.
-const BULK_BYTES: u32 = 512 * 1024;
-const BULK_PIECE: u32 = 16 * 1024;
+/// A direction is bulk once so many bytes have come in pieces of this size or more. A receiver that
+/// is slow makes pieces short, and stays outside: its pauses are to be seen and counted.
+const BULK_BYTES: usize = 512 * 1024;
+const BULK_PIECE: usize = 16 * 1024;
 /// Splicing is left after so many steps in a row that brought less than this in one call.
 const THIN_STEPS_MAX: u32 = 4;
 const THIN_PIECE: u64 = 8 * 1024;
@@ -15,21 +15,18 @@ const THIN_PIECE: u64 = 8 * 1024;
 /// Whether a direction moves bulk.
 #[derive(Debug, Default)]
 pub struct BulkWatch {
-    bytes: u32,
-    pieces: u32,
+    bytes: usize,
 }
 
 impl BulkWatch {
     /// Notes a piece. Says yes once, and begins anew.
     pub fn is_bulk(&mut self, piece: usize) -> bool {
-        let piece = u32::try_from(piece).unwrap_or(u32::MAX);
-        self.bytes = self.bytes.saturating_add(piece);
-        self.pieces += 1;
-        if self.bytes < BULK_BYTES {
-            return false;
+        self.bytes = if piece >= BULK_PIECE { self.bytes + piece } else { 0 };
+        let is_bulk = self.bytes >= BULK_BYTES;
+        if is_bulk {
+            self.bytes = 0;
         }
-        let Self { bytes, pieces } = std::mem::take(self);
-        bytes / pieces >= BULK_PIECE
+        is_bulk
     }
 }
 
