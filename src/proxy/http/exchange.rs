@@ -386,7 +386,7 @@ impl<'a> Exchange<'a> {
         decoder.reset();
         let options = &target.options;
         let method = self.heads.request.method();
-        let mut up_request = UpstreamRequest::new(stream.stream(), options.enable_trailers);
+        let mut up_request = UpstreamRequest::new(stream.stream(), (), options.enable_trailers);
         let mut up_response = UpstreamResponse::new(stream.stream(), decoder, options, method);
         up_request.send_head(&self.heads.request, self.request_complete);
         let flowed = self.flow(target, source, sink, &mut up_request, &mut up_response).await;

@@ -1,19 +1,17 @@
 //! The client's side: a request comes in, a response goes out.
 
-use std::io;
 use std::task::{Context, Poll, ready};
 
 use net::Stream;
 use proto::http1::{
-    BodyEncoder, Event, MessageStart, RequestDecoder, RequestOptions, ResponseTo, Step,
-    encode_continue, encode_response_head,
+    Event, MessageStart, RequestDecoder, RequestOptions, ResponseTo, Step, encode_continue,
+    encode_response_head,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
-use reactor::{Outbox, Receiver, Span};
+use reactor::Receiver;
 
-use super::super::port::{
-    BodyPart, BodySink, BodySource, BulkSink, BulkSource, ResponseSink, SourceError,
-};
+use super::super::port::{BodyPart, BodySource, BulkSource, ResponseSink, SourceError};
+use super::message::Message;
 use super::{HEAD_CREDIT, poll_bytes, poll_part};
 
 /// The request of an exchange.
@@ -90,50 +88,8 @@ impl<'s, 'a: 's> BulkSource<'s> for Request<'a> {
     }
 }
 
-/// The response of an exchange.
-#[derive(Debug)]
-pub(crate) struct Response<'a> {
-    stream: &'a Stream,
-    to: ResponseTo,
-    enable_trailers: bool,
-    encoder: BodyEncoder,
-}
-
-impl<'a> Response<'a> {
-    /// The response to the request that `to` describes.
-    pub(crate) fn new(stream: &'a Stream, to: ResponseTo, enable_trailers: bool) -> Self {
-        Self { stream, to, enable_trailers, encoder: BodyEncoder::Nothing }
-    }
-}
-
-impl BodySink for Response<'_> {
-    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
-        self.stream.outbox().poll_room(context)
-    }
-
-    fn is_paused(&self) -> bool {
-        self.stream.outbox().is_paused()
-    }
-
-    fn send(&mut self, span: Span) {
-        super::send_data(self.stream.outbox(), self.encoder, span);
-    }
-
-    fn send_copy(&mut self, bytes: &[u8]) {
-        super::send_copy(self.stream.outbox(), self.encoder, bytes);
-    }
-
-    fn end(&mut self, trailers: Option<&HeaderList>) {
-        let trailers = trailers.filter(|_| self.enable_trailers);
-        super::send_end(self.stream.outbox(), self.encoder, trailers);
-    }
-}
-
-impl<'s, 'a: 's> BulkSink<'s> for Response<'a> {
-    fn outbox(&self) -> Option<&'s Outbox> {
-        (self.encoder == BodyEncoder::Plain).then(|| self.stream.outbox())
-    }
-}
+/// The response of an exchange: to the request that [`ResponseTo`] describes.
+pub(crate) type Response<'a> = Message<'a, ResponseTo>;
 
 impl ResponseSink for Response<'_> {
     fn send_continue(&mut self) {

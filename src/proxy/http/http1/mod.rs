@@ -5,6 +5,7 @@
 //! back to the receiver, for the message that follows.
 
 mod downstream;
+mod message;
 mod upstream;
 
 pub(crate) use downstream::{Request, Response};
@@ -12,9 +13,8 @@ pub(crate) use upstream::{UpstreamRequest, UpstreamResponse};
 
 use std::task::{Context, Poll};
 
-use proto::HeaderList;
-use proto::http1::{BodyEncoder, Error, Event, Step};
-use reactor::{Outbox, Received, Receiver, Span};
+use proto::http1::{Error, Event, Step};
+use reactor::{Received, Receiver, Span};
 
 use super::port::{BodyPart, SourceError};
 
@@ -79,36 +79,4 @@ fn poll_part(
         step = decode(&bytes);
         span = Some(bytes);
     }
-}
-
-/// Sends a part of a body in the frame that its head announced.
-fn send_data(outbox: &Outbox, encoder: BodyEncoder, span: Span) {
-    let length = span.len();
-    if encoder == BodyEncoder::Plain {
-        return outbox.push(span);
-    }
-    outbox.write(|out| encoder.before_data(length, out));
-    if encoder != BodyEncoder::Nothing {
-        outbox.push(span);
-    }
-    outbox.write(|out| encoder.after_data(length, out));
-}
-
-/// As [`send_data`], of bytes that are copied.
-fn send_copy(outbox: &Outbox, encoder: BodyEncoder, bytes: &[u8]) {
-    outbox.write(|out| {
-        encoder.before_data(bytes.len(), out);
-        if encoder != BodyEncoder::Nothing {
-            out.extend_from_slice(bytes);
-        }
-        encoder.after_data(bytes.len(), out);
-    });
-}
-
-/// Ends a body.
-fn send_end(outbox: &Outbox, encoder: BodyEncoder, trailers: Option<&HeaderList>) {
-    outbox.write(|out| match trailers {
-        Some(trailers) => encoder.end_with_trailers(trailers, out),
-        None => encoder.end(out),
-    });
 }

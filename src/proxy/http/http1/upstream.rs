@@ -1,64 +1,23 @@
 //! The host's side: a request goes out, a response comes in.
 
-use std::io;
 use std::task::{Context, Poll, ready};
 
 use net::Stream;
 use proto::http1::{
-    BodyEncoder, Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
+    Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
     encode_request_head,
 };
 use proto::{HeaderList, Method, RequestHead, ResponseHead};
-use reactor::{Outbox, Receiver, Span};
+use reactor::Receiver;
 
 use super::super::port::{
-    BodyPart, BodySink, BodySource, BulkSink, BulkSource, RequestSink, ResponseSource,
-    ResponseStart, SourceError,
+    BodyPart, BodySource, BulkSource, RequestSink, ResponseSource, ResponseStart, SourceError,
 };
+use super::message::Message;
 use super::{HEAD_CREDIT, poll_bytes, poll_part};
 
 /// The request of an exchange, on its way to a host.
-#[derive(Debug)]
-pub(crate) struct UpstreamRequest<'a> {
-    stream: &'a Stream,
-    enable_trailers: bool,
-    encoder: BodyEncoder,
-}
-
-impl<'a> UpstreamRequest<'a> {
-    pub(crate) fn new(stream: &'a Stream, enable_trailers: bool) -> Self {
-        Self { stream, enable_trailers, encoder: BodyEncoder::Nothing }
-    }
-}
-
-impl BodySink for UpstreamRequest<'_> {
-    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
-        self.stream.outbox().poll_room(context)
-    }
-
-    fn is_paused(&self) -> bool {
-        self.stream.outbox().is_paused()
-    }
-
-    fn send(&mut self, span: Span) {
-        super::send_data(self.stream.outbox(), self.encoder, span);
-    }
-
-    fn send_copy(&mut self, bytes: &[u8]) {
-        super::send_copy(self.stream.outbox(), self.encoder, bytes);
-    }
-
-    fn end(&mut self, trailers: Option<&HeaderList>) {
-        let trailers = trailers.filter(|_| self.enable_trailers);
-        super::send_end(self.stream.outbox(), self.encoder, trailers);
-    }
-}
-
-impl<'s, 'a: 's> BulkSink<'s> for UpstreamRequest<'a> {
-    fn outbox(&self) -> Option<&'s Outbox> {
-        (self.encoder == BodyEncoder::Plain).then(|| self.stream.outbox())
-    }
-}
+pub(crate) type UpstreamRequest<'a> = Message<'a, ()>;
 
 impl RequestSink for UpstreamRequest<'_> {
     fn send_head(&mut self, head: &RequestHead, is_whole: bool) {
