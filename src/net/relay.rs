@@ -208,6 +208,7 @@ mod tests {
         flushed
     }
 
+    // Rows: A13
     /// A peer that takes nothing must not hold its connection for ever.
     #[test]
     fn a_flush_ends_when_the_peer_has_everything_or_fails_or_stalls() {

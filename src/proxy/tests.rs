@@ -303,6 +303,7 @@ fn an_idle_connection_is_closed_and_counted() {
     assert_eq!(bench.value("tcp.t.idle_timeout"), 1);
 }
 
+// Rows: C17
 /// If a guard were missing, a panic would leave a gauge raised, a lease held or a task alive.
 #[test]
 fn a_panic_at_any_await_point_of_a_relay_leaves_every_gauge_where_it_was() {

@@ -304,6 +304,7 @@ fn membership_is_what_the_configuration_lists() {
     assert_eq!(moved, expected);
 }
 
+// Rows: D13
 /// If this fails, `/clusters` shows a host with the figures of another, or none.
 #[test]
 fn each_host_has_counts_of_its_own() {

@@ -22,7 +22,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "client_sends_all_before_connected",
-            shows: "C1: data and FIN sent before the upstream is connected are not lost",
+            shows: "A2, C1: data and FIN sent before the upstream is connected are not lost",
             plan: Plan::relay,
             script: client_sends_all_before_connected,
         },

@@ -23,6 +23,7 @@ mod observed;
 mod plan;
 mod process;
 mod relay;
+mod rows;
 mod stage;
 mod timeouts;
 
@@ -61,8 +62,8 @@ impl Scenario {
     }
 }
 
-fn scenarios() -> Vec<Scenario> {
-    let filter = environment::scenario_filter();
+/// The scenarios whose name contains `filter`.
+fn scenarios(filter: &str) -> Vec<Scenario> {
     let mut all = Vec::new();
     all.extend(relay::scenarios());
     all.extend(half_close::scenarios());
@@ -73,7 +74,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(access_logs::scenarios());
     all.extend(http::scenarios());
     all.extend(process::scenarios());
-    all.retain(|scenario| scenario.name.contains(&filter));
+    all.retain(|scenario| scenario.name.contains(filter));
     all
 }
 
@@ -84,7 +85,7 @@ fn nuncio_agrees_with_envoy() {
     if let Err(missing) = &reference {
         say(&format!("SKIPPED: nothing is compared with Envoy: {missing}\n"));
     }
-    let scenarios = scenarios();
+    let scenarios = scenarios(&environment::scenario_filter());
     let names: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
     assert_eq!(names.len(), scenarios.len(), "each scenario needs a name of its own");
 
@@ -218,10 +219,9 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
     .map_err(|panic| text(&*panic))
 }
 
-/// Scenario, what it shows, and what came of it; and which scenarios show a row of the list.
+/// Scenario, what it shows, and what came of it. Which rows that covers says `rows`.
 fn table(scenarios: &[Scenario], outcomes: &[Result<usize, String>]) -> String {
     let mut table = String::from("\nscenario | shows | compared with Envoy\n---|---|---\n");
-    let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (scenario, outcome) in scenarios.iter().zip(outcomes) {
         let outcome = match outcome {
             Ok(OPEN) => "OPEN: still differs".to_owned(),
@@ -230,13 +230,6 @@ fn table(scenarios: &[Scenario], outcomes: &[Result<usize, String>]) -> String {
             Err(_) => "FAILED".to_owned(),
         };
         writeln!(table, "{} | {} | {outcome}", scenario.name, scenario.shows).unwrap();
-        for row in scenario.rows() {
-            rows.entry(row).or_default().push(scenario.name);
-        }
-    }
-    table.push_str("\nrow or feature | scenarios\n---|---\n");
-    for (row, scenarios) in rows {
-        writeln!(table, "{row} | {}", scenarios.join(", ")).unwrap();
     }
     table
 }

@@ -60,6 +60,7 @@ fn one_receive_brings_pieces_up_to_its_credit_and_the_next_is_armed_with_the_new
     stage.end();
 }
 
+// Rows: A14, A15
 #[test]
 fn a_credit_is_at_least_a_byte_and_at_most_a_turns_share() {
     for (asked, armed) in [(0, 1), (1, 1), (1 << 40, RECV_CREDIT_MAX)] {
@@ -72,6 +73,7 @@ fn a_credit_is_at_least_a_byte_and_at_most_a_turns_share() {
     }
 }
 
+// Rows: A16
 #[test]
 fn the_end_and_errors_come_after_the_data_and_stay() {
     for (result, last) in [(0, Got::End), (-libc::ECONNRESET, Got::Failed(libc::ECONNRESET))] {

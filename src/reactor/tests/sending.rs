@@ -93,6 +93,7 @@ fn a_full_socket_costs_copies_and_gives_ring_memory_back_before_the_next_reap() 
     stage.end();
 }
 
+// Rows: A24
 #[test]
 fn what_is_pushed_during_a_parked_send_is_gathered_into_one_chunk_behind_it() {
     let stage = Stage::new(LOUD);
@@ -142,6 +143,7 @@ fn a_peer_that_is_slow_for_good_costs_no_more_memory_than_is_queued() {
     stage.end();
 }
 
+// Rows: A15
 #[test]
 fn more_spans_than_one_send_takes_leave_in_order_and_hold_no_lease_over_a_turn() {
     let stage = Stage::with_buffers(LOUD, 4, 4096);
@@ -172,6 +174,7 @@ fn more_spans_than_one_send_takes_leave_in_order_and_hold_no_lease_over_a_turn()
     stage.end();
 }
 
+// Rows: A21
 #[test]
 fn the_outbox_pauses_at_high_resumes_at_low_and_wakes_its_waiter_once() {
     let stage = Stage::new(LOUD);
@@ -335,6 +338,7 @@ fn a_failure_after_finish_sends_no_end_of_stream() {
     stage.end();
 }
 
+// Rows: A22, A23
 #[test]
 fn the_end_is_sent_once_and_after_the_last_byte() {
     let stage = Stage::new(LOUD);
