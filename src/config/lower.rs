@@ -15,6 +15,7 @@ mod log_format;
 mod route;
 mod runtime;
 mod stats;
+mod tcp_proxy;
 
 pub(crate) use runtime::runtime_value;
 

@@ -8,6 +8,7 @@ mod http;
 mod route;
 mod runtime;
 mod stats;
+mod tcp_proxy;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use stats::{
     HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
     StringPattern,
 };
+pub use tcp_proxy::TcpProxy;
 
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,23 +133,6 @@ pub enum NetworkFilter {
     TcpProxy(TcpProxy),
     /// `envoy.filters.network.http_connection_manager`.
     Http(Arc<HttpConnectionManager>),
-}
-
-/// Envoy's `extensions.filters.network.tcp_proxy.v3.TcpProxy`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TcpProxy {
-    /// `stat_prefix`: stats are `tcp.<stat_prefix>.*`.
-    pub stat_prefix: String,
-    /// `cluster`: may name a cluster that does not exist; such connections are closed (row C6).
-    pub cluster: String,
-    /// `idle_timeout`: 1 hour unless set; `None` when the file switches it off with `0s`.
-    pub idle_timeout: Option<Duration>,
-    /// `max_connect_attempts`, 1 unless set, never 0.
-    pub max_connect_attempts: u32,
-    /// `access_log`.
-    pub access_logs: Vec<AccessLog>,
-    /// `access_log_options`.
-    pub access_log_options: TcpAccessLogOptions,
 }
 
 /// Envoy's `config.cluster.v3.Cluster`, type `STATIC`, policy `ROUND_ROBIN`.

@@ -13,6 +13,7 @@ mod listener;
 #[cfg(test)]
 mod page;
 mod stats;
+mod tcp_proxy;
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
@@ -40,6 +41,7 @@ const AREAS: &[Area] = &[
     bootstrap::BOOTSTRAP,
     stats::STATS,
     listener::LISTENER,
+    tcp_proxy::TCP_PROXY,
     http::HTTP,
     access_log::ACCESS_LOG,
     cluster::CLUSTER,

@@ -396,6 +396,8 @@ pub mod envoy {
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
                     #[prost(bool, tag = "47")]
                     pub track_timeout_budgets: bool,
+                    #[prost(message, optional, tag = "50")]
+                    pub preconnect_policy: ::core::option::Option<cluster::PreconnectPolicy>,
                     #[prost(bool, tag = "51")]
                     pub connection_pool_per_downstream_connection: bool,
                     #[prost(oneof = "cluster::ClusterDiscoveryType", tags = "2")]
@@ -404,6 +406,13 @@ pub mod envoy {
                 }
                 /// Nested message and enum types in `Cluster`.
                 pub mod cluster {
+                    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+                    pub struct PreconnectPolicy {
+                        #[prost(message, optional, tag = "1")]
+                        pub per_upstream_preconnect_ratio: ::core::option::Option<f64>,
+                        #[prost(message, optional, tag = "2")]
+                        pub predictive_preconnect_ratio: ::core::option::Option<f64>,
+                    }
                     #[derive(
                         Clone,
                         Copy,
@@ -667,6 +676,13 @@ pub mod envoy {
                         SocketAddress(super::SocketAddress),
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct BackoffStrategy {
+                    #[prost(message, optional, tag = "1")]
+                    pub base_interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "2")]
+                    pub max_interval: ::core::option::Option<::prost_types::Duration>,
+                }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct Locality {
                     #[prost(string, tag = "1")]
@@ -847,12 +863,15 @@ pub mod envoy {
                         }
                     }
                 }
-                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, Copy, PartialEq, ::prost::Message)]
                 pub struct HttpProtocolOptions {
                     #[prost(message, optional, tag = "1")]
                     pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
                     #[prost(message, optional, tag = "3")]
                     pub max_connection_duration: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "8")]
+                    pub max_connection_duration_jitter:
+                        ::core::option::Option<super::super::super::r#type::v3::Percent>,
                     #[prost(message, optional, tag = "2")]
                     pub max_headers_count: ::core::option::Option<u32>,
                     #[prost(message, optional, tag = "7")]
@@ -1772,6 +1791,10 @@ pub mod envoy {
     pub request_headers_timeout: ::core::option::Option<::prost_types::Duration>,
     #[prost(message, optional, tag = "12")]
     pub drain_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "62")]
+    pub drain_timeout_jitter: ::core::option::Option<
+        super::super::super::super::super::r#type::v3::Percent,
+    >,
     #[prost(message, optional, tag = "26")]
     pub delayed_close_timeout: ::core::option::Option<::prost_types::Duration>,
     #[prost(message, repeated, tag = "13")]
@@ -2046,47 +2069,67 @@ pub mod envoy {
                     pub mod v3 {
                         #[derive(Clone, PartialEq, ::prost::Message)]
                         pub struct TcpProxy {
-                            #[prost(string, tag = "1")]
-                            pub stat_prefix: ::prost::alloc::string::String,
-                            #[prost(message, optional, tag = "8")]
-                            pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
-                            #[prost(message, optional, tag = "3")]
-                            pub downstream_idle_timeout:
-                                ::core::option::Option<::prost_types::Duration>,
-                            #[prost(message, optional, tag = "4")]
-                            pub upstream_idle_timeout:
-                                ::core::option::Option<::prost_types::Duration>,
-                            #[prost(message, repeated, tag = "5")]
-                            pub access_log: ::prost::alloc::vec::Vec<
-                                super::super::super::super::super::config::accesslog::v3::AccessLog,
-                            >,
-                            #[prost(message, optional, tag = "7")]
-                            pub max_connect_attempts: ::core::option::Option<u32>,
-                            #[prost(message, optional, tag = "13")]
-                            pub max_downstream_connection_duration:
-                                ::core::option::Option<::prost_types::Duration>,
-                            #[prost(message, optional, tag = "15")]
-                            pub access_log_flush_interval:
-                                ::core::option::Option<::prost_types::Duration>,
-                            #[prost(bool, tag = "16")]
-                            pub flush_access_log_on_connected: bool,
-                            #[prost(message, optional, tag = "17")]
-                            pub access_log_options:
-                                ::core::option::Option<tcp_proxy::TcpAccessLogOptions>,
-                            #[prost(enumeration = "ProxyProtocolTlvMergePolicy", tag = "23")]
-                            pub proxy_protocol_tlv_merge_policy: i32,
-                            #[prost(enumeration = "UpstreamConnectMode", tag = "21")]
-                            pub upstream_connect_mode: i32,
-                            #[prost(message, optional, tag = "22")]
-                            pub max_early_data_bytes: ::core::option::Option<u32>,
-                            #[prost(message, optional, tag = "24")]
-                            pub check_drain_close: ::core::option::Option<bool>,
-                            #[prost(oneof = "tcp_proxy::ClusterSpecifier", tags = "2")]
-                            pub cluster_specifier:
-                                ::core::option::Option<tcp_proxy::ClusterSpecifier>,
-                        }
+    #[prost(string, tag = "1")]
+    pub stat_prefix: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "8")]
+    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "3")]
+    pub downstream_idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "4")]
+    pub upstream_idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, repeated, tag = "5")]
+    pub access_log: ::prost::alloc::vec::Vec<
+        super::super::super::super::super::config::accesslog::v3::AccessLog,
+    >,
+    #[prost(message, optional, tag = "7")]
+    pub max_connect_attempts: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "18")]
+    pub backoff_options: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::BackoffStrategy,
+    >,
+    #[prost(message, optional, tag = "13")]
+    pub max_downstream_connection_duration: ::core::option::Option<
+        ::prost_types::Duration,
+    >,
+    #[prost(message, optional, tag = "20")]
+    pub max_downstream_connection_duration_jitter_percentage: ::core::option::Option<
+        super::super::super::super::super::r#type::v3::Percent,
+    >,
+    #[prost(message, optional, tag = "15")]
+    pub access_log_flush_interval: ::core::option::Option<::prost_types::Duration>,
+    #[prost(bool, tag = "16")]
+    pub flush_access_log_on_connected: bool,
+    #[prost(message, optional, tag = "17")]
+    pub access_log_options: ::core::option::Option<tcp_proxy::TcpAccessLogOptions>,
+    #[prost(enumeration = "ProxyProtocolTlvMergePolicy", tag = "23")]
+    pub proxy_protocol_tlv_merge_policy: i32,
+    #[prost(enumeration = "UpstreamConnectMode", tag = "21")]
+    pub upstream_connect_mode: i32,
+    #[prost(message, optional, tag = "22")]
+    pub max_early_data_bytes: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "24")]
+    pub check_drain_close: ::core::option::Option<bool>,
+    #[prost(oneof = "tcp_proxy::ClusterSpecifier", tags = "2, 10")]
+    pub cluster_specifier: ::core::option::Option<tcp_proxy::ClusterSpecifier>,
+}
                         /// Nested message and enum types in `TcpProxy`.
                         pub mod tcp_proxy {
+                            #[derive(Clone, PartialEq, ::prost::Message)]
+                            pub struct WeightedCluster {
+                                #[prost(message, repeated, tag = "1")]
+                                pub clusters:
+                                    ::prost::alloc::vec::Vec<weighted_cluster::ClusterWeight>,
+                            }
+                            /// Nested message and enum types in `WeightedCluster`.
+                            pub mod weighted_cluster {
+                                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                                pub struct ClusterWeight {
+                                    #[prost(string, tag = "1")]
+                                    pub name: ::prost::alloc::string::String,
+                                    #[prost(uint32, tag = "2")]
+                                    pub weight: u32,
+                                }
+                            }
                             #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
                             pub struct TcpAccessLogOptions {
                                 #[prost(message, optional, tag = "1")]
@@ -2097,10 +2140,12 @@ pub mod envoy {
                                 #[prost(bool, tag = "3")]
                                 pub flush_access_log_on_start: bool,
                             }
-                            #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                            #[derive(Clone, PartialEq, ::prost::Oneof)]
                             pub enum ClusterSpecifier {
                                 #[prost(string, tag = "2")]
                                 Cluster(::prost::alloc::string::String),
+                                #[prost(message, tag = "10")]
+                                WeightedClusters(WeightedCluster),
                             }
                         }
                         #[derive(
@@ -2235,6 +2280,15 @@ pub mod envoy {
                     }
                 }
             }
+            pub mod tcp {
+                pub mod v3 {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct TcpProtocolOptions {
+                        #[prost(message, optional, tag = "1")]
+                        pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+                    }
+                }
+            }
         }
     }
     pub mod r#type {
@@ -2276,6 +2330,11 @@ pub mod envoy {
             }
         }
         pub mod v3 {
+            #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+            pub struct Percent {
+                #[prost(double, tag = "1")]
+                pub value: f64,
+            }
             #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
             pub struct FractionalPercent {
                 #[prost(uint32, tag = "1")]

@@ -1,7 +1,6 @@
 //! Listeners, their filter chain, and network filters.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prost::Message as _;
 
@@ -15,9 +14,6 @@ use pb::filter::ConfigType;
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`, listeners and clusters alike.
 pub(super) const BUFFER_LIMIT_BYTES: u32 = 1 << 20;
-
-/// Envoy's default of tcp_proxy's `idle_timeout`.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Lower<'_> {
     pub(super) fn listener(
@@ -140,26 +136,6 @@ impl Lower<'_> {
             }
             // Reported before: absent, or not supported.
             _ => None,
-        }
-    }
-
-    fn tcp_proxy(&mut self, message: &tcp_proxy::TcpProxy, path: &str) -> model::TcpProxy {
-        let idle_timeout = match &message.idle_timeout {
-            None => IDLE_TIMEOUT,
-            Some(duration) => self.milliseconds(duration, &format!("{path}.idle_timeout")),
-        };
-        let cluster = match &message.cluster_specifier {
-            Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(name)) => name.clone(),
-            // Reported before: by the rules when absent, by the support table when weighted.
-            None => String::new(),
-        };
-        model::TcpProxy {
-            stat_prefix: message.stat_prefix.clone(),
-            cluster,
-            idle_timeout: Some(idle_timeout).filter(|timeout| !timeout.is_zero()),
-            max_connect_attempts: message.max_connect_attempts.unwrap_or(1),
-            access_logs: self.access_logs(&message.access_log, &format!("{path}.access_log")),
-            access_log_options: self.tcp_access_log_options(message, path),
         }
     }
 }

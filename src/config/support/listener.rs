@@ -11,10 +11,8 @@ const NETWORK_FILTERS: &[&str] = &[
 ];
 
 const NO_CONNECTION_LIMIT: &str = "there is no global connection limit";
-const NO_HASH: &str = "no cluster balances by hash";
 const NO_LISTENER_FILTER: &str = "no listener filter is configured, so nothing waits";
 const NO_READER: &str = "nothing that reads metadata is configured";
-const NO_SUBSETS: &str = "no cluster has subsets";
 
 pub(super) const LISTENER: Area = &[
     (
@@ -73,23 +71,4 @@ pub(super) const LISTENER: Area = &[
         &[("name", Supported), ("typed_config", Extension(NETWORK_FILTERS))],
     ),
     ("envoy.extensions.filters.network.echo.v3.Echo", &[]),
-    (
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        &[
-            ("access_log", Supported),
-            ("access_log_flush_interval", Supported),
-            ("access_log_options", Supported),
-            ("cluster", Supported),
-            ("flush_access_log_on_connected", Supported),
-            ("hash_policy", Ignored(NO_HASH)),
-            ("idle_timeout", Supported),
-            ("max_connect_attempts", Supported),
-            ("metadata_match", Ignored(NO_SUBSETS)),
-            ("stat_prefix", Supported),
-        ],
-    ),
-    (
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
-        &[("access_log_flush_interval", Supported), ("flush_access_log_on_connected", Supported)],
-    ),
 ];
