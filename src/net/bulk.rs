@@ -4,10 +4,10 @@
 
 use reactor::{Outbox, Receiver, Splice, SpliceError};
 
-/// A direction is bulk once so many bytes have come in pieces of this size or more. A receiver that
-/// is slow makes pieces short, and stays outside: its pauses are to be seen and counted.
-const BULK_BYTES: usize = 512 * 1024;
-const BULK_PIECE: usize = 16 * 1024;
+/// A direction is bulk once so many bytes have come in pieces of this size on average: a short one
+/// now and then, when the outbox had little room, does not change what it is.
+const BULK_BYTES: u32 = 512 * 1024;
+const BULK_PIECE: u32 = 16 * 1024;
 /// Splicing is left after so many steps in a row that brought less than this in one call.
 const THIN_STEPS_MAX: u32 = 4;
 const THIN_PIECE: u64 = 8 * 1024;
@@ -15,18 +15,20 @@ const THIN_PIECE: u64 = 8 * 1024;
 /// Whether a direction moves bulk.
 #[derive(Debug, Default)]
 pub struct BulkWatch {
-    bytes: usize,
+    bytes: u32,
+    pieces: u32,
 }
 
 impl BulkWatch {
     /// Notes a piece. Says yes once, and begins anew.
     pub fn is_bulk(&mut self, piece: usize) -> bool {
-        self.bytes = if piece >= BULK_PIECE { self.bytes + piece } else { 0 };
-        let is_bulk = self.bytes >= BULK_BYTES;
-        if is_bulk {
-            self.bytes = 0;
+        self.bytes = self.bytes.saturating_add(u32::try_from(piece).unwrap_or(u32::MAX));
+        self.pieces += 1;
+        if self.bytes < BULK_BYTES {
+            return false;
         }
-        is_bulk
+        let Self { bytes, pieces } = std::mem::take(self);
+        bytes / pieces >= BULK_PIECE
     }
 }
 
@@ -56,8 +58,22 @@ pub async fn splice(
     limits: SpliceLimits,
     passed: impl Fn(u64),
 ) -> Result<bool, SpliceError> {
-    let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
     let mut left = limits.bytes;
+    receiver.rest().await;
+    // What came in on the way to rest goes first.
+    while left > 0
+        && let Some(mut received) = receiver.take_received()
+    {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        if most < received.len() {
+            let piece = received.split_to(most);
+            receiver.unread(std::mem::replace(&mut received, piece));
+        }
+        left -= received.len() as u64;
+        passed(received.len() as u64);
+        outbox.push(received);
+    }
+    let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
     let mut thin_steps = 0;
     while left > 0 && thin_steps < THIN_STEPS_MAX {
         let step = splice.step(left.min(limits.step_bytes)).await?;
@@ -65,6 +81,9 @@ pub async fn splice(
         passed(step.bytes);
         if step.ended {
             return Ok(true);
+        }
+        if step.stalled {
+            break;
         }
         let is_thin = step.bytes < u64::from(step.fills) * THIN_PIECE;
         thin_steps = if is_thin { thin_steps + 1 } else { 0 };

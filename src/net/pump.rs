@@ -105,6 +105,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::rc::Rc;
+    use std::sync::{Arc, Condvar, Mutex};
     use std::thread;
 
     use reactor::{OutboxMeter, Reactor, Settings};
@@ -206,6 +207,53 @@ mod tests {
         let (got, result, _) = pumped(write, read);
         assert!(result.is_ok());
         assert!(got == bytes, "{} bytes", got.len());
+    }
+
+    /// How many pauses it was told of, and a reader that waits for the first.
+    #[derive(Clone, Default)]
+    struct Pauses(Arc<(Mutex<u32>, Condvar)>);
+
+    impl PumpObserver for Pauses {
+        fn received(&self, _bytes: usize) {}
+        fn paused(&self) {
+            *self.0.0.lock().unwrap() += 1;
+            self.0.1.notify_all();
+        }
+        fn resumed(&self) {}
+    }
+
+    #[test]
+    fn a_reader_that_stalls_while_spliced_pauses_the_pump_and_gets_every_byte() {
+        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        let ((from, mut writer), (to, mut reader)) = (pair(), pair());
+        let writing = thread::spawn(move || writer.write_all(&pattern(64 << 20)).unwrap());
+        let pauses = Pauses::default();
+        let told = pauses.clone();
+        let reading = thread::spawn(move || {
+            let mut bytes = vec![0; 8 << 20];
+            reader.read_exact(&mut bytes).unwrap();
+            let seen = told.0.0.lock().unwrap();
+            // Nothing is read before the pump has noticed.
+            let before = *seen;
+            drop(told.0.1.wait_while(seen, |seen| *seen == before).unwrap());
+            reader.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let result = reactor.run(async {
+            let stream = |socket: TcpStream| {
+                let socket = reactor.socket(socket.into());
+                Stream::new(&reactor, socket, 1 << 20, Rc::new(Unwatched))
+            };
+            let (from, to) = (stream(from), stream(to));
+            pump(from.receiver(), to.outbox(), &pauses, || true).await
+        });
+        let stats = reactor.stats();
+        drop(reactor);
+        writing.join().unwrap();
+        assert!(result.is_ok());
+        assert!(reading.join().unwrap() == pattern(64 << 20));
+        assert!(stats.splices_begun >= 1 && stats.spliced_bytes > 0, "{stats:?}");
+        assert_eq!(stats.splices_begun, stats.splices_left);
     }
 
     #[test]

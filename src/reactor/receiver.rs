@@ -164,6 +164,11 @@ impl Receiver {
         Poll::Pending
     }
 
+    /// What was received and not yet taken, its first piece. Starts no receive.
+    pub fn take_received(&self) -> Option<Span> {
+        self.inner.state.borrow_mut().ready.pop_front()
+    }
+
     /// Whether the stream has ended and everything before its end was taken.
     pub fn is_ended(&self) -> bool {
         let state = self.inner.state.borrow();

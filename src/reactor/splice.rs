@@ -1,28 +1,38 @@
 //! Moving bulk from one socket to another without bringing it into this process.
 //!
 //! A [`Splice`] takes over a direction whose receiver is at rest and whose outbox is empty, and
-//! leaves it the same way: bytes in the pipe are bytes on their way, counted as buffered, and it
-//! ends only when the pipe is empty.
+//! leaves it with an empty pipe: bytes in it are bytes on their way, counted as buffered. What a
+//! peer does not take in time goes from the pipe to the outbox, so that a peer that stalls holds no
+//! pipe, and is seen to stall by whoever watches the outbox.
 //!
 //! ```text
 //! socket --splice(2)--> pipe --splice(2)--> socket
-//!    \--empty: poll--/       \--full: poll--/
+//!    \--empty: poll--/   |   \--full: poll--/
+//!                        +--full for long--> outbox
 //! ```
 #![forbid(unsafe_code)]
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 
 use crate::core::{Core, count};
 use crate::outbox::Outbox;
 use crate::receiver::Receiver;
 use crate::single;
+use crate::sleep::Sleep;
 use crate::sys::pipe::Pipe;
 
 /// Most bytes a pipe is filled with: what a receiver that makes no progress may take in.
 pub const PIPE_BYTES_MAX: usize = 128 * 1024;
 /// What one step moves before other tasks have their turn.
 const STEP_BYTES_MAX: u64 = 1024 * 1024;
+/// A peer that takes nothing for so long has stalled. One that is slower than its sender makes room
+/// thousands of times a second.
+const STALL: Duration = Duration::from_millis(100);
 
 /// What one step of a splice moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +43,8 @@ pub struct Spliced {
     pub fills: u32,
     /// The peer has ended its stream, and every byte before was passed on.
     pub ended: bool,
+    /// The other socket takes no more; what was on the way to it lies in its outbox now.
+    pub stalled: bool,
 }
 
 /// Which side of a splice failed, and how.
@@ -56,23 +68,25 @@ pub struct Splice<'a> {
 }
 
 impl<'a> Splice<'a> {
-    /// Takes a direction over. `None` if no pipe is to be had, or if the direction is not at rest:
-    /// bytes wait in it, or its end or a failure was seen.
+    /// Takes a direction over that was brought to [rest](Receiver::rest), once what is queued was
+    /// sent. `None` if that takes long, if no pipe is to be had, or if bytes wait to be taken from
+    /// the receiver, or its end or a failure was seen.
     ///
     /// The receiver must not be polled while the splice exists. Both sockets must belong to the
     /// reactor of this thread.
     pub async fn begin(receiver: &'a Receiver, outbox: &'a Outbox) -> Option<Self> {
-        receiver.rest().await;
-        if !receiver.is_quiet() || outbox.drained().await.is_err() {
+        let core = receiver.core();
+        unless_stalled(&core, outbox.drained()).await?.ok()?;
+        if !receiver.is_quiet() {
             return None;
         }
-        let core = receiver.core();
         let pipe = core.take_pipe()?;
         count(&core.counters.splices_begun, 1);
         Some(Self { receiver, outbox, core, pipe: Some(pipe), in_pipe: 0, ended: false })
     }
 
-    /// Moves up to `limit` bytes, waiting until there are some. The pipe is empty when it returns.
+    /// Moves up to `limit` bytes, waiting until there are some. The pipe is empty when it returns;
+    /// after a step that has stalled, drop the splice.
     /// Dropping the future loses nothing; dropping the splice loses what is in the pipe.
     ///
     /// # Errors
@@ -86,13 +100,20 @@ impl<'a> Splice<'a> {
                     Ok(moved) => self.passed_on(moved),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         let writable = single::fd_writable(&self.core, self.outbox.fd());
-                        writable.await.map_err(SpliceError::Writing)?;
+                        match unless_stalled(&self.core, writable).await {
+                            Some(writable) => writable.map_err(SpliceError::Writing)?,
+                            None => {
+                                self.empty_into_outbox().map_err(SpliceError::Writing)?;
+                                return Ok(Spliced { bytes, fills, ended: false, stalled: true });
+                            }
+                        }
                     }
                     Err(error) => return Err(SpliceError::Writing(error)),
                 }
             }
             if self.ended || bytes >= limit {
-                return Ok(Spliced { bytes, fills, ended: self.ended });
+                let ended = self.ended;
+                return Ok(Spliced { bytes, fills, ended, stalled: false });
             }
             let room = usize::try_from(limit - bytes).unwrap_or(usize::MAX).min(PIPE_BYTES_MAX);
             match self.pipe().fill(self.receiver.raw_fd(), room) {
@@ -106,7 +127,7 @@ impl<'a> Splice<'a> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if bytes > 0 {
-                        return Ok(Spliced { bytes, fills, ended: false });
+                        return Ok(Spliced { bytes, fills, ended: false, stalled: false });
                     }
                     let readable = single::fd_readable(&self.core, self.receiver.fd());
                     readable.await.map_err(SpliceError::Reading)?;
@@ -120,11 +141,33 @@ impl<'a> Splice<'a> {
         self.pipe.as_ref().expect("given back in drop only")
     }
 
+    /// Empties the pipe into the outbox.
+    fn empty_into_outbox(&mut self) -> io::Result<()> {
+        while self.in_pipe > 0 {
+            let bytes = self.pipe().read(self.in_pipe)?;
+            self.in_pipe -= bytes.len();
+            self.outbox.dropped_elsewhere(bytes.len());
+            self.outbox.push(bytes.into());
+        }
+        Ok(())
+    }
+
     fn passed_on(&mut self, moved: usize) {
         self.in_pipe -= moved;
         count(&self.core.counters.spliced_bytes, moved as u64);
         self.outbox.sent_elsewhere(moved);
     }
+}
+
+/// What `future` brings, or `None` if it takes longer than [`STALL`].
+async fn unless_stalled<T>(core: &Rc<Core>, future: impl Future<Output = T>) -> Option<T> {
+    let mut stall = Sleep::new(Rc::clone(core), core.now() + STALL);
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Pin::new(&mut stall).poll(context).map(|()| None),
+    })
+    .await
 }
 
 impl Drop for Splice<'_> {

@@ -39,9 +39,6 @@ pub(crate) struct BodyPump<'s> {
     paused: bool,
     bytes: u64,
     bulk: BulkWatch,
-    /// Bytes came in while the receiver came to rest for a splice. It begins once they are taken,
-    /// before the receiver asks for more.
-    retry: bool,
     /// The rest moves, or as much of it as comes in bulk.
     splicing: Option<Splicing<'s>>,
 }
@@ -51,10 +48,6 @@ struct Splicing<'s> {
     /// Apart, so that an exchange without bulk does not keep room for it.
     splice: Pin<Box<dyn Future<Output = Result<bool, SpliceError>> + 's>>,
     outbox: &'s Outbox,
-    /// [`BodyPump::bytes`] before it.
-    began_at: u64,
-    /// It was tried just before; without a pipe to be had it is not tried at every turn.
-    is_retry: bool,
     /// Passed on since it was looked at last.
     passed: Rc<Cell<u64>>,
 }
@@ -75,7 +68,6 @@ impl<'s> BodyPump<'s> {
             paused: false,
             bytes: 0,
             bulk: BulkWatch::default(),
-            retry: false,
             splicing: None,
         }
     }
@@ -118,7 +110,6 @@ impl<'s> BodyPump<'s> {
                 match polled {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(result) => {
-                        self.retry = self.bytes == splicing.began_at && !splicing.is_retry;
                         self.splicing = None;
                         // The end of the stream comes again to who reads on.
                         result.map_err(|failure| match failure {
@@ -143,7 +134,7 @@ impl<'s> BodyPump<'s> {
                     self.bytes += span.len() as u64;
                     let is_bulk = self.bulk.is_bulk(span.len());
                     sink.send(span);
-                    if is_bulk || self.retry {
+                    if is_bulk {
                         self.begin_splice(source, sink);
                     }
                 }
@@ -165,17 +156,12 @@ impl<'s> BodyPump<'s> {
     fn begin_splice(&mut self, source: &impl BulkSource<'s>, sink: &impl BulkSink<'s>) {
         let rest = source.rest().filter(|(_, left)| *left >= SPLICE_BYTES_MIN);
         let (Some((receiver, left)), Some(outbox)) = (rest, sink.outbox()) else { return };
-        if self.retry && !receiver.is_quiet() {
-            return;
-        }
         let passed = Rc::new(Cell::new(0));
         let counter = Rc::clone(&passed);
         let count = move |bytes| counter.set(counter.get() + bytes);
         // One pipe at a time: that is how exactly the bytes of a message that was cut are known.
         let limits = SpliceLimits { bytes: left, step_bytes: reactor::PIPE_BYTES_MAX as u64 };
         let splice = Box::pin(net::splice(receiver, outbox, limits, count));
-        let is_retry = std::mem::take(&mut self.retry);
-        let began_at = self.bytes;
-        self.splicing = Some(Splicing { splice, outbox, began_at, is_retry, passed });
+        self.splicing = Some(Splicing { splice, outbox, passed });
     }
 }

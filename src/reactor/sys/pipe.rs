@@ -3,13 +3,13 @@
 //! Both ends are non-blocking, and so must the sockets be: `SPLICE_F_NONBLOCK` alone lets the call
 //! wait for a blocking socket.
 
-use std::io;
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// A pipe of the kernel's default size.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    reader: OwnedFd,
+    reader: PipeReader,
     writer: OwnedFd,
 }
 
@@ -26,7 +26,7 @@ impl Pipe {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the call above has just opened the descriptor and nobody else knows it.
-        let reader = unsafe { OwnedFd::from_raw_fd(ends[0]) };
+        let reader = unsafe { PipeReader::from_raw_fd(ends[0]) };
         // SAFETY: as above.
         let writer = unsafe { OwnedFd::from_raw_fd(ends[1]) };
         Ok(Self { reader, writer })
@@ -46,6 +46,17 @@ impl Pipe {
     /// `EAGAIN` if the socket is full, or what ended the connection.
     pub(crate) fn drain(&self, to: RawFd, len: usize) -> io::Result<usize> {
         splice(self.reader.as_raw_fd(), to, len)
+    }
+
+    /// Brings up to `len` bytes out of the pipe, at least 1.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the pipe is empty.
+    pub(crate) fn read(&self, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        let read = (&self.reader).read(&mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 
