@@ -1,7 +1,8 @@
 //! Floor 1: codecs without input or output.
 //!
 //! [`http1`] turns received bytes into heads, body ranges, trailers and ends, and writes the same
-//! as bytes to send. [`HeaderList`] and the heads ([`RequestHead`], [`ResponseHead`]) are what
+//! as bytes to send. [`proxy_protocol`] does so with the header by which a proxy passes on whose
+//! connection it is. [`HeaderList`] and the heads ([`RequestHead`], [`ResponseHead`]) are what
 //! every floor above means by a message, whichever protocol it came in.
 //!
 //! **Invariant:** proto does no I/O, reads no clock and draws no randomness.
@@ -17,6 +18,7 @@
 mod head;
 mod headers;
 pub mod http1;
+pub mod proxy_protocol;
 
 pub use head::{Method, RequestHead, ResponseHead, Scheme, Version};
 pub use headers::{HeaderList, Iter, Joins, KnownName, Name, Values};
