@@ -4,8 +4,10 @@
 //! randomness.
 #![forbid(unsafe_code)]
 
+mod address;
 mod ids;
 mod slab;
 
+pub use address::Address;
 pub use ids::{ConnectionIds, WorkerId};
 pub use slab::{Key, Slab};

@@ -10,12 +10,12 @@
 //! request, also where the breaker leaves no room for a second one.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use std::{fmt, io};
 
+use base::Address;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
 use reactor::{Reactor, Socket};
@@ -34,21 +34,21 @@ pub enum ConnectFailure {
     /// As many wait for a connect as may (`UO`). They may be fewer in a moment.
     PendingOverflow {
         /// The host that was to be tried.
-        host: SocketAddr,
+        host: Address,
     },
     /// The cluster has no host (`UH`).
     NoHealthyHost,
     /// The host refused, reset, or could not be reached (`UF`).
     Refused {
         /// The host that was tried.
-        host: SocketAddr,
+        host: Address,
         /// What the kernel said.
         source: io::Error,
     },
     /// The host did not answer within `connect_timeout` (`UF`).
     Timeout {
         /// The host that was tried.
-        host: SocketAddr,
+        host: Address,
     },
 }
 
@@ -106,12 +106,12 @@ pub(crate) async fn connect(
     reactor: &Reactor,
     counts: Counts,
     tokens: Tokens,
-    host: SocketAddr,
+    host: Address,
     timeout: Duration,
 ) -> Result<UpstreamConnection, ConnectFailure> {
     let existence = Existence::begin(reactor, &counts, tokens.connection);
     let waiting = Waiting::begin(counts.clone(), tokens.waiting);
-    match connect_within(reactor, host, timeout).await {
+    match connect_within(reactor, &host, timeout).await {
         Some(Ok(socket)) => {
             counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
             waiting.end(None);
@@ -136,7 +136,7 @@ pub(crate) async fn connect(
 /// `None` when the time is over first.
 pub(crate) async fn connect_within(
     reactor: &Reactor,
-    host: SocketAddr,
+    host: &Address,
     timeout: Duration,
 ) -> Option<io::Result<Socket>> {
     let mut connecting = pin!(reactor.connect(host));

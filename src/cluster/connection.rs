@@ -1,9 +1,9 @@
 //! A connection to a host, and what its end changes.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base::Address;
 use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
 use reactor::{Reactor, Socket};
@@ -40,14 +40,14 @@ impl Counts {
 #[derive(Debug)]
 pub struct UpstreamConnection {
     socket: Socket,
-    host: SocketAddr,
+    host: Address,
     existence: Existence,
     _request: GaugeGuard<ClusterStat>,
     _request_at_host: GaugeGuard<HostStat>,
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(socket: Socket, host: SocketAddr, existence: Existence) -> Self {
+    pub(crate) fn new(socket: Socket, host: Address, existence: Existence) -> Self {
         let (cluster, at_host) = (existence.cluster(), existence.host());
         cluster.inc(ClusterStat::UpstreamRqTotal);
         at_host.inc(HostStat::RqTotal);
@@ -64,8 +64,8 @@ impl UpstreamConnection {
 
     /// The host at the other end.
     #[must_use]
-    pub fn host(&self) -> SocketAddr {
-        self.host
+    pub fn host(&self) -> &Address {
+        &self.host
     }
 
     /// The stats of the cluster on this worker, for the bytes that go through.

@@ -21,10 +21,10 @@ mod lent;
 mod waiter;
 
 use std::cell::OnceCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use base::Address;
 use net::SendMeter;
 use observe::names::ClusterStat;
 use reactor::{Reactor, TaskSet};
@@ -75,10 +75,10 @@ impl HttpPools {
     pub(crate) fn host(
         &self,
         index: usize,
-        address: SocketAddr,
+        address: &Address,
         counts: impl FnOnce() -> Counts,
     ) -> Option<&Rc<HostPool>> {
-        let pool = || Rc::new(HostPool::new(Rc::clone(&self.context), address, counts()));
+        let pool = || Rc::new(HostPool::new(Rc::clone(&self.context), address.clone(), counts()));
         Some(self.hosts.get(index)?.get_or_init(pool))
     }
 }

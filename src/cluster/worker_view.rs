@@ -117,19 +117,19 @@ impl Cluster {
         };
         let Some(waiting) = self.shared.pending().try_acquire(&self.stats) else {
             self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
-            return Err(ConnectFailure::PendingOverflow { host: host.address });
+            return Err(ConnectFailure::PendingOverflow { host: host.address.clone() });
         };
         let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;
         let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
-        connect::connect(&self.reactor, counts, tokens, host.address, timeout).await
+        connect::connect(&self.reactor, counts, tokens, host.address.clone(), timeout).await
     }
 
     fn http_pool(&self, index: usize) -> Option<&Rc<HostPool>> {
         let (host, stats) = self.host(index)?;
         let counts = || Counts { cluster: self.stats.clone(), host: stats.clone() };
         let new = || HttpPools::new(&self.shared, &self.reactor, &self.send_meter);
-        self.http.get_or_init(new).host(index, host.address, counts)
+        self.http.get_or_init(new).host(index, &host.address, counts)
     }
 
     /// The host at this place of the configuration, and what this worker counts of it.

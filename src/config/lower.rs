@@ -20,8 +20,11 @@ mod tcp_proxy;
 pub(crate) use runtime::runtime_value;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use base::Address;
 
 use crate::mapper::Incomplete;
 use crate::model;
@@ -29,6 +32,7 @@ use crate::place::Places;
 use crate::problem::{ProblemKind, Problems};
 use crate::typed::envoy::config::bootstrap::v3 as pb;
 use crate::typed::envoy::config::bootstrap::v3::bootstrap::StatsFlush;
+use crate::typed::envoy::config::core::v3 as core;
 
 /// Lowers a whole bootstrap. Parts that cannot be lowered are left out and reported.
 pub(crate) fn bootstrap<'a>(
@@ -54,7 +58,7 @@ pub(crate) fn bootstrap<'a>(
     // Without an address Envoy opens no admin listener.
     let admin_address = message.admin.as_ref().and_then(|admin| admin.address.as_ref());
     let admin = admin_address
-        .and_then(|address| lower.address(address, "admin.address", address::Use::Bind))
+        .and_then(|address| lower.admin_address(address))
         .map(|address| model::Admin { address });
     let (listeners, clusters) = match &message.static_resources {
         Some(resources) => {
@@ -142,6 +146,18 @@ impl Lower<'_> {
         Duration::new(seconds, nanos - nanos % 1_000_000)
     }
 
+    fn admin_address(&mut self, message: &core::Address) -> Option<SocketAddr> {
+        let path = "admin.address";
+        match self.address(message, path, address::Use::Bind)? {
+            Address::Ip(address) => Some(address),
+            Address::Pipe(_) => {
+                let hint = Some("give a socket_address, such as 127.0.0.1 and a port");
+                self.not_yet(&format!("{path}.pipe"), "admin pages on a Unix-domain socket", hint);
+                None
+            }
+        }
+    }
+
     fn listeners(
         &mut self,
         messages: &[crate::typed::envoy::config::listener::v3::Listener],
@@ -164,8 +180,8 @@ impl Lower<'_> {
                 by_name.insert(&message.name, path.clone());
             }
             // The kernel gives each socket on port 0 a port of its own.
-            if listener.address.port() != 0
-                && let Some(first) = by_address.insert(listener.address, path.clone())
+            if listener.address.ip().is_none_or(|ip| ip.port() != 0)
+                && let Some(first) = by_address.insert(listener.address.clone(), path.clone())
             {
                 let text = format!("duplicate address {} as in {first}", listener.address);
                 self.invalid(&format!("{path}.address"), text, None);

@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Address;
+
 pub use access_log::{
     AccessLog, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator,
     AccessLogSink, TcpAccessLogOptions,
@@ -101,8 +103,10 @@ pub struct Listener {
     pub name: String,
     /// Scope of the listener's stats: `stat_prefix`, or the address with `:` as `_`.
     pub stat_prefix: Option<String>,
-    /// `address.socket_address`.
-    pub address: SocketAddr,
+    /// `address`.
+    pub address: Address,
+    /// `address.pipe.mode`: permissions of the socket's file; absent leaves them to the umask.
+    pub pipe_mode: Option<u32>,
     /// `traffic_direction` is `INBOUND`: which listeners `/drain_listeners?inboundonly` is about.
     pub inbound: bool,
     /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
@@ -160,11 +164,11 @@ pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Envoy's `config.endpoint.v3.LbEndpoint` with a socket address.
+/// Envoy's `config.endpoint.v3.LbEndpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where the host listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// `load_balancing_weight`, 1 unless set.
     pub weight: u32,
 }

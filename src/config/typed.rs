@@ -179,6 +179,9 @@ pub mod envoy {
                     pub layered_runtime: ::core::option::Option<LayeredRuntime>,
                     #[prost(message, optional, tag = "12")]
                     pub admin: ::core::option::Option<Admin>,
+                    #[prost(message, optional, tag = "15")]
+                    pub overload_manager:
+                        ::core::option::Option<super::super::overload::v3::OverloadManager>,
                     #[prost(bool, tag = "16")]
                     pub enable_dispatcher_stats: bool,
                     #[prost(string, tag = "18")]
@@ -257,6 +260,9 @@ pub mod envoy {
                     pub profile_path: ::prost::alloc::string::String,
                     #[prost(message, optional, tag = "3")]
                     pub address: ::core::option::Option<super::super::core::v3::Address>,
+                    #[prost(message, repeated, tag = "4")]
+                    pub socket_options:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::SocketOption>,
                     #[prost(bool, tag = "6")]
                     pub ignore_global_conn_limit: bool,
                     #[prost(message, repeated, tag = "7")]
@@ -385,8 +391,17 @@ pub mod envoy {
                     pub wait_for_warm_on_init: ::core::option::Option<bool>,
                     #[prost(message, optional, tag = "20")]
                     pub cleanup_interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "21")]
+                    pub upstream_bind_config:
+                        ::core::option::Option<super::super::core::v3::BindConfig>,
+                    #[prost(message, optional, tag = "24")]
+                    pub transport_socket:
+                        ::core::option::Option<super::super::core::v3::TransportSocket>,
                     #[prost(enumeration = "cluster::ClusterProtocolSelection", tag = "26")]
                     pub protocol_selection: i32,
+                    #[prost(message, optional, tag = "30")]
+                    pub upstream_connection_options:
+                        ::core::option::Option<UpstreamConnectionOptions>,
                     #[prost(bool, tag = "31")]
                     pub close_connections_on_host_health_failure: bool,
                     #[prost(bool, tag = "32")]
@@ -598,10 +613,148 @@ pub mod envoy {
                         Type(i32),
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct UpstreamConnectionOptions {
+                    #[prost(message, optional, tag = "1")]
+                    pub tcp_keepalive: ::core::option::Option<super::super::core::v3::TcpKeepalive>,
+                    #[prost(bool, tag = "2")]
+                    pub set_local_interface_name_on_upstream_connections: bool,
+                }
             }
         }
         pub mod core {
             pub mod v3 {
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct SocketOption {
+                    #[prost(string, tag = "1")]
+                    pub description: ::prost::alloc::string::String,
+                    #[prost(int64, tag = "2")]
+                    pub level: i64,
+                    #[prost(int64, tag = "3")]
+                    pub name: i64,
+                    #[prost(enumeration = "socket_option::SocketState", tag = "6")]
+                    pub state: i32,
+                    #[prost(message, optional, tag = "7")]
+                    pub r#type: ::core::option::Option<socket_option::SocketType>,
+                    #[prost(enumeration = "socket_option::SocketIpVersion", tag = "8")]
+                    pub ip_version: i32,
+                    #[prost(oneof = "socket_option::Value", tags = "4, 5")]
+                    pub value: ::core::option::Option<socket_option::Value>,
+                }
+                /// Nested message and enum types in `SocketOption`.
+                pub mod socket_option {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct SocketType {
+                        #[prost(message, optional, tag = "1")]
+                        pub stream: ::core::option::Option<socket_type::Stream>,
+                        #[prost(message, optional, tag = "2")]
+                        pub datagram: ::core::option::Option<socket_type::Datagram>,
+                    }
+                    /// Nested message and enum types in `SocketType`.
+                    pub mod socket_type {
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct Stream {}
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct Datagram {}
+                    }
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum SocketState {
+                        StatePrebind = 0,
+                        StateBound = 1,
+                        StateListening = 2,
+                    }
+                    impl SocketState {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::StatePrebind => "STATE_PREBIND",
+                                Self::StateBound => "STATE_BOUND",
+                                Self::StateListening => "STATE_LISTENING",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "STATE_PREBIND" => Some(Self::StatePrebind),
+                                "STATE_BOUND" => Some(Self::StateBound),
+                                "STATE_LISTENING" => Some(Self::StateListening),
+                                _ => None,
+                            }
+                        }
+                    }
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum SocketIpVersion {
+                        Unspecified = 0,
+                        Ipv4 = 1,
+                        Ipv6 = 2,
+                    }
+                    impl SocketIpVersion {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::Unspecified => "SOCKET_IP_VERSION_UNSPECIFIED",
+                                Self::Ipv4 => "SOCKET_IP_VERSION_IPV4",
+                                Self::Ipv6 => "SOCKET_IP_VERSION_IPV6",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "SOCKET_IP_VERSION_UNSPECIFIED" => Some(Self::Unspecified),
+                                "SOCKET_IP_VERSION_IPV4" => Some(Self::Ipv4),
+                                "SOCKET_IP_VERSION_IPV6" => Some(Self::Ipv6),
+                                _ => None,
+                            }
+                        }
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum Value {
+                        #[prost(int64, tag = "4")]
+                        IntValue(i64),
+                        #[prost(bytes, tag = "5")]
+                        BufValue(::prost::alloc::vec::Vec<u8>),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct SocketOptionsOverride {
+                    #[prost(message, repeated, tag = "1")]
+                    pub socket_options: ::prost::alloc::vec::Vec<SocketOption>,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct Pipe {
+                    #[prost(string, tag = "1")]
+                    pub path: ::prost::alloc::string::String,
+                    #[prost(uint32, tag = "2")]
+                    pub mode: u32,
+                }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct SocketAddress {
                     #[prost(enumeration = "socket_address::Protocol", tag = "1")]
@@ -663,9 +816,40 @@ pub mod envoy {
                         NamedPort(::prost::alloc::string::String),
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct TcpKeepalive {
+                    #[prost(message, optional, tag = "1")]
+                    pub keepalive_probes: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "2")]
+                    pub keepalive_time: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "3")]
+                    pub keepalive_interval: ::core::option::Option<u32>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ExtraSourceAddress {
+                    #[prost(message, optional, tag = "1")]
+                    pub address: ::core::option::Option<SocketAddress>,
+                    #[prost(message, optional, tag = "2")]
+                    pub socket_options: ::core::option::Option<SocketOptionsOverride>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct BindConfig {
+                    #[prost(message, optional, tag = "1")]
+                    pub source_address: ::core::option::Option<SocketAddress>,
+                    #[prost(message, optional, tag = "2")]
+                    pub freebind: ::core::option::Option<bool>,
+                    #[prost(message, repeated, tag = "3")]
+                    pub socket_options: ::prost::alloc::vec::Vec<SocketOption>,
+                    #[prost(message, repeated, tag = "5")]
+                    pub extra_source_addresses: ::prost::alloc::vec::Vec<ExtraSourceAddress>,
+                    #[prost(message, repeated, tag = "4")]
+                    pub additional_source_addresses: ::prost::alloc::vec::Vec<SocketAddress>,
+                    #[prost(bool, tag = "7")]
+                    pub validate_network_namespaces: bool,
+                }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct Address {
-                    #[prost(oneof = "address::Address", tags = "1")]
+                    #[prost(oneof = "address::Address", tags = "1, 2")]
                     pub address: ::core::option::Option<address::Address>,
                 }
                 /// Nested message and enum types in `Address`.
@@ -674,6 +858,8 @@ pub mod envoy {
                     pub enum Address {
                         #[prost(message, tag = "1")]
                         SocketAddress(super::SocketAddress),
+                        #[prost(message, tag = "2")]
+                        Pipe(super::Pipe),
                     }
                 }
                 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -741,6 +927,21 @@ pub mod envoy {
                         InlineString(::prost::alloc::string::String),
                         #[prost(string, tag = "4")]
                         EnvironmentVariable(::prost::alloc::string::String),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct TransportSocket {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(oneof = "transport_socket::ConfigType", tags = "3")]
+                    pub config_type: ::core::option::Option<transport_socket::ConfigType>,
+                }
+                /// Nested message and enum types in `TransportSocket`.
+                pub mod transport_socket {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum ConfigType {
+                        #[prost(message, tag = "3")]
+                        TypedConfig(::prost_types::Any),
                     }
                 }
                 #[derive(
@@ -821,6 +1022,112 @@ pub mod envoy {
                         JsonFormat(::prost_types::Struct),
                         #[prost(message, tag = "5")]
                         TextFormatSource(super::DataSource),
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct ProxyProtocolPassThroughTlVs {
+                    #[prost(
+                        enumeration = "proxy_protocol_pass_through_tl_vs::PassTlVsMatchType",
+                        tag = "1"
+                    )]
+                    pub match_type: i32,
+                    #[prost(uint32, repeated, tag = "2")]
+                    pub tlv_type: ::prost::alloc::vec::Vec<u32>,
+                }
+                /// Nested message and enum types in `ProxyProtocolPassThroughTLVs`.
+                pub mod proxy_protocol_pass_through_tl_vs {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum PassTlVsMatchType {
+                        IncludeAll = 0,
+                        Include = 1,
+                    }
+                    impl PassTlVsMatchType {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::IncludeAll => "INCLUDE_ALL",
+                                Self::Include => "INCLUDE",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "INCLUDE_ALL" => Some(Self::IncludeAll),
+                                "INCLUDE" => Some(Self::Include),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct TlvEntry {
+                    #[prost(uint32, tag = "1")]
+                    pub r#type: u32,
+                    #[prost(bytes = "vec", tag = "2")]
+                    pub value: ::prost::alloc::vec::Vec<u8>,
+                    #[prost(message, optional, tag = "3")]
+                    pub format_string: ::core::option::Option<SubstitutionFormatString>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ProxyProtocolConfig {
+                    #[prost(enumeration = "proxy_protocol_config::Version", tag = "1")]
+                    pub version: i32,
+                    #[prost(message, optional, tag = "2")]
+                    pub pass_through_tlvs: ::core::option::Option<ProxyProtocolPassThroughTlVs>,
+                    #[prost(message, repeated, tag = "3")]
+                    pub added_tlvs: ::prost::alloc::vec::Vec<TlvEntry>,
+                }
+                /// Nested message and enum types in `ProxyProtocolConfig`.
+                pub mod proxy_protocol_config {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum Version {
+                        V1 = 0,
+                        V2 = 1,
+                    }
+                    impl Version {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::V1 => "V1",
+                                Self::V2 => "V2",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "V1" => Some(Self::V1),
+                                "V2" => Some(Self::V2),
+                                _ => None,
+                            }
+                        }
                     }
                 }
                 #[derive(
@@ -1051,6 +1358,9 @@ pub mod envoy {
                     pub filters: ::prost::alloc::vec::Vec<Filter>,
                     #[prost(message, optional, tag = "4")]
                     pub use_proxy_proto: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "6")]
+                    pub transport_socket:
+                        ::core::option::Option<super::super::core::v3::TransportSocket>,
                     #[prost(message, optional, tag = "9")]
                     pub transport_socket_connect_timeout:
                         ::core::option::Option<::prost_types::Duration>,
@@ -1058,11 +1368,23 @@ pub mod envoy {
                     pub name: ::prost::alloc::string::String,
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct AdditionalAddress {
+                    #[prost(message, optional, tag = "1")]
+                    pub address: ::core::option::Option<super::super::core::v3::Address>,
+                    #[prost(message, optional, tag = "2")]
+                    pub socket_options:
+                        ::core::option::Option<super::super::core::v3::SocketOptionsOverride>,
+                    #[prost(message, optional, tag = "3")]
+                    pub tcp_keepalive: ::core::option::Option<super::super::core::v3::TcpKeepalive>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct Listener {
                     #[prost(string, tag = "1")]
                     pub name: ::prost::alloc::string::String,
                     #[prost(message, optional, tag = "2")]
                     pub address: ::core::option::Option<super::super::core::v3::Address>,
+                    #[prost(message, repeated, tag = "33")]
+                    pub additional_addresses: ::prost::alloc::vec::Vec<AdditionalAddress>,
                     #[prost(string, tag = "28")]
                     pub stat_prefix: ::prost::alloc::string::String,
                     #[prost(message, optional, tag = "39")]
@@ -1079,6 +1401,8 @@ pub mod envoy {
                     #[prost(message, optional, tag = "38")]
                     pub per_connection_buffer_high_watermark_timeout:
                         ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "7")]
+                    pub deprecated_v1: ::core::option::Option<listener::DeprecatedV1>,
                     #[prost(enumeration = "listener::DrainType", tag = "8")]
                     pub drain_type: i32,
                     #[prost(message, optional, tag = "15")]
@@ -1089,10 +1413,16 @@ pub mod envoy {
                     pub transparent: ::core::option::Option<bool>,
                     #[prost(message, optional, tag = "11")]
                     pub freebind: ::core::option::Option<bool>,
+                    #[prost(message, repeated, tag = "13")]
+                    pub socket_options:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::SocketOption>,
                     #[prost(message, optional, tag = "12")]
                     pub tcp_fast_open_queue_length: ::core::option::Option<u32>,
                     #[prost(enumeration = "super::super::core::v3::TrafficDirection", tag = "16")]
                     pub traffic_direction: i32,
+                    #[prost(message, optional, tag = "20")]
+                    pub connection_balance_config:
+                        ::core::option::Option<listener::ConnectionBalanceConfig>,
                     #[prost(bool, tag = "21")]
                     pub reuse_port: bool,
                     #[prost(message, optional, tag = "29")]
@@ -1112,9 +1442,36 @@ pub mod envoy {
                     pub ignore_global_conn_limit: bool,
                     #[prost(bool, tag = "35")]
                     pub bypass_overload_manager: bool,
+                    #[prost(message, optional, tag = "37")]
+                    pub tcp_keepalive: ::core::option::Option<super::super::core::v3::TcpKeepalive>,
                 }
                 /// Nested message and enum types in `Listener`.
                 pub mod listener {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct DeprecatedV1 {
+                        #[prost(message, optional, tag = "1")]
+                        pub bind_to_port: ::core::option::Option<bool>,
+                    }
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct ConnectionBalanceConfig {
+                        #[prost(oneof = "connection_balance_config::BalanceType", tags = "1, 3")]
+                        pub balance_type:
+                            ::core::option::Option<connection_balance_config::BalanceType>,
+                    }
+                    /// Nested message and enum types in `ConnectionBalanceConfig`.
+                    pub mod connection_balance_config {
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct ExactBalance {}
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct CpuLocalityBalance {}
+                        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+                        pub enum BalanceType {
+                            #[prost(message, tag = "1")]
+                            ExactBalance(ExactBalance),
+                            #[prost(message, tag = "3")]
+                            CpuLocalityBalance(CpuLocalityBalance),
+                        }
+                    }
                     #[derive(
                         Clone,
                         Copy,
@@ -1218,6 +1575,32 @@ pub mod envoy {
                     pub buckets: ::prost::alloc::vec::Vec<f64>,
                     #[prost(message, optional, tag = "3")]
                     pub bins: ::core::option::Option<u32>,
+                }
+            }
+        }
+        pub mod overload {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct ResourceMonitor {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(oneof = "resource_monitor::ConfigType", tags = "3")]
+                    pub config_type: ::core::option::Option<resource_monitor::ConfigType>,
+                }
+                /// Nested message and enum types in `ResourceMonitor`.
+                pub mod resource_monitor {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum ConfigType {
+                        #[prost(message, tag = "3")]
+                        TypedConfig(::prost_types::Any),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct OverloadManager {
+                    #[prost(message, optional, tag = "1")]
+                    pub refresh_interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, repeated, tag = "2")]
+                    pub resource_monitors: ::prost::alloc::vec::Vec<ResourceMonitor>,
                 }
             }
         }
@@ -2101,6 +2484,10 @@ pub mod envoy {
     pub flush_access_log_on_connected: bool,
     #[prost(message, optional, tag = "17")]
     pub access_log_options: ::core::option::Option<tcp_proxy::TcpAccessLogOptions>,
+    #[prost(message, repeated, tag = "19")]
+    pub proxy_protocol_tlvs: ::prost::alloc::vec::Vec<
+        super::super::super::super::super::config::core::v3::TlvEntry,
+    >,
     #[prost(enumeration = "ProxyProtocolTlvMergePolicy", tag = "23")]
     pub proxy_protocol_tlv_merge_policy: i32,
     #[prost(enumeration = "UpstreamConnectMode", tag = "21")]

@@ -1,22 +1,27 @@
-//! Binding listening sockets: one per worker, all on one address by `SO_REUSEPORT`.
+//! Binding listening sockets: one per worker, all on one address by `SO_REUSEPORT`. A Unix-domain
+//! socket has no such option: all workers accept from one.
 //!
 //! This runs on the control side before a worker starts, in worker order, so that the kernel's
 //! choice of socket for a connection follows the workers' numbers, and so that an address that
 //! cannot be bound stops the start instead of half of it.
 
 use std::fmt;
+use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 
+use base::Address;
 use config::model;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::SocketAddr;
 
 /// The sockets of one listener, listening; one per worker, in worker order.
 #[derive(Debug)]
 pub struct BoundListener {
     /// The address they listen on; the port is the real one where the configuration says 0.
-    pub address: SocketAddr,
+    pub address: Address,
     /// One listening socket per worker.
     pub sockets: Vec<OwnedFd>,
 }
@@ -25,7 +30,7 @@ pub struct BoundListener {
 #[derive(Debug)]
 pub struct BindError {
     listener: String,
-    address: SocketAddr,
+    address: Address,
     step: &'static str,
     source: io::Error,
 }
@@ -61,21 +66,29 @@ impl std::error::Error for BindError {
 /// # Errors
 /// [`BindError`]; nothing stays bound then.
 pub fn bind(listener: &model::Listener, workers: usize) -> Result<BoundListener, BindError> {
-    let mut address = listener.address;
+    let mut address = listener.address.clone();
     let backlog = listener
         .tcp_backlog_size
         .map_or(i32::MAX, |backlog| i32::try_from(backlog).unwrap_or(i32::MAX));
-    let mut sockets = Vec::with_capacity(workers);
+    let mut sockets: Vec<OwnedFd> = Vec::with_capacity(workers);
     for _ in 0..workers {
-        let socket = listen_on(address, backlog).map_err(|(step, source)| BindError {
+        let socket = match (&address, sockets.first()) {
+            (Address::Ip(ip), _) => listen_on_ip(*ip, backlog),
+            (Address::Pipe(_), None) => listen_on_pipe(&address, listener.pipe_mode, backlog),
+            (Address::Pipe(_), Some(first)) => first
+                .try_clone()
+                .map(Socket::from)
+                .map_err(|error| ("copy the descriptor of", error)),
+        };
+        let socket = socket.map_err(|(step, source)| BindError {
             listener: listener.name.clone(),
-            address,
+            address: address.clone(),
             step,
             source,
         })?;
         // With port 0 the first socket gets a port, and the others must have the same.
         if let Some(bound) = socket.local_addr().ok().and_then(|bound| bound.as_socket()) {
-            address = bound;
+            address = Address::Ip(bound);
         }
         sockets.push(socket.into());
     }
@@ -84,16 +97,44 @@ pub fn bind(listener: &model::Listener, workers: usize) -> Result<BoundListener,
 
 type Step = (&'static str, io::Error);
 
-fn listen_on(address: SocketAddr, backlog: i32) -> Result<Socket, Step> {
+fn listen_on_ip(address: SocketAddr, backlog: i32) -> Result<Socket, Step> {
     let during = |step: &'static str| move |error: io::Error| (step, error);
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new_raw(Domain::for_address(address), kind, Some(Protocol::TCP))
         .map_err(during("open a socket for"))?;
     prepare(&socket, address).map_err(during("set socket options for"))?;
-    socket.bind(&SockAddr::from(address)).map_err(during("bind"))?;
+    socket.bind(&address.into()).map_err(during("bind"))?;
     // The kernel cuts the backlog to net.core.somaxconn.
     socket.listen(backlog).map_err(during("listen on"))?;
     Ok(socket)
+}
+
+fn listen_on_pipe(address: &Address, mode: Option<u32>, backlog: i32) -> Result<Socket, Step> {
+    let during = |step: &'static str| move |error: io::Error| (step, error);
+    let name = reactor::to_kernel(address).map_err(during("name"))?;
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::UNIX, kind, None).map_err(during("open a socket for"))?;
+    if let Some(path) = name.as_pathname() {
+        remove_socket_of_before(path).map_err(during("remove the file at"))?;
+    }
+    socket.bind(&name).map_err(during("bind"))?;
+    if let (Some(path), Some(mode)) = (name.as_pathname(), mode) {
+        fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(during("set the mode of"))?;
+    }
+    socket.listen(backlog).map_err(during("listen on"))?;
+    Ok(socket)
+}
+
+/// The file of a Unix-domain socket outlives its process, so Envoy takes over whatever is there.
+/// Here only a socket is: anything else was not left by a proxy.
+fn remove_socket_of_before(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
@@ -118,7 +159,8 @@ mod tests {
         model::Listener {
             name: "edge".to_owned(),
             stat_prefix: None,
-            address,
+            address: Address::Ip(address),
+            pipe_mode: None,
             inbound: false,
             per_connection_buffer_limit_bytes: 1 << 20,
             tcp_backlog_size: Some(16),
@@ -134,9 +176,10 @@ mod tests {
     fn every_worker_gets_a_socket_on_the_one_port_that_was_chosen() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let bound = bind(&listener(any.parse().unwrap()), 3).unwrap();
-            assert_ne!(bound.address.port(), 0);
+            let address = bound.address.ip().unwrap();
+            assert_ne!(address.port(), 0);
             assert_eq!(bound.sockets.len(), 3);
-            TcpStream::connect(bound.address).unwrap();
+            TcpStream::connect(address).unwrap();
         }
     }
 

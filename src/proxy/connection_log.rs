@@ -6,13 +6,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use base::ConnectionIds;
+use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
 use observe::access_log::{AccessLogType, CloseType, Record, TimePoint, Timing, UpstreamRecord};
@@ -50,8 +49,8 @@ struct Facts {
     id: u64,
     start: SystemTime,
     started: Instant,
-    remote_address: Option<SocketAddr>,
-    local_address: Option<SocketAddr>,
+    remote_address: Option<Address>,
+    local_address: Option<Address>,
     bytes_received: Cell<u64>,
     bytes_sent: Cell<u64>,
     changing: RefCell<Changing>,
@@ -72,10 +71,10 @@ struct Changing {
 struct Upstream {
     stream_id: String,
     cluster: Option<Rc<Cluster>>,
-    host: Option<SocketAddr>,
-    hosts_attempted: Vec<SocketAddr>,
-    local_address: Option<SocketAddr>,
-    remote_address: Option<SocketAddr>,
+    host: Option<Address>,
+    hosts_attempted: Vec<Address>,
+    local_address: Option<Address>,
+    remote_address: Option<Address>,
     connection_ids: Vec<u64>,
     attempts: u64,
     failure_reason: Option<String>,
@@ -170,16 +169,16 @@ impl<'a> ConnectionLog<'a> {
                 }
                 ConnectFailure::PendingOverflow { host } => {
                     upstream.attempts += 1;
-                    upstream.hosts_attempted.push(*host);
+                    upstream.hosts_attempted.push(host.clone());
                 }
                 ConnectFailure::Refused { host, source } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
-                    upstream.tried(*host);
+                    upstream.tried(host);
                     upstream.failure_reason = Some(connect_error(source));
                 }
                 ConnectFailure::Timeout { host } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
-                    upstream.tried(*host);
+                    upstream.tried(host);
                 }
                 // A kind of failure that this floor does not know yet has no words of its own.
                 _ => flags.set(ResponseFlag::UpstreamConnectionFailure),
@@ -214,7 +213,7 @@ impl<'a> ConnectionLog<'a> {
             upstream.tried(connection.host());
             upstream.connection_ids.push(id);
             upstream.local_address = connection.socket().local_address().ok();
-            upstream.remote_address = Some(connection.host());
+            upstream.remote_address = Some(connection.host().clone());
         });
         if writes_line {
             self.write(&self.logging.of_filter, AccessLogType::TcpUpstreamConnected);
@@ -316,10 +315,10 @@ impl<'a> ConnectionLog<'a> {
             wire_bytes_sent: upstream.map_or(0, |_| sent),
             connection_id: facts.id,
             stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
-            remote_address: facts.remote_address,
-            direct_remote_address: facts.remote_address,
-            local_address: facts.local_address,
-            direct_local_address: facts.local_address,
+            remote_address: facts.remote_address.as_ref(),
+            direct_remote_address: facts.remote_address.as_ref(),
+            local_address: facts.local_address.as_ref(),
+            direct_local_address: facts.local_address.as_ref(),
             close_type: changing.close_type,
             local_close_reason: changing.local_close_reason,
             filter_chain_name: &self.logging.filter_chain_name,
@@ -341,10 +340,10 @@ impl Drop for ConnectionLog<'_> {
 }
 
 impl Upstream {
-    fn tried(&mut self, host: SocketAddr) {
+    fn tried(&mut self, host: &Address) {
         self.attempts += 1;
-        self.host = Some(host);
-        self.hosts_attempted.push(host);
+        self.host = Some(host.clone());
+        self.hosts_attempted.push(host.clone());
     }
 
     fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
@@ -352,10 +351,10 @@ impl Upstream {
         UpstreamRecord {
             cluster: config.map(|config| config.name.as_str()),
             cluster_observability_name: config.map(observability_name),
-            host: self.host,
+            host: self.host.as_ref(),
             hosts_attempted: &self.hosts_attempted,
-            local_address: self.local_address,
-            remote_address: self.remote_address,
+            local_address: self.local_address.as_ref(),
+            remote_address: self.remote_address.as_ref(),
             connection_id: self.connection_ids.last().copied().unwrap_or(0),
             connection_ids_attempted: &self.connection_ids,
             attempts: self.attempts,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::Address;
 use config::model::{self, NetworkFilter};
 use observe::names::{
     ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, WorkerStat,
@@ -44,7 +45,7 @@ impl Listener {
     /// which names the stats when the configuration gives no prefix.
     pub fn new(
         config: &Arc<model::Listener>,
-        bound: std::net::SocketAddr,
+        bound: &Address,
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
         let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);

@@ -26,7 +26,8 @@ fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
     Arc::new(model::Listener {
         name: "l".to_owned(),
         stat_prefix: Some("l".to_owned()),
-        address: "127.0.0.1:0".parse().unwrap(),
+        address: base::Address::Ip("127.0.0.1:0".parse().unwrap()),
+        pipe_mode: None,
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
@@ -56,7 +57,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         max_pending_requests: 1024,
         max_requests: 1024,
         http: model::UpstreamHttp::default(),
-        endpoints: vec![model::Endpoint { address: host, weight: 1 }],
+        endpoints: vec![model::Endpoint { address: host.into(), weight: 1 }],
     })
 }
 
@@ -107,12 +108,12 @@ impl Bench {
             drain: &Drain::default(),
             seed: 0,
         };
-        let listener = Listener::new(&config, bound.address, context);
+        let listener = Listener::new(&config, &bound.address, context);
         self.assert_connection_is_small(&listener);
         let socket = bound.sockets.into_iter().next().unwrap();
         let (done, parts) = reactor::channel::<()>(1).unwrap();
         let thread = thread::spawn(move || {
-            client(bound.address);
+            client(bound.address.ip().unwrap());
             done.send(()).unwrap();
         });
         self.reactor.run(async {

@@ -5,13 +5,14 @@
 //! connection that was given the same number.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Type};
+use base::Address;
+use socket2::{SockRef, Type};
 
+use crate::address;
 use crate::core::Core;
 
 /// A descriptor that a reactor owns.
@@ -74,15 +75,15 @@ impl Socket {
         Self { fd: Fd::new(core, fd) }
     }
 
-    /// A new TCP socket for connecting to an address of this family; `TCP_NODELAY` is set, as
+    /// A new socket for connecting to an address of this kind. On TCP `TCP_NODELAY` is set, as
     /// Envoy sets it on every connection.
-    pub(crate) fn for_connecting(core: Rc<Core>, to: &SocketAddr) -> io::Result<Self> {
-        let socket = socket2::Socket::new_raw(
-            Domain::for_address(*to),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        socket.set_tcp_nodelay(true)?;
+    pub(crate) fn for_connecting(core: Rc<Core>, to: &Address) -> io::Result<Self> {
+        let (domain, protocol) = address::family(to);
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let socket = socket2::Socket::new_raw(domain, kind, protocol)?;
+        if !to.is_pipe() {
+            socket.set_tcp_nodelay(true)?;
+        }
         Ok(Self::new(core, socket.into()))
     }
 
@@ -90,20 +91,24 @@ impl Socket {
         &self.fd
     }
 
-    /// The address of the other end.
+    /// The address of the other end. The client of a Unix-domain socket has a name only if it took
+    /// one; otherwise the listener's stands for it, as in Envoy.
     ///
     /// # Errors
     /// What `getpeername(2)` said; `ENOTCONN` once the peer has reset the connection.
-    pub fn peer_address(&self) -> io::Result<SocketAddr> {
-        as_std(&self.fd.socket().peer_addr()?)
+    pub fn peer_address(&self) -> io::Result<Address> {
+        match address::of(&self.fd.socket().peer_addr()?)? {
+            Address::Pipe(name) if name.is_empty() => self.local_address(),
+            address => Ok(address),
+        }
     }
 
     /// The address of our end.
     ///
     /// # Errors
     /// What `getsockname(2)` said.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        as_std(&self.fd.socket().local_addr()?)
+    pub fn local_address(&self) -> io::Result<Address> {
+        address::of(&self.fd.socket().local_addr()?)
     }
 
     /// Makes the close of this socket a reset: unsent bytes are thrown away and the peer gets RST.
@@ -113,12 +118,6 @@ impl Socket {
     pub fn reset_on_close(&self) -> io::Result<()> {
         self.fd.socket().set_linger(Some(Duration::ZERO))
     }
-}
-
-fn as_std(address: &socket2::SockAddr) -> io::Result<SocketAddr> {
-    address
-        .as_socket()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "not an IP socket address"))
 }
 
 /// Accepts one connection that is already queued on a non-blocking listening descriptor, if there

@@ -17,6 +17,7 @@
 //! numbers ([`LoopStats`]) that the floors above publish.
 
 mod acceptor;
+mod address;
 mod buf;
 mod core;
 mod driver;
@@ -41,6 +42,7 @@ mod timer_wheel;
 mod turn;
 
 pub use acceptor::Acceptor;
+pub use address::to_kernel;
 pub use buf::{Lease, Span};
 pub use core::PIPES_MAX;
 pub use driver::probe;

@@ -4,14 +4,14 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use socket2::SockAddr;
+use base::Address;
 
+use crate::address;
 use crate::core::{Core, Source};
 use crate::driver::{AddressPointer, Completion, Op, OpKey};
 use crate::fd::{Fd, Socket};
@@ -84,9 +84,9 @@ impl<K> Drop for Pending<K> {
 }
 
 /// Connects a new socket to `address`.
-pub(crate) async fn connect(core: &Rc<Core>, address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::for_connecting(Rc::clone(core), &address)?;
-    let kept = (Rc::clone(socket.fd()), Box::new(SockAddr::from(address)));
+pub(crate) async fn connect(core: &Rc<Core>, address: &Address) -> io::Result<Socket> {
+    let socket = Socket::for_connecting(Rc::clone(core), address)?;
+    let kept = (Rc::clone(socket.fd()), Box::new(address::to_kernel(address)?));
     Pending::submit(core, kept, |(fd, address)| Op::Connect {
         fd: fd.raw(),
         address: AddressPointer(&raw const **address),

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use base::WorkerId;
+use base::{Address, WorkerId};
 
 use crate::acceptor::Acceptor;
 use crate::buf::BufferPool;
@@ -182,11 +181,11 @@ impl Reactor {
         Socket::new(Rc::clone(&self.inner.core), fd)
     }
 
-    /// Opens a TCP connection. Dropping the future gives the attempt up.
+    /// Opens a connection. Dropping the future gives the attempt up.
     ///
     /// # Errors
     /// What the kernel said, such as `ECONNREFUSED`. There is no timeout here beyond the kernel's.
-    pub async fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+    pub async fn connect(&self, address: &Address) -> io::Result<Socket> {
         single::connect(&self.inner.core, address).await
     }
 

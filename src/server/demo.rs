@@ -47,7 +47,7 @@ mod tests {
         let loaded = config::load(&[source()]).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let bootstrap = loaded.bootstrap;
-        let listeners = bootstrap.listeners.iter().map(|listener| listener.address);
+        let listeners = bootstrap.listeners.iter().filter_map(|listener| listener.address.ip());
         let addresses: Vec<_> =
             listeners.chain(bootstrap.admin.map(|admin| admin.address)).collect();
         assert_eq!(addresses.len(), 5);

@@ -4,10 +4,11 @@
 //! bound then.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use base::Address;
 use config::model;
 use config::{Places, Problem, ProblemKind};
 use net::listener::{self, BoundListener};
@@ -27,7 +28,7 @@ pub(crate) struct Bound {
 pub(crate) struct WorkerListener {
     pub(crate) config: Arc<model::Listener>,
     /// The address it really listens on.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) socket: OwnedFd,
 }
 
@@ -73,7 +74,7 @@ impl Bound {
         for (config, bound) in listeners {
             for (hand, socket) in hands.iter_mut().zip(bound.sockets) {
                 let config = Arc::clone(&config);
-                hand.push(WorkerListener { config, address: bound.address, socket });
+                hand.push(WorkerListener { config, address: bound.address.clone(), socket });
             }
         }
         hands

@@ -364,7 +364,7 @@ fn configured(
         let place = written.find(|(_, resource)| resource.name() == config.name);
         ListenerInfo {
             name: names::of_listener(config),
-            address: bound.address,
+            address: bound.address.clone(),
             index: place.map_or(usize::MAX, |(index, _)| index),
         }
     };

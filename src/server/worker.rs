@@ -158,7 +158,7 @@ impl Worker {
         };
         let listen = |one: WorkerListener| Listening {
             inbound: one.config.inbound,
-            listener: Listener::new(&one.config, one.address, context),
+            listener: Listener::new(&one.config, &one.address, context),
             acceptor: Rc::new(reactor.acceptor(one.socket)),
             accept_loop: reactor.task_set(),
         };

@@ -1,10 +1,10 @@
 //! One connection of a pool: what its task and the exchange that has it share.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::task::Waker;
 use std::time::Instant;
 
+use base::Address;
 use net::Stream;
 
 use crate::connection::{ClosedBy, Existence};
@@ -24,7 +24,7 @@ pub(super) enum Holder {
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     stream: Stream,
-    address: SocketAddr,
+    address: Address,
     existence: Existence,
     holder: Cell<Holder>,
     /// Requests it may still carry; `None` for any number (row D11).
@@ -40,7 +40,7 @@ pub(super) struct HttpConnection {
 impl HttpConnection {
     pub(super) fn new(
         stream: Stream,
-        address: SocketAddr,
+        address: Address,
         existence: Existence,
         requests_max: Option<u32>,
         now: Instant,
@@ -62,8 +62,8 @@ impl HttpConnection {
         &self.stream
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(super) fn holder(&self) -> Holder {

@@ -2,11 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use base::Address;
 use net::Stream;
 use observe::Scope;
 use observe::names::{ClusterStat, HostStat};
@@ -24,7 +24,7 @@ use crate::connection::{ClosedBy, Counts, Existence};
 #[derive(Debug)]
 pub(crate) struct HostPool {
     context: Rc<PoolContext>,
-    address: SocketAddr,
+    address: Address,
     counts: Counts,
     /// Nobody has these; the one used last is at the end.
     idle: RefCell<Vec<Rc<HttpConnection>>>,
@@ -71,7 +71,7 @@ enum End {
 }
 
 impl HostPool {
-    pub(super) fn new(context: Rc<PoolContext>, address: SocketAddr, counts: Counts) -> Self {
+    pub(super) fn new(context: Rc<PoolContext>, address: Address, counts: Counts) -> Self {
         Self {
             context,
             address,
@@ -114,7 +114,7 @@ impl HostPool {
         let stats = self.stats();
         let Some(token) = self.context.shared.pending().try_acquire(stats) else {
             stats.inc(ClusterStat::UpstreamRqPendingOverflow);
-            return Err(ConnectFailure::PendingOverflow { host: self.address });
+            return Err(ConnectFailure::PendingOverflow { host: self.address.clone() });
         };
         let waiting = Waiting::begin(self.counts.clone(), token);
         let give_back = |connection| self.make_ready(connection);
@@ -187,7 +187,7 @@ impl HostPool {
         let connecting = Counted::new(&self, |pool| &pool.connecting);
         async move {
             let timeout = self.context.shared.config().connect_timeout;
-            let connected = connect_within(&self.context.reactor, self.address, timeout).await;
+            let connected = connect_within(&self.context.reactor, &self.address, timeout).await;
             drop(connecting);
             match connected {
                 Some(Ok(socket)) => {
@@ -216,15 +216,14 @@ impl HostPool {
     }
 
     fn fail_waiters(&self, error: &ConnectError) {
-        let host = self.address;
         self.waiters.fail_all(|| match error {
             ConnectError::Refused(source) => {
                 let source = source
                     .raw_os_error()
                     .map_or_else(|| source.kind().into(), std::io::Error::from_raw_os_error);
-                ConnectFailure::Refused { host, source }
+                ConnectFailure::Refused { host: self.address.clone(), source }
             }
-            ConnectError::Timeout => ConnectFailure::Timeout { host },
+            ConnectError::Timeout => ConnectFailure::Timeout { host: self.address.clone() },
         });
     }
 
@@ -238,7 +237,7 @@ impl HostPool {
         );
         let connection = Rc::new(HttpConnection::new(
             stream,
-            self.address,
+            self.address.clone(),
             existence,
             config.http.common.max_requests_per_connection,
             self.context.reactor.now(),

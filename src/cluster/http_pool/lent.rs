@@ -1,8 +1,8 @@
 //! A connection that an exchange has.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use base::Address;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
@@ -48,7 +48,7 @@ impl HttpStream {
 
     /// The host at the other end.
     #[must_use]
-    pub fn host(&self) -> SocketAddr {
+    pub fn host(&self) -> &Address {
         self.connection.address()
     }
 

@@ -26,7 +26,8 @@ impl Bench {
     }
 
     fn with_limits(hosts: &[SocketAddr], max_connections: u32, max_pending: u32) -> Self {
-        let endpoints = hosts.iter().map(|&address| model::Endpoint { address, weight: 1 });
+        let endpoints =
+            hosts.iter().map(|&address| model::Endpoint { address: address.into(), weight: 1 });
         let config = Arc::new(model::Cluster {
             name: "backend".to_owned(),
             stat_name: "back:end".to_owned(),
@@ -108,7 +109,7 @@ fn a_connection_counts_while_it_lives_and_its_end_is_booked_on_a_side() {
     let (_listener, address) = listener();
     let bench = Bench::new(&[address], 1024);
     let connection = bench.connect().unwrap();
-    assert_eq!(connection.host(), address);
+    assert_eq!(*connection.host(), address);
     assert_eq!(connection.socket().peer_address().unwrap(), address);
     bench.expect_moved(&[
         ("upstream_cx_active", 1),
@@ -140,7 +141,7 @@ fn a_refused_connect_is_the_hosts_doing() {
     let (_socket, address) = refusing();
     let bench = Bench::new(&[address], 1024);
     let failure = bench.connect().unwrap_err();
-    assert!(matches!(failure, ConnectFailure::Refused { host, .. } if host == address));
+    assert!(matches!(&failure, ConnectFailure::Refused { host, .. } if *host == address));
     assert!(failure.may_retry());
     assert!(failure.to_string().contains("refused"), "{failure}");
     bench.expect_moved(&[
@@ -158,7 +159,7 @@ fn a_connect_that_nobody_answers_ends_with_the_timeout() {
     let (_sockets, address) = silent();
     let bench = Bench::new(&[address], 1024);
     let failure = bench.connect().unwrap_err();
-    assert!(matches!(failure, ConnectFailure::Timeout { host } if host == address));
+    assert!(matches!(&failure, ConnectFailure::Timeout { host } if *host == address));
     assert!(failure.may_retry());
     bench.expect_moved(&[
         ("upstream_cx_connect_fail", 1),
@@ -249,7 +250,7 @@ fn each_attempt_goes_to_the_next_host() {
         assert!(
             matches!(bench.connect(), Err(ConnectFailure::Refused { host, .. }) if host == refused)
         );
-        assert_eq!(bench.connect().unwrap().host(), healthy);
+        assert_eq!(*bench.connect().unwrap().host(), healthy);
     }
 }
 

@@ -1,13 +1,19 @@
-//! Socket addresses. Names are never looked up here: Envoy wants literal IP addresses in these
-//! places.
+//! Addresses: IP addresses with a port, and Unix-domain sockets. Names are never looked up here:
+//! Envoy wants literal IP addresses in these places.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use base::Address as Where;
 
 use super::Lower;
 use crate::document::clipped;
 use crate::typed::envoy::config::core::v3 as pb;
 use pb::address::Address;
 use pb::socket_address::PortSpecifier;
+
+/// `sun_path` of unix(7), with the NUL that ends a path.
+const PIPE_BYTES_MAX: usize = 108;
 
 /// What an address is for, which decides what to advise when it is no IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +31,56 @@ impl Lower<'_> {
         message: &pb::Address,
         path: &str,
         used_for: Use,
-    ) -> Option<SocketAddr> {
-        // Anything but a socket address was refused before: by the support table, or as absent.
-        let Some(Address::SocketAddress(message)) = &message.address else {
+    ) -> Option<Where> {
+        match &message.address {
+            Some(Address::SocketAddress(message)) => {
+                let path = format!("{path}.socket_address");
+                self.socket_address(message, &path, used_for).map(Where::Ip)
+            }
+            Some(Address::Pipe(pipe)) => self.pipe(pipe, &format!("{path}.pipe")).map(Where::Pipe),
+            // Anything else was refused before: by the support table, or as absent.
+            None => None,
+        }
+    }
+
+    /// Envoy's `PipeInstance`: `@` at the beginning means the abstract namespace.
+    fn pipe(&mut self, message: &pb::Pipe, path: &str) -> Option<Arc<str>> {
+        let (name, path) = (message.path.as_str(), format!("{path}.path"));
+        let is_abstract = name.starts_with('@');
+        if name.len() + usize::from(!is_abstract) > PIPE_BYTES_MAX {
+            let text = format!(
+                "Path \"{}\" exceeds maximum UNIX domain socket path size of {PIPE_BYTES_MAX}.",
+                clipped(name)
+            );
+            self.invalid(&path, text, Some("unix(7): the kernel's addresses hold no more"));
             return None;
-        };
-        let path = format!("{path}.socket_address");
+        }
+        if !is_abstract && name.contains('\0') {
+            let text = "UNIX domain socket pathname contains embedded null characters";
+            self.invalid(&path, text, None);
+            return None;
+        }
+        Some(name.into())
+    }
+
+    /// The mode that a listening pipe's file is to have; None leaves it to the umask.
+    pub(super) fn pipe_mode(&mut self, message: &pb::Address, path: &str) -> Option<u32> {
+        let Some(Address::Pipe(pipe)) = &message.address else { return None };
+        if pipe.mode != 0 && pipe.path.starts_with('@') {
+            let hint = "whoever shares the network namespace may connect to it";
+            let path = format!("{path}.pipe.mode");
+            self.invalid(&path, "Cannot set mode for Abstract AF_UNIX sockets", Some(hint));
+        }
+        Some(pipe.mode).filter(|mode| *mode != 0)
+    }
+
+    /// The IP address and port at `path`.
+    pub(super) fn socket_address(
+        &mut self,
+        message: &pb::SocketAddress,
+        path: &str,
+        used_for: Use,
+    ) -> Option<SocketAddr> {
         let port = match message.port_specifier {
             Some(PortSpecifier::PortValue(port)) => u16::try_from(port).ok(),
             Some(PortSpecifier::NamedPort(_)) => {

@@ -112,7 +112,7 @@ impl Lower<'_> {
         &mut self,
         message: &endpoint::LbEndpoint,
         path: &str,
-    ) -> Option<std::net::SocketAddr> {
+    ) -> Option<base::Address> {
         let Some(HostIdentifier::Endpoint(host)) = &message.host_identifier else {
             self.absent(path, "endpoint", "Address must be set");
             return None;

@@ -30,6 +30,10 @@ impl Lower<'_> {
                 None
             }
         };
+        let pipe_mode = match &message.address {
+            Some(address) => self.pipe_mode(address, &format!("{path}.address")),
+            None => None,
+        };
         let access_logs = self.access_logs(&message.access_log, &format!("{path}.access_log"));
         let filter_chain = self.only_filter_chain(message, path);
         let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
@@ -37,6 +41,7 @@ impl Lower<'_> {
             name: message.name.clone(),
             stat_prefix: Some(message.stat_prefix.clone()).filter(|prefix| !prefix.is_empty()),
             address: address?,
+            pipe_mode,
             inbound: message.traffic_direction() == TrafficDirection::Inbound,
             per_connection_buffer_limit_bytes: limit,
             tcp_backlog_size: message.tcp_backlog_size,

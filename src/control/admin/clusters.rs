@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::filter;
 use super::json::list_in_parts;
-use super::listeners::socket_address;
+use super::listeners::address_json;
 use super::page::{Page, Query};
 use super::view::View;
 
@@ -162,7 +162,7 @@ fn host_json(host: &Endpoint, stats: &ScopeId<HostStat>) -> Value {
         .map(|(spec, stat)| metric(spec.name, spec.kind, stats.total(*stat)))
         .collect();
     json!({
-        "address": socket_address(host.address),
+        "address": address_json(&host.address),
         "stats": metrics,
         "health_status": { "eds_health_status": "HEALTHY" },
         "weight": host.weight,

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::filter;
 use super::json_tree::{Items, Tree};
-use super::listeners::socket_address;
+use super::listeners::address_json;
 use super::page::{Page, Query};
 use super::view::View;
 
@@ -274,7 +274,7 @@ fn endpoints(cluster: &Shared, asked: &Asked) -> Option<Value> {
         .map(|(host, _)| {
             json!({
                 "endpoint": {
-                    "address": socket_address(host.address),
+                    "address": address_json(&host.address),
                     "health_check_config": {},
                 },
                 "health_status": "HEALTHY",

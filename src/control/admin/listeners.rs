@@ -3,9 +3,9 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/listeners.proto>
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use base::Address;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub struct ListenerInfo {
     /// Its name; never empty, see Envoy's `listener.proto`: one without a name is given one.
     pub name: String,
     /// Where it listens; the port is the real one.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its place among the listeners of the configuration.
     pub index: usize,
 }
@@ -31,7 +31,7 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
         let statuses: Vec<Value> = listeners
             .iter()
             .map(|ListenerInfo { name, address, .. }| {
-                json!({ "name": name, "local_address": socket_address(*address) })
+                json!({ "name": name, "local_address": address_json(address) })
             })
             .collect();
         let list =
@@ -46,7 +46,12 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
 }
 
 /// Envoy's `config.core.v3.Address`.
-pub(crate) fn socket_address(address: SocketAddr) -> Value {
-    let (address, port) = (address.ip().to_string(), address.port());
-    json!({ "socket_address": { "address": address, "port_value": port } })
+pub(crate) fn address_json(address: &Address) -> Value {
+    match address {
+        Address::Ip(address) => {
+            let (address, port) = (address.ip().to_string(), address.port());
+            json!({ "socket_address": { "address": address, "port_value": port } })
+        }
+        Address::Pipe(path) => json!({ "pipe": { "path": **path } }),
+    }
 }

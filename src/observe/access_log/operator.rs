@@ -4,6 +4,8 @@
 //! yet (TLS, tracing, dynamic metadata) yields nothing, as Envoy does on a connection without it.
 //! One whose value does exist but is not known here is refused as not supported yet.
 
+use base::Address;
+
 use super::duration::CommonDuration;
 use super::error::FormatError;
 use super::http_value::{GrpcStatus, Header, Path};
@@ -272,20 +274,25 @@ impl Command<'_> {
     }
 }
 
-fn address(address: Option<std::net::SocketAddr>) -> Value<'static> {
+fn address(address: Option<&Address>) -> Value<'_> {
     address.map_or(Value::Missing, Value::Address)
 }
 
-fn ip(address: Option<std::net::SocketAddr>) -> Value<'static> {
+fn ip(address: Option<&Address>) -> Value<'_> {
     address.map_or(Value::Missing, Value::Ip)
 }
 
-fn port(address: Option<std::net::SocketAddr>) -> Value<'static> {
-    address.map_or(Value::Missing, |address| Value::Number(u64::from(address.port())))
+/// The port of an IP address; what has none prints as nothing, not as missing.
+fn port(address: Option<&Address>) -> Value<'static> {
+    match address {
+        None => Value::Missing,
+        Some(Address::Ip(address)) => Value::Number(u64::from(address.port())),
+        Some(Address::Pipe(_)) => Value::Text(b""),
+    }
 }
 
-/// The endpoint id of Envoy's internal addresses: an IP address has an empty one.
-fn endpoint_id(address: Option<std::net::SocketAddr>) -> Value<'static> {
+/// The endpoint id of Envoy's internal addresses: any other has an empty one.
+fn endpoint_id(address: Option<&Address>) -> Value<'static> {
     address.map_or(Value::Missing, |_| Value::Text(b""))
 }
 

@@ -1,8 +1,9 @@
 //! What is known of one connection or request when its line is written.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base::Address;
 
 use crate::ResponseFlags;
 
@@ -211,13 +212,13 @@ pub struct UpstreamRecord<'a> {
     /// The name the cluster's stats go by: `alt_stat_name`, or its name.
     pub cluster_observability_name: Option<&'a str>,
     /// The host that was picked last.
-    pub host: Option<SocketAddr>,
+    pub host: Option<&'a Address>,
     /// Every host that was picked, in order.
-    pub hosts_attempted: &'a [SocketAddr],
+    pub hosts_attempted: &'a [Address],
     /// Our end of the connection.
-    pub local_address: Option<SocketAddr>,
+    pub local_address: Option<&'a Address>,
     /// The host's end of the connection.
-    pub remote_address: Option<SocketAddr>,
+    pub remote_address: Option<&'a Address>,
     /// The connection's id; 0 when there was none.
     pub connection_id: u64,
     /// The ids of the connections that were used, in order.
@@ -289,13 +290,13 @@ pub struct Record<'a> {
     /// The id of the request or connection: its request id, if it has one.
     pub stream_id: Option<&'a str>,
     /// Who the downstream is: the peer, or whom a trusted proxy named.
-    pub remote_address: Option<SocketAddr>,
+    pub remote_address: Option<&'a Address>,
     /// The peer of the downstream connection.
-    pub direct_remote_address: Option<SocketAddr>,
+    pub direct_remote_address: Option<&'a Address>,
     /// The address that the downstream connected to.
-    pub local_address: Option<SocketAddr>,
+    pub local_address: Option<&'a Address>,
     /// The local end of the socket, whatever was restored as its address.
-    pub direct_local_address: Option<SocketAddr>,
+    pub direct_local_address: Option<&'a Address>,
     /// How the downstream connection was seen to end.
     pub close_type: CloseType,
     /// Why we closed the downstream connection, if we did.

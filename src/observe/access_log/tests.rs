@@ -1,6 +1,9 @@
 //! Whole lines, as the real Envoy 1.40 printed them for the same connection or request.
 
 use std::net::SocketAddr;
+
+use base::Address;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
@@ -25,8 +28,9 @@ fn shown(format: &str, record: &Record<'_>) -> String {
     line(&text(format).unwrap_or_else(|error| panic!("{format}: {error}")), record)
 }
 
-fn address(text: &str) -> Option<SocketAddr> {
-    Some(text.parse().unwrap())
+fn address(text: &str) -> Option<&'static Address> {
+    let address: SocketAddr = text.parse().unwrap();
+    Some(Box::leak(Box::new(address.into())))
 }
 
 struct Exchange {

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use base::Address;
+
 use super::digits::write_unsigned;
 use super::time_format::TimeFormat;
 use crate::ResponseFlags;
@@ -21,13 +23,13 @@ pub(super) enum Value<'a> {
     ShortFlags(&'a ResponseFlags),
     LongFlags(&'a ResponseFlags),
     /// Address and port.
-    Address(SocketAddr),
+    Address(&'a Address),
     /// Address only.
-    Ip(SocketAddr),
+    Ip(&'a Address),
     /// Addresses and ports, separated by commas.
-    Addresses(&'a [SocketAddr]),
+    Addresses(&'a [Address]),
     /// Addresses only, separated by commas.
-    Ips(&'a [SocketAddr]),
+    Ips(&'a [Address]),
     /// Numbers, separated by commas: text, also in JSON.
     Numbers(&'a [u64]),
 }
@@ -65,8 +67,8 @@ impl<'a> Value<'a> {
             Self::LongFlags(flags) => write_flags(flags, |flag| flag.long(), out),
             Self::Address(address) => write_address(address, out),
             Self::Ip(address) => write_ip(address, out),
-            Self::Addresses(all) => write_list(all, |one, out| write_address(*one, out), out),
-            Self::Ips(all) => write_list(all, |one, out| write_ip(*one, out), out),
+            Self::Addresses(all) => write_list(all, write_address, out),
+            Self::Ips(all) => write_list(all, write_ip, out),
             Self::Numbers(all) => write_list(all, |one, out| write_unsigned(*one, out), out),
         }
     }
@@ -93,6 +95,14 @@ impl<'a> Value<'a> {
                 write_escaped(text.as_bytes(), out);
                 let blanks = out[start..].iter_mut().filter(|byte| **byte == b' ');
                 blanks.for_each(|byte| *byte = b'_');
+            }
+            Self::Address(Address::Pipe(path)) | Self::Ip(Address::Pipe(path)) => {
+                write_escaped(path.as_bytes(), out);
+            }
+            Self::Addresses(_) | Self::Ips(_) => {
+                let start = out.len();
+                self.write_text(out);
+                escape_from(start, out);
             }
             // No other kind has anything that JSON escapes, a time's own text aside.
             Self::Time(time, format) => {
@@ -125,8 +135,9 @@ fn write_flags(
     write_list(flags.as_slice(), |flag, out| out.extend_from_slice(name(*flag).as_bytes()), out);
 }
 
-fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
-    if address.is_ipv6() {
+fn write_address(address: &Address, out: &mut Vec<u8>) {
+    let Address::Ip(ip) = address else { return write_ip(address, out) };
+    if ip.is_ipv6() {
         out.push(b'[');
         write_ip(address, out);
         out.push(b']');
@@ -134,16 +145,18 @@ fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
         write_ip(address, out);
     }
     out.push(b':');
-    write_unsigned(u64::from(address.port()), out);
+    write_unsigned(u64::from(ip.port()), out);
 }
 
-fn write_ip(address: SocketAddr, out: &mut Vec<u8>) {
+/// The address without its port; the path of a Unix-domain socket has none.
+fn write_ip(address: &Address, out: &mut Vec<u8>) {
     match address {
-        SocketAddr::V4(address) => {
+        Address::Ip(SocketAddr::V4(address)) => {
             write_list_of_octets(address.ip().octets(), out);
         }
         // Writing to a Vec cannot fail.
-        SocketAddr::V6(address) => drop(write!(out, "{}", address.ip())),
+        Address::Ip(SocketAddr::V6(address)) => drop(write!(out, "{}", address.ip())),
+        Address::Pipe(path) => out.extend_from_slice(path.as_bytes()),
     }
 }
 
@@ -266,12 +279,16 @@ mod tests {
 
     #[test]
     fn addresses_print_with_and_without_their_port() {
-        let address: SocketAddr = "[::1]:80".parse().unwrap();
-        assert_eq!(written(|out| Value::Address(address).write_text(out)), "[::1]:80");
-        assert_eq!(written(|out| Value::Ip(address).write_text(out)), "::1");
-        let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-        assert_eq!(written(|out| Value::Address(address).write_json(out)), "\"127.0.0.1:8080\"");
-        let list = [address, address];
+        let ip = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
+        let address = ip("[::1]:80");
+        assert_eq!(written(|out| Value::Address(&address).write_text(out)), "[::1]:80");
+        assert_eq!(written(|out| Value::Ip(&address).write_text(out)), "::1");
+        let address = ip("127.0.0.1:8080");
+        assert_eq!(written(|out| Value::Address(&address).write_json(out)), "\"127.0.0.1:8080\"");
+        let pipe = Address::Pipe("/a\"b".into());
+        assert_eq!(written(|out| Value::Address(&pipe).write_text(out)), "/a\"b");
+        assert_eq!(written(|out| Value::Ip(&pipe).write_json(out)), "\"/a\\\"b\"");
+        let list = [address.clone(), address];
         assert_eq!(written(|out| Value::Ips(&list).write_text(out)), "127.0.0.1,127.0.0.1");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats>
 
-use std::net::SocketAddr;
+use base::Address;
 
 crate::stats! {
     /// Stats of one listener. Written by the worker that accepted the connection.
@@ -66,7 +66,7 @@ pub fn listener_http_prefix(listener: &str, stat_prefix: &str) -> String {
 /// The prefix of a listener: its `stat_prefix` where it has one, otherwise its address.
 /// `[::1]:80` becomes `listener.[__1]_80`, as in Envoy.
 #[must_use]
-pub fn listener_prefix(stat_prefix: Option<&str>, address: SocketAddr) -> String {
+pub fn listener_prefix(stat_prefix: Option<&str>, address: &Address) -> String {
     match stat_prefix {
         Some(stat_prefix) if !stat_prefix.is_empty() => format!("listener.{stat_prefix}"),
         _ => format!("listener.{address}"),
@@ -79,7 +79,7 @@ mod tests {
     use crate::Registry;
 
     fn full_prefix(stat_prefix: Option<&str>, address: &str) -> String {
-        let prefix = listener_prefix(stat_prefix, address.parse().unwrap());
+        let prefix = listener_prefix(stat_prefix, &Address::Ip(address.parse().unwrap()));
         Registry::new(1).scope::<ListenerStat>(&prefix).prefix().to_owned()
     }
 

@@ -10,12 +10,12 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use base::Address;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::names::HttpStat;
@@ -34,8 +34,8 @@ pub(crate) struct HttpConnection {
     pub(super) id: u64,
     socket: Socket,
     /// Asked for once, when somebody wants to know.
-    peer: OnceCell<Option<SocketAddr>>,
-    local_address: OnceCell<Option<SocketAddr>>,
+    peer: OnceCell<Option<Address>>,
+    local_address: OnceCell<Option<Address>>,
     started: Instant,
     idle_since: Cell<Instant>,
     requests: Cell<u32>,
@@ -168,13 +168,13 @@ impl HttpConnection {
     }
 
     /// The client's address, as far as it can still be told.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        *self.peer.get_or_init(|| self.socket.peer_address().ok())
+    pub(super) fn peer(&self) -> Option<&Address> {
+        self.peer.get_or_init(|| self.socket.peer_address().ok()).as_ref()
     }
 
     /// Our end's address.
-    pub(super) fn local_address(&self) -> Option<SocketAddr> {
-        *self.local_address.get_or_init(|| self.socket.local_address().ok())
+    pub(super) fn local_address(&self) -> Option<&Address> {
+        self.local_address.get_or_init(|| self.socket.local_address().ok()).as_ref()
     }
 
     /// Whether this request is the connection's last one, by configuration.

@@ -5,9 +5,10 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers>
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use base::Address;
 use config::model::ServerHeader;
 use proto::{KnownName, Method, RequestHead, ResponseHead, Scheme, Version};
 
@@ -93,7 +94,8 @@ pub(super) fn prepare_request(
         if config.xff_num_trusted_hops == 0 {
             headers.set(KnownName::XForwardedProto, b"http");
         }
-        if let (Some(peer), false) = (connection.peer(), config.skip_xff_append) {
+        let peer = connection.peer().and_then(Address::ip);
+        if let (Some(peer), false) = (peer, config.skip_xff_append) {
             append_address(headers, peer.ip());
         }
     }
@@ -138,12 +140,12 @@ fn append_address(headers: &mut proto::HeaderList, address: IpAddr) {
 /// Who the client is: the peer, or whom the trusted proxies in front name.
 fn client_address(
     headers: &proto::HeaderList,
-    peer: Option<SocketAddr>,
+    peer: Option<&Address>,
     config: &config::model::HttpConnectionManager,
 ) -> Option<IpAddr> {
     let hops = usize::try_from(config.xff_num_trusted_hops).unwrap_or(usize::MAX);
     if hops == 0 {
-        return peer.map(|peer| peer.ip());
+        return peer.and_then(Address::ip).map(|peer| peer.ip());
     }
     let value = std::str::from_utf8(headers.get(KnownName::XForwardedFor)?).ok()?;
     // The peer itself was appended last, unless that is switched off.

@@ -1,9 +1,9 @@
 //! What is known of an exchange when its line is written, and the logs it goes to.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use base::Address;
 use cluster::{Cluster, ConnectFailure, HttpStream};
 use observe::access_log::{
     AccessLogType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,
@@ -33,7 +33,7 @@ pub(super) struct Journal {
     headless: bool,
     cluster: Option<Rc<Cluster>>,
     timeout: Option<Duration>,
-    host: Option<SocketAddr>,
+    host: Option<Address>,
     transport_failure: Option<String>,
     attempts: u64,
 }
@@ -96,16 +96,16 @@ impl Journal {
     pub(super) fn connect_failed(&mut self, failure: &ConnectFailure) {
         match failure {
             ConnectFailure::Refused { host, source } => {
-                self.host = Some(*host);
+                self.host = Some(host.clone());
                 self.transport_failure = Some(connect_error(source));
             }
-            ConnectFailure::Timeout { host } => self.host = Some(*host),
+            ConnectFailure::Timeout { host } => self.host = Some(host.clone()),
             _ => {}
         }
     }
 
     pub(super) fn connected(&mut self, stream: &HttpStream, now: Instant) {
-        self.host = Some(stream.host());
+        self.host = Some(stream.host().clone());
         self.note(TimePoint::UpstreamSendBegin, now);
     }
 
@@ -195,10 +195,10 @@ impl Journal {
             upstream: UpstreamRecord {
                 cluster: cluster.map(|cluster| cluster.name.as_str()),
                 cluster_observability_name: cluster.map(|cluster| cluster.stat_name.as_str()),
-                host: self.host,
+                host: self.host.as_ref(),
                 attempts: self.attempts,
                 transport_failure_reason: self.transport_failure.as_deref(),
-                protocol: self.host.map(|_| Protocol::Http11),
+                protocol: self.host.as_ref().map(|_| Protocol::Http11),
                 ..UpstreamRecord::default()
             },
             listener_name: &manager.names.listener,

@@ -58,7 +58,7 @@ fn relay_once(reactor: &Reactor, gauge: &Rc<Gauge>) {
     tasks.spawn(async move {
         let acceptor = own.acceptor(listener.into());
         let near = acceptor.accept().await.unwrap();
-        let far = own.connect(upstream_address).await.unwrap();
+        let far = own.connect(&upstream_address.into()).await.unwrap();
         let (near_in, near_out) = own.split(&near, 5_000, Rc::clone(&meter) as _);
         let (far_in, far_out) = own.split(&far, 5_000, meter);
         inner.spawn(copy(near_in, far_out));

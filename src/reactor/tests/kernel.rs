@@ -164,10 +164,11 @@ fn a_refused_connection_says_so_and_a_dropped_attempt_leaves_nothing() {
     on_each_feature_set(|reactor| {
         let (closed, address) = listener();
         drop(closed);
+        let address = address.into();
         reactor.run(async {
-            let refused = reactor.connect(address).await.unwrap_err();
+            let refused = reactor.connect(&address).await.unwrap_err();
             assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-            let mut attempt = Box::pin(reactor.connect(address));
+            let mut attempt = Box::pin(reactor.connect(&address));
             std::future::poll_fn(|context| {
                 assert!(attempt.as_mut().poll(context).is_pending());
                 std::task::Poll::Ready(())

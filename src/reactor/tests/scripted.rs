@@ -168,10 +168,11 @@ fn a_stopped_acceptor_keeps_what_it_has_and_accepts_no_more_until_asked() {
 #[test]
 fn a_connect_gives_the_socket_or_the_error_and_closes_what_failed() {
     let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let to = address.into();
     for result in [0, -libc::ECONNREFUSED] {
         let stage = Stage::new(NEW);
         let probe = Probe::default();
-        let mut connect = Box::pin(stage.reactor.connect(address));
+        let mut connect = Box::pin(stage.reactor.connect(&to));
         assert!(poll(&mut connect, &probe).is_pending());
         let started = stage.turn();
         assert_eq!(started[0].op, Seen::Connect(address));
@@ -194,7 +195,8 @@ fn a_dropped_connect_is_cancelled_and_closed_only_after_its_end_even_if_it_succe
     for result in [-libc::ECANCELED, 0] {
         let stage = Stage::new(NEW);
         let probe = Probe::default();
-        let mut connect = Box::pin(stage.reactor.connect("127.0.0.1:9".parse().unwrap()));
+        let to = "127.0.0.1:9".parse::<SocketAddr>().unwrap().into();
+        let mut connect = Box::pin(stage.reactor.connect(&to));
         assert!(poll(&mut connect, &probe).is_pending());
         let key = only_key(&stage.turn());
         drop(connect);

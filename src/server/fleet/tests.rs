@@ -29,7 +29,8 @@ fn plans(
     let config = Arc::new(model::Listener {
         name: "echo".to_owned(),
         stat_prefix: Some("echo".to_owned()),
-        address: ([127, 0, 0, 1], 0).into(),
+        address: base::Address::Ip(([127, 0, 0, 1], 0).into()),
+        pipe_mode: None,
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
@@ -40,7 +41,7 @@ fn plans(
         },
     });
     let bound = net::listener::bind(&config, workers).unwrap();
-    let address = bound.address;
+    let address = bound.address.ip().unwrap();
     let plan = |(index, listeners)| {
         let (sender, commands) = reactor::channel(COMMANDS_MAX).unwrap();
         let plan = Plan {

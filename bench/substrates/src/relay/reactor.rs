@@ -40,7 +40,7 @@ pub(super) fn run(listener: TcpListener, upstream: SocketAddr) -> Result<()> {
 }
 
 async fn relay(reactor: &Reactor, client: Socket, upstream: SocketAddr) -> io::Result<()> {
-    let server = reactor.connect(upstream).await?;
+    let server = reactor.connect(&upstream.into()).await?;
     let (client_read, client_write) = reactor.split(&client, BUFFER, Rc::new(NoMeter));
     let (server_read, server_write) = reactor.split(&server, BUFFER, Rc::new(NoMeter));
     let mut up = pin!(copy(client_read, server_write));
