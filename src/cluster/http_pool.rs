@@ -32,8 +32,35 @@ use reactor::{Reactor, TaskSet};
 pub(crate) use host::HostPool;
 pub use lent::HttpStream;
 
+use crate::connect::ConnectFailure;
 use crate::connection::Counts;
 use crate::shared::Shared;
+
+/// A host that was picked for an exchange.
+#[derive(Debug)]
+pub struct HttpHost {
+    pool: Rc<HostPool>,
+}
+
+impl HttpHost {
+    pub(crate) fn new(pool: &Rc<HostPool>) -> Self {
+        Self { pool: Rc::clone(pool) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.pool.address()
+    }
+
+    /// A connection to it: an idle one at once, or whichever is connected or given back first.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`] says what forbade it; it has been counted.
+    pub async fn stream(&self) -> Result<HttpStream, ConnectFailure> {
+        self.pool.stream().await
+    }
+}
 
 /// The pools of a cluster's hosts on one worker.
 #[derive(Debug)]

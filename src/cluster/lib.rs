@@ -25,7 +25,7 @@ mod worker_view;
 
 pub use connect::ConnectFailure;
 pub use connection::{ClosedBy, UpstreamConnection};
-pub use http_pool::HttpStream;
+pub use http_pool::{HttpHost, HttpStream};
 pub use round_robin::RoundRobin;
 pub use shared::Shared;
 pub use worker_view::{Cluster, Clusters};

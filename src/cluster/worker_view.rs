@@ -13,7 +13,7 @@ use reactor::Reactor;
 
 use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::{Counts, UpstreamConnection};
-use crate::http_pool::{HostPool, HttpPools, HttpStream};
+use crate::http_pool::{HostPool, HttpHost, HttpPools};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
 
@@ -64,12 +64,11 @@ impl Cluster {
         Rc::clone(&self.send_meter)
     }
 
-    /// A connection of the next host in turn, for one HTTP/1 exchange: an idle one at once, or
-    /// whichever is connected or given back first.
+    /// The next host in turn, for one HTTP/1 exchange.
     ///
     /// # Errors
-    /// [`ConnectFailure`] says what forbade it; it has been counted.
-    pub async fn http_stream(&self) -> Result<HttpStream, ConnectFailure> {
+    /// [`ConnectFailure::NoHealthyHost`]; it has been counted.
+    pub fn http_host(&self) -> Result<HttpHost, ConnectFailure> {
         let picked = self.balancer.borrow_mut().pick();
         let Some(pool) = picked.and_then(|index| self.http_pool(index)) else {
             // Envoy finds an empty cluster to be in panic before it finds no host in it.
@@ -77,7 +76,7 @@ impl Cluster {
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
             return Err(ConnectFailure::NoHealthyHost);
         };
-        pool.stream().await
+        Ok(HttpHost::new(pool))
     }
 
     /// The configuration.

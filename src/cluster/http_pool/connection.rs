@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Instant;
 
-use base::Address;
 use net::Stream;
 
 use crate::connection::{ClosedBy, Existence};
@@ -24,7 +23,6 @@ pub(super) enum Holder {
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     stream: Stream,
-    address: Address,
     existence: Existence,
     holder: Cell<Holder>,
     /// Requests it may still carry; `None` for any number (row D11).
@@ -40,14 +38,12 @@ pub(super) struct HttpConnection {
 impl HttpConnection {
     pub(super) fn new(
         stream: Stream,
-        address: Address,
         existence: Existence,
         requests_max: Option<u32>,
         now: Instant,
     ) -> Self {
         Self {
             stream,
-            address,
             existence,
             holder: Cell::new(Holder::Exchange),
             requests_left: Cell::new(requests_max),
@@ -60,10 +56,6 @@ impl HttpConnection {
 
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
-    }
-
-    pub(super) fn address(&self) -> &Address {
-        &self.address
     }
 
     pub(super) fn holder(&self) -> Holder {

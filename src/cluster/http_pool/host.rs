@@ -83,6 +83,10 @@ impl HostPool {
         }
     }
 
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -91,7 +95,7 @@ impl HostPool {
         &self.counts.cluster
     }
 
-    /// A connection for one exchange; see [`crate::Cluster::http_stream`].
+    /// A connection for one exchange; see [`super::HttpHost::stream`].
     pub(crate) async fn stream(self: &Rc<Self>) -> Result<HttpStream, ConnectFailure> {
         let connection = match self.take_idle() {
             Some(connection) => connection,
@@ -237,7 +241,6 @@ impl HostPool {
         );
         let connection = Rc::new(HttpConnection::new(
             stream,
-            self.address.clone(),
             existence,
             config.http.common.max_requests_per_connection,
             self.context.reactor.now(),

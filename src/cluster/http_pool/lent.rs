@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use base::Address;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
@@ -44,12 +43,6 @@ impl HttpStream {
     #[must_use]
     pub fn stream(&self) -> &Stream {
         self.connection.stream()
-    }
-
-    /// The host at the other end.
-    #[must_use]
-    pub fn host(&self) -> &Address {
-        self.connection.address()
     }
 
     /// The exchange is complete in both directions. With `reusable` the next request may have the

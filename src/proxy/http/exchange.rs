@@ -82,6 +82,8 @@ struct Exchange<'a> {
     closes: bool,
     /// The end of the connection is the end of the response.
     ends_with_connection: bool,
+    /// The upstream has begun to respond, if only with an interim response.
+    upstream_responded: bool,
     /// The head of the response was sent.
     responded: bool,
     /// Of the route that was taken; empty when it has none.
@@ -164,6 +166,7 @@ impl<'a> Exchange<'a> {
             is_upgrade: false,
             closes: false,
             ends_with_connection: false,
+            upstream_responded: false,
             responded: false,
             route_name: "",
             _active: manager.stats.guard(HttpStat::DownstreamRqActive),
@@ -323,8 +326,10 @@ impl<'a> Exchange<'a> {
                 Err(stop)
             }
         };
+        // As Envoy, where an interim response stands for the final one in these stats.
         if let Err(Stop::Failed(failure)) = &forwarded
             && failure.is_of_upstream()
+            && !self.upstream_responded
         {
             target.stats.count(failure.status(self.request_complete));
         }
@@ -351,7 +356,12 @@ impl<'a> Exchange<'a> {
 
     /// A connection to a host, unless the client leaves or the time is over first.
     async fn connect(&mut self, target: &Target, source: &Request<'_>) -> Result<HttpStream, Stop> {
-        let mut stream = pin!(target.cluster.http_stream());
+        let host = match target.cluster.http_host() {
+            Ok(host) => host,
+            Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
+        };
+        self.journal.host_picked(host.address());
+        let mut stream = pin!(host.stream());
         poll_fn(|context| {
             if let Poll::Ready(result) = stream.as_mut().poll(context) {
                 return Poll::Ready(result.map_err(|failure| {
@@ -382,7 +392,7 @@ impl<'a> Exchange<'a> {
         sink: &mut Response<'_>,
         decoder: &mut ResponseDecoder,
     ) -> Result<(), Stop> {
-        self.journal.connected(&stream, self.manager.reactor.now());
+        self.journal.connected(self.manager.reactor.now());
         decoder.reset();
         let options = &target.options;
         let method = self.heads.request.method();
@@ -450,7 +460,10 @@ impl<'a> Exchange<'a> {
             while !self.responded {
                 match up_response.poll_head(context, &mut self.heads.response) {
                     Poll::Ready(Ok(ResponseStart::Interim)) => {
-                        target.stats.count(self.heads.response.status);
+                        // As Envoy, which counts the first one only.
+                        if !std::mem::replace(&mut self.upstream_responded, true) {
+                            target.stats.count(self.heads.response.status);
+                        }
                         self.heads.response.clear();
                     }
                     Poll::Ready(Ok(ResponseStart::Final { is_whole })) => {
@@ -598,7 +611,7 @@ impl<'a> Exchange<'a> {
         match answered {
             Ok(()) => {}
             Err(Stop::Failed(failure)) => {
-                self.journal.failed(failure);
+                self.journal.failed(failure, self.upstream_responded);
                 self.count_failure(failure);
                 self.closes |= failure.closes();
                 let status = failure.status(self.request_complete);

@@ -12,6 +12,16 @@ macro_rules! reset_before_headers {
         "upstream connect error or disconnect/reset before headers. reset reason: "
     };
 }
+macro_rules! reset_details {
+    ($started:expr, $reason:literal) => {
+        if $started {
+            concat!("upstream_reset_after_response_started{", $reason, "}")
+        } else {
+            concat!("upstream_reset_before_response_started{", $reason, "}")
+        }
+    };
+}
+
 /// Why an exchange was answered by the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -115,7 +125,8 @@ impl Failure {
             | Self::Upgrade
             | Self::NotAPath
             | Self::RequestTimeout
-            | Self::HeaderTimeout => {
+            | Self::HeaderTimeout
+            | Self::MaxDuration => {
                 return None;
             }
             Self::Codec(_) => ResponseFlag::DownstreamProtocolError,
@@ -128,12 +139,11 @@ impl Failure {
             Self::UpstreamProtocol => ResponseFlag::UpstreamProtocolError,
             Self::ResponseTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
-            Self::MaxDuration => ResponseFlag::DurationTimeout,
         })
     }
 
-    /// `%RESPONSE_CODE_DETAILS%`.
-    pub(crate) fn details(self) -> &'static str {
+    /// `%RESPONSE_CODE_DETAILS%`. `response_started` says that an upstream has begun to respond.
+    pub(crate) fn details(self, response_started: bool) -> &'static str {
         match self {
             Self::Codec(kind) => kind.details(),
             Self::MissingHost => "missing_host_header",
@@ -143,15 +153,11 @@ impl Failure {
             Self::NoRoute => "route_not_found",
             Self::NoCluster => "cluster_not_found",
             Self::NoHealthyHost => "no_healthy_upstream",
-            Self::Overflow => "upstream_reset_before_response_started{overflow}",
-            Self::ConnectFailed => {
-                "upstream_reset_before_response_started{remote_connection_failure}"
-            }
-            Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
-            Self::UpstreamClosed => {
-                "upstream_reset_before_response_started{connection_termination}"
-            }
-            Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::Overflow => reset_details!(response_started, "overflow"),
+            Self::ConnectFailed => reset_details!(response_started, "remote_connection_failure"),
+            Self::ConnectTimeout => reset_details!(response_started, "connection_timeout"),
+            Self::UpstreamClosed => reset_details!(response_started, "connection_termination"),
+            Self::UpstreamProtocol => reset_details!(response_started, "protocol_error"),
             Self::ResponseTimeout => "response_timeout",
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::RequestTimeout => "request_overall_timeout",

@@ -1,10 +1,11 @@
 //! What is known of an exchange when its line is written, and the logs it goes to.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use base::Address;
-use cluster::{Cluster, ConnectFailure, HttpStream};
+use cluster::{Cluster, ConnectFailure};
 use observe::access_log::{
     AccessLogType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
@@ -24,7 +25,7 @@ pub(super) struct Journal {
     timing: Timing,
     request_ended: Option<Instant>,
     flags: ResponseFlags,
-    details: Option<&'static str>,
+    details: Option<Cow<'static, str>>,
     status: u16,
     protocol: Protocol,
     bytes_received: u64,
@@ -34,6 +35,7 @@ pub(super) struct Journal {
     cluster: Option<Rc<Cluster>>,
     timeout: Option<Duration>,
     host: Option<Address>,
+    connected: bool,
     transport_failure: Option<String>,
     attempts: u64,
 }
@@ -55,6 +57,7 @@ impl Journal {
             cluster: None,
             timeout: None,
             host: None,
+            connected: false,
             transport_failure: None,
             attempts: 0,
         }
@@ -78,7 +81,7 @@ impl Journal {
     }
 
     pub(super) fn details(&mut self, details: &'static str) {
-        self.details = Some(details);
+        self.details = Some(Cow::Borrowed(details));
     }
 
     /// The request goes to a cluster, and its response may take so long.
@@ -93,24 +96,29 @@ impl Journal {
         self.timeout
     }
 
+    /// A host was picked, whether or not a connection to it comes of that.
+    pub(super) fn host_picked(&mut self, host: &Address) {
+        self.host = Some(host.clone());
+    }
+
     pub(super) fn connect_failed(&mut self, failure: &ConnectFailure) {
         match failure {
-            ConnectFailure::Refused { host, source } => {
-                self.host = Some(host.clone());
+            ConnectFailure::Refused { source, .. } => {
                 self.transport_failure = Some(connect_error(source));
             }
-            ConnectFailure::Timeout { host } => self.host = Some(host.clone()),
+            // As Envoy, which has not named the host to the log at that point.
+            ConnectFailure::PendingOverflow { .. } => self.host = None,
             _ => {}
         }
     }
 
-    pub(super) fn connected(&mut self, stream: &HttpStream, now: Instant) {
-        self.host = Some(stream.host().clone());
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.connected = true;
         self.note(TimePoint::UpstreamSendBegin, now);
     }
 
     pub(super) fn upstream_responded(&mut self, now: Instant) {
-        self.details = Some("via_upstream");
+        self.details = Some(Cow::Borrowed("via_upstream"));
         self.note(TimePoint::UpstreamReceiveBegin, now);
     }
 
@@ -137,13 +145,20 @@ impl Journal {
     }
 
     /// The exchange is answered by us.
-    pub(super) fn failed(&mut self, failure: Failure) {
-        self.details = Some(failure.details());
+    /// `response_started` says that an upstream has begun to, if only with an interim response.
+    pub(super) fn failed(&mut self, failure: Failure, response_started: bool) {
+        self.details = Some(match &self.transport_failure {
+            Some(reason) if failure == Failure::ConnectFailed => {
+                Cow::Owned(connect_failure_details(reason))
+            }
+            _ => Cow::Borrowed(failure.details(response_started)),
+        });
         self.flag(failure);
     }
 
     /// The response ended before its end.
     pub(super) fn cut(&mut self, failure: Failure) {
+        self.details = Some(Cow::Borrowed(failure.details(true)));
         self.flag(failure);
     }
 
@@ -154,7 +169,7 @@ impl Journal {
     }
 
     pub(super) fn client_gone(&mut self) {
-        self.details = Some("downstream_remote_disconnect");
+        self.details = Some(Cow::Borrowed("downstream_remote_disconnect"));
         self.flags.set(ResponseFlag::DownstreamConnectionTermination);
     }
 
@@ -171,7 +186,8 @@ impl Journal {
         }
         let now = manager.reactor.now();
         self.note(TimePoint::DownstreamSendEnd, now);
-        let messages = Messages { request: &heads.request, response: &heads.response };
+        let request = (!self.headless).then_some(&heads.request);
+        let messages = Messages { request, response: &heads.response };
         let cluster = self.cluster.as_ref().map(|cluster| cluster.config());
         let record = Record {
             log_type: AccessLogType::DownstreamEnd,
@@ -183,9 +199,9 @@ impl Journal {
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
             response_code: self.status,
-            response_code_details: self.details,
+            response_code_details: self.details.as_deref(),
             protocol: Some(self.protocol),
-            http: (!self.headless).then_some(&messages),
+            http: Some(&messages),
             connection_id: connection.id,
             remote_address: connection.peer(),
             direct_remote_address: connection.peer(),
@@ -198,7 +214,7 @@ impl Journal {
                 host: self.host.as_ref(),
                 attempts: self.attempts,
                 transport_failure_reason: self.transport_failure.as_deref(),
-                protocol: self.host.as_ref().map(|_| Protocol::Http11),
+                protocol: self.connected.then_some(Protocol::Http11),
                 ..UpstreamRecord::default()
             },
             listener_name: &manager.names.listener,
@@ -214,9 +230,16 @@ impl Journal {
     }
 }
 
+/// `%RESPONSE_CODE_DETAILS%` of a connect that failed for this reason; they have no blanks.
+fn connect_failure_details(reason: &str) -> String {
+    let details = Failure::ConnectFailed.details(false).trim_end_matches('}');
+    format!("{details}|{}}}", reason.replace(' ', "_"))
+}
+
 /// The heads of an exchange, for the operators that print headers.
 struct Messages<'a> {
-    request: &'a RequestHead,
+    /// `None` if its head did not come whole, or not right.
+    request: Option<&'a RequestHead>,
     response: &'a ResponseHead,
 }
 
@@ -226,12 +249,13 @@ fn field<'a>(headers: &'a HeaderList, name: &str) -> Option<&'a [u8]> {
 
 impl HttpMessages for Messages<'_> {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
+        let request = self.request?;
         match name {
-            ":method" => Some(self.request.method_text()),
-            ":path" => Some(self.request.path()).filter(|path| !path.is_empty()),
-            ":authority" | "host" => self.request.authority(),
-            ":scheme" => Some(super::headers::scheme(self.request).as_bytes()),
-            _ => field(&self.request.headers, name),
+            ":method" => Some(request.method_text()),
+            ":path" => Some(request.path()).filter(|path| !path.is_empty()),
+            ":authority" | "host" => request.authority(),
+            ":scheme" => Some(super::headers::scheme(request).as_bytes()),
+            _ => field(&request.headers, name),
         }
     }
 
@@ -244,7 +268,7 @@ impl HttpMessages for Messages<'_> {
     }
 
     fn request_headers_bytes(&self) -> u64 {
-        let request = self.request;
+        let Some(request) = self.request else { return 0 };
         let pseudo = [
             (":method", request.method_text()),
             (":path", request.path()),
@@ -256,7 +280,10 @@ impl HttpMessages for Messages<'_> {
     }
 
     fn response_headers_bytes(&self) -> u64 {
-        (":status".len() + 3 + self.response.headers.byte_size()) as u64
+        match self.response.status {
+            0 => 0,
+            _ => (":status".len() + 3 + self.response.headers.byte_size()) as u64,
+        }
     }
 
     fn response_trailers_bytes(&self) -> u64 {

@@ -102,6 +102,8 @@ const FAILURES: &[Case] = &[
     answered(GET, b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
     answered(GET, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"),
     answered(GET, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n"),
+    answered(GET, b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Again\r\n\r\ngarbage\r\n\r\n"),
+    closed(GET, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-le"),
     answered(b"GET /after HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
 ];
 
