@@ -28,13 +28,6 @@ const MASKS: &[Mask] = &[
 /// Scenarios that still differ. Such a one fails as soon as it is equal, so that it goes from here
 /// in the commit that makes it so.
 const OPEN: &[&str] = &[
-    "http_10",
-    "http_pipelining",
-    "http_pipelining_local",
-    "http_route_timeout",
-    "http_idle_timeout",
-    "http_max_connection_duration",
-    "http_max_requests_downstream",
     "http_messages",
     "http_redirects",
     "http_direct_responses",

@@ -2,26 +2,27 @@
 //!
 //! ```text
 //! idle --bytes--> exchange --may go on--> idle
-//!   |                 \--last one--> closing --all sent, client closed or too slow--> closed
-//!   \--client closed, idle_timeout, max_connection_duration, drain--> closed
+//!   |                 \--last one--> closing (`delayed_close`) --> closed
+//!   \--client closed, its time is up (`lifetime`), the process drains --> closed
 //! ```
 //! An idle connection holds a stream and a timer and nothing else: what a request needs is taken
 //! from the worker's shelves when its first byte comes.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use base::Address;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::names::HttpStat;
-use reactor::{RECV_CREDIT_MAX, Received, Socket};
+use reactor::{RECV_CREDIT_MAX, Socket};
 
+use super::delayed_close::{Closing, delayed_close};
 use super::exchange::{Next, Start};
+use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
 use super::timer::DeadlineTimer;
 
@@ -36,8 +37,7 @@ pub(crate) struct HttpConnection {
     /// Asked for once, when somebody wants to know.
     peer: OnceCell<Option<Address>>,
     local_address: OnceCell<Option<Address>>,
-    started: Instant,
-    idle_since: Cell<Instant>,
+    lifetime: Lifetime,
     requests: Cell<u32>,
     /// Who ended it: counted when it is dropped.
     ended_by: Cell<EndedBy>,
@@ -58,9 +58,8 @@ pub(super) enum EndedBy {
 enum Wake {
     Bytes,
     ClientClosed,
-    IdleTimeout,
-    MaxDuration,
-    Drain,
+    /// We close it.
+    Closing(Closing),
 }
 
 impl HttpConnection {
@@ -76,8 +75,7 @@ impl HttpConnection {
             socket: socket_handle,
             peer: OnceCell::new(),
             local_address: OnceCell::new(),
-            started: reactor.now(),
-            idle_since: Cell::new(reactor.now()),
+            lifetime: Lifetime::new(reactor.now()),
             requests: Cell::new(0),
             ended_by: Cell::new(EndedBy::Us),
             in_request: Cell::new(false),
@@ -90,49 +88,39 @@ impl HttpConnection {
 
     /// Serves the connection's requests to its end.
     pub(super) async fn serve(self: Rc<Self>) {
-        let stats = &self.manager.stats;
         loop {
-            let wake = poll_fn(|context| self.poll_wake(context)).await;
-            let (ended_by, stat) = match wake {
-                Wake::Bytes => (None, None),
-                Wake::ClientClosed => (Some(EndedBy::Client), None),
-                Wake::IdleTimeout => (Some(EndedBy::Us), Some(HttpStat::DownstreamCxIdleTimeout)),
-                Wake::MaxDuration => {
-                    (Some(EndedBy::Us), Some(HttpStat::DownstreamCxMaxDurationReached))
+            match poll_fn(|context| self.poll_wake(context)).await {
+                Wake::Bytes => {}
+                Wake::ClientClosed => {
+                    self.ended_by.set(EndedBy::Client);
+                    return;
                 }
-                Wake::Drain => (Some(EndedBy::Us), Some(HttpStat::DownstreamCxDrainClose)),
-            };
-            if let Some(stat) = stat {
-                stats.inc(stat);
-            }
-            if let Some(ended_by) = ended_by {
-                self.ended_by.set(ended_by);
-                // The last response may still be on its way.
-                if ended_by == EndedBy::Us && self.stream.outbox().bytes_buffered() > 0 {
-                    self.ended_by.set(Box::pin(self.close_after_flush()).await);
-                }
-                return;
+                Wake::Closing(closing) => return self.close(closing).await,
             }
             self.speaks_http1();
             let start = Start { connection: Rc::clone(&self) };
             self.in_request.set(true);
             let next = self.manager.exchanges.start(start).await;
             self.count_received();
-            match next {
-                Next::Request => self.in_request.set(false),
-                Next::Close => {
-                    self.in_request.set(false);
-                    // Boxed, so that a connection that is not ending keeps no room for it.
-                    self.ended_by.set(Box::pin(self.close_after_flush()).await);
-                    return;
-                }
-                Next::Gone => {
-                    self.ended_by.set(EndedBy::Client);
-                    return;
-                }
+            if next == Next::Gone {
+                self.ended_by.set(EndedBy::Client);
+                return;
             }
-            self.idle_since.set(self.manager.reactor.now());
+            self.in_request.set(false);
+            if let Next::Close(closing) = next {
+                return self.close(closing).await;
+            }
+            let now = self.manager.reactor.now();
+            self.lifetime.request_ended(now);
+            if self.lifetime.is_over(now) {
+                return self.close(Closing::AfterFlushAndWait).await;
+            }
         }
+    }
+
+    async fn close(&self, closing: Closing) {
+        // Boxed, so that a connection that is not ending keeps no room for it.
+        self.ended_by.set(Box::pin(delayed_close(self, closing)).await);
     }
 
     fn poll_wake(&self, context: &mut Context<'_>) -> Poll<Wake> {
@@ -141,21 +129,44 @@ impl HttpConnection {
             return Poll::Ready(if receiver.is_ended() { Wake::ClientClosed } else { Wake::Bytes });
         }
         if self.manager.is_draining() {
-            return Poll::Ready(Wake::Drain);
+            self.manager.stats.inc(HttpStat::DownstreamCxDrainClose);
+            // The last response may still be on its way.
+            let is_quiet = self.stream.outbox().bytes_buffered() == 0;
+            return Poll::Ready(Wake::Closing(match is_quiet {
+                true => Closing::AfterFlush,
+                false => Closing::AfterFlushAndWait,
+            }));
         }
-        let common = &self.manager.prepared.config.common;
-        let idle = common.idle_timeout.map(|timeout| self.idle_since.get() + timeout);
-        let oldest = common.max_connection_duration.map(|longest| self.started + longest);
-        let Some(deadline) = [idle, oldest].into_iter().flatten().min() else {
-            return Poll::Pending;
-        };
-        self.timer.borrow_mut().poll(context, deadline).map(|()| {
-            if oldest.is_some_and(|oldest| oldest <= self.manager.reactor.now()) {
-                Wake::MaxDuration
-            } else {
-                Wake::IdleTimeout
+        while let Some(next) = self.lifetime.next(&self.manager.prepared.config) {
+            ready!(self.timer.borrow_mut().poll(context, next.0));
+            self.time_is_up(next);
+            if self.http1_active.borrow().is_none() {
+                return Poll::Ready(Wake::Closing(Closing::AfterFlush));
             }
-        })
+            if next.1 == Due::Drained {
+                return Poll::Ready(Wake::Closing(Closing::AfterFlushAndWait));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn time_is_up(&self, next: (Instant, Due)) {
+        self.lifetime.tell(next, &self.manager.prepared.config);
+        match next.1 {
+            Due::Idle => self.manager.stats.inc(HttpStat::DownstreamCxIdleTimeout),
+            Due::Old => self.manager.stats.inc(HttpStat::DownstreamCxMaxDurationReached),
+            Due::Drained => {}
+        }
+    }
+
+    /// Whether a response must say that the connection will be closed, because its time is up.
+    pub(super) fn is_draining(&self) -> bool {
+        let (manager, lifetime) = (&self.manager, &self.lifetime);
+        let now = manager.reactor.now();
+        if let Some(next) = lifetime.next_in_request(&manager.prepared.config, now) {
+            self.time_is_up(next);
+        }
+        lifetime.is_draining()
     }
 
     /// The first byte of a request decides which protocol it is; there is one so far.
@@ -186,62 +197,7 @@ impl HttpConnection {
             self.manager.stats.inc(HttpStat::DownstreamCxMaxRequestsReached);
             return true;
         }
-        let now = self.manager.reactor.now();
-        config.max_connection_duration.is_some_and(|longest| self.started + longest <= now)
-    }
-
-    /// Sends what is queued, then waits for the client to close, so that a reset does not
-    /// overtake the last response (rows A9 to A11). What still comes is thrown away.
-    async fn close_after_flush(&self) -> EndedBy {
-        let Some(timeout) = self.manager.prepared.config.delayed_close_timeout else {
-            let flushed = self.stream.outbox().drained().await;
-            return if flushed.is_ok() { EndedBy::Us } else { EndedBy::Client };
-        };
-        let reactor = &self.manager.reactor;
-        let mut progress = (self.stream.outbox().bytes_sent(), reactor.now());
-        let mut flushed = pin!(self.flushed());
-        let mut flushing = true;
-        poll_fn(|context| {
-            if flushing {
-                match flushed.as_mut().poll(context) {
-                    Poll::Ready(Ok(())) => {
-                        flushing = false;
-                        progress.1 = reactor.now();
-                    }
-                    Poll::Ready(Err(_)) => return Poll::Ready(EndedBy::Client),
-                    Poll::Pending => {}
-                }
-            }
-            while let Poll::Ready(received) =
-                self.stream.receiver().poll_recv(context, RECV_CREDIT_MAX as usize)
-            {
-                match received {
-                    Ok(Received::Data(_)) => {}
-                    // Half closed: what is queued may still be wanted.
-                    Ok(Received::End) if flushing => break,
-                    Ok(Received::End) | Err(_) => return Poll::Ready(EndedBy::Client),
-                }
-            }
-            loop {
-                let sent = self.stream.outbox().bytes_sent();
-                if sent > progress.0 {
-                    progress = (sent, reactor.now());
-                }
-                let deadline = progress.1 + timeout;
-                if self.timer.borrow_mut().poll(context, deadline).is_pending() {
-                    return Poll::Pending;
-                }
-                if self.stream.outbox().bytes_sent() == progress.0 {
-                    self.manager.stats.inc(HttpStat::DownstreamCxDelayedCloseTimeout);
-                    return Poll::Ready(EndedBy::Us);
-                }
-            }
-        })
-        .await
-    }
-
-    async fn flushed(&self) -> std::io::Result<()> {
-        self.stream.outbox().drained().await
+        false
     }
 
     fn count_received(&self) {
@@ -269,7 +225,7 @@ impl Drop for HttpConnection {
             stats.inc(HttpStat::DownstreamCxDestroyActiveRq);
             stats.inc(active);
         }
-        let lasted = self.manager.reactor.now().duration_since(self.started);
+        let lasted = self.lifetime.age(self.manager.reactor.now());
         stats.record_duration(HttpStat::DownstreamCxLengthMs, lasted);
     }
 }

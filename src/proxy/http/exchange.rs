@@ -25,6 +25,7 @@ use proto::http1::{ErrorKind, Framing, MessageStart, ResponseDecoder, ResponseTo
 use proto::{KnownName, Method, Version};
 
 use super::connection::HttpConnection;
+use super::delayed_close::Closing;
 use super::failure::Failure;
 use super::headers;
 use super::http1::{Request, Response, UpstreamRequest, UpstreamResponse};
@@ -53,8 +54,8 @@ pub(crate) struct Start {
 pub(crate) enum Next {
     /// Another request may come.
     Request,
-    /// It is closed, once everything was sent.
-    Close,
+    /// It is closed.
+    Close(Closing),
     /// The client has left.
     Gone,
 }
@@ -80,6 +81,10 @@ struct Exchange<'a> {
     is_upgrade: bool,
     /// The connection is closed after the response.
     closes: bool,
+    /// The request is the connection's last one, by its own words or by configuration.
+    is_last: bool,
+    /// The response needed more than the bytes of the request's head.
+    has_waited: bool,
     /// The end of the connection is the end of the response.
     ends_with_connection: bool,
     /// The upstream has begun to respond, if only with an interim response.
@@ -165,6 +170,8 @@ impl<'a> Exchange<'a> {
             request_complete: false,
             is_upgrade: false,
             closes: false,
+            is_last: false,
+            has_waited: false,
             ends_with_connection: false,
             upstream_responded: false,
             responded: false,
@@ -224,7 +231,8 @@ impl<'a> Exchange<'a> {
             let stat = Http1CodecStat::DroppedHeadersWithUnderscores;
             self.manager.codec_stats.add(stat, dropped);
         }
-        self.closes = !start.keep_alive || self.connection.is_last_request();
+        self.is_last = !start.keep_alive || self.connection.is_last_request();
+        self.closes = self.is_last;
         self.is_upgrade =
             start.framing == Framing::Tunnel && self.heads.request.method() != Method::Connect;
         if start.framing.is_empty() {
@@ -369,6 +377,7 @@ impl<'a> Exchange<'a> {
                     Stop::Failed(connect_failure(&failure))
                 }));
             }
+            self.has_waited = true;
             if source.poll_gone(context).is_ready() {
                 return Poll::Ready(Err(Stop::Gone));
             }
@@ -392,6 +401,7 @@ impl<'a> Exchange<'a> {
         sink: &mut Response<'_>,
         decoder: &mut ResponseDecoder,
     ) -> Result<(), Stop> {
+        self.has_waited = true;
         self.journal.connected(self.manager.reactor.now());
         decoder.reset();
         let options = &target.options;
@@ -543,7 +553,8 @@ impl<'a> Exchange<'a> {
             self.ends_with_connection = true;
             self.closes = true;
         }
-        headers::prepare_response(response, request, self.manager, self.closes);
+        let announces_close = self.closes || self.connection.is_draining();
+        headers::prepare_response(response, request, self.manager, announces_close);
         self.count_answer(self.heads.response.status);
         self.responded = true;
         self.journal.responded(self.heads.response.status);
@@ -627,7 +638,7 @@ impl<'a> Exchange<'a> {
                 stats.inc(HttpStat::DownstreamRqRxReset);
                 self.count_failure(failure);
                 self.journal.cut(failure);
-                return Next::Close;
+                return Next::Close(self.closing());
             }
         }
         if !self.request_complete {
@@ -638,7 +649,21 @@ impl<'a> Exchange<'a> {
         }
         let now = self.manager.reactor.now();
         stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));
-        if self.closes || !self.request_complete { Next::Close } else { Next::Request }
+        if self.closes || !self.request_complete {
+            Next::Close(self.closing())
+        } else {
+            Next::Request
+        }
+    }
+
+    /// How the connection is closed: without waiting for the client if that has sent its last
+    /// request whole and knows it, but, as Envoy does it, not when the reply came at once.
+    fn closing(&self) -> Closing {
+        let is_over = self.request_complete || self.ends_with_connection;
+        match self.is_last && is_over && self.has_waited {
+            true => Closing::AfterFlush,
+            false => Closing::AfterFlushAndWait,
+        }
     }
 
     fn count_failure(&self, failure: Failure) {

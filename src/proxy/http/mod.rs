@@ -10,10 +10,12 @@
 mod bulk_tests;
 mod connection;
 mod date;
+mod delayed_close;
 mod exchange;
 mod failure;
 mod headers;
 mod http1;
+mod lifetime;
 mod log;
 mod manager;
 mod port;

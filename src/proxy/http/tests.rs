@@ -19,6 +19,10 @@ pub(super) fn manager() -> model::NetworkFilter {
 }
 
 fn manager_with(access_log: Vec<model::AccessLog>) -> model::NetworkFilter {
+    model::NetworkFilter::Http(Arc::new(manager_config(access_log)))
+}
+
+pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpConnectionManager {
     let reply = model::DirectResponse { status: 200, body: b"hello".to_vec() };
     let forward =
         model::ForwardAction { cluster: "c".to_owned(), timeout: Some(Duration::from_secs(15)) };
@@ -30,7 +34,7 @@ fn manager_with(access_log: Vec<model::AccessLog>) -> model::NetworkFilter {
     ];
     let virtual_host =
         model::VirtualHost { name: "all".to_owned(), domains: vec![model::Domain::Any], routes };
-    model::NetworkFilter::Http(Arc::new(model::HttpConnectionManager {
+    model::HttpConnectionManager {
         stat_prefix: "h".to_owned(),
         codec: model::HttpCodec::Auto,
         route_config: Arc::new(model::RouteConfiguration {
@@ -55,7 +59,7 @@ fn manager_with(access_log: Vec<model::AccessLog>) -> model::NetworkFilter {
         skip_xff_append: false,
         via: String::new(),
         access_log,
-    }))
+    }
 }
 
 /// A message without its `date`, `x-request-id` and service time.
@@ -137,6 +141,29 @@ fn a_direct_response_and_a_missing_route_are_answered_on_one_connection() {
     assert_eq!(bench.value("http.h.downstream_rq_total"), 4);
     assert_eq!(bench.value("http.h.no_route"), 2);
     assert_eq!(bench.value("http.h.downstream_rq_2xx"), 2);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_their_turn_whoever_answers_them() {
+    let bench = Bench::new();
+    let (address, thread) = host(1, |_| b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec());
+    bench.serve(manager(), address, |address| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let paths = ["/direct", "/none", "/direct", "/up", "/none", "/none", "/direct", "/up"];
+        let request = |path: &&str| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        stream.write_all(paths.iter().map(request).collect::<String>().as_bytes()).unwrap();
+        for path in paths {
+            let end = match path {
+                "/direct" => "\n\nhello",
+                "/up" => "\n\nok",
+                _ => "content-length: 0\n\n",
+            };
+            let answer = masked(&message(&mut stream));
+            assert!(answer.ends_with(end), "{path}: {answer}");
+        }
+    });
+    assert_eq!(thread.join().unwrap().len(), 2);
+    bench.assert_clean("after eight requests at once");
 }
 
 #[test]

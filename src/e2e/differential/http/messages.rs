@@ -245,13 +245,19 @@ fn pipelining(stage: &mut Stage<'_>) {
 
 fn pipelining_local(stage: &mut Stage<'_>) {
     let mut client = stage.connect();
+    // No more than two at once: Envoy cuts a client whose third local reply would have to wait,
+    // and stalls behind some; here each is answered, which `proxy` tests.
     client.send(
         b"GET /probe HTTP/1.1\r\nhost: a.test\r\n\r\n\
-          GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n\
-          POST /probe HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc\
+          GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n",
+    );
+    super::note_answer(stage, "first:", &mut client, "GET");
+    super::note_answer(stage, "second:", &mut client, "GET");
+    client.send(
+        b"HEAD /probe HTTP/1.1\r\nhost: a.test\r\n\r\n\
           GET /probe HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n",
     );
-    let (bytes, ending) = client.receive_to_end();
-    stage.note_end("the client", &(stage.shown(&bytes), ending));
+    super::note_answer(stage, "third:", &mut client, "HEAD");
+    super::note_answer(stage, "fourth:", &mut client, "GET");
     super::note_log(stage);
 }

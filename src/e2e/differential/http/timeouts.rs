@@ -1,7 +1,7 @@
 //! Everything that takes too long.
 
 use super::plan::Http;
-use super::{Case, OK, answered, local, note_log, play, silent};
+use super::{Case, OK, answered, local, note_answer, note_log, play, silent};
 use crate::differential::Scenario;
 use crate::differential::plan::Endpoint;
 use crate::differential::stage::Stage;
@@ -34,9 +34,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "http_idle_timeout",
-            shows: "http: idle_timeout of a connection between requests",
-            plan: manager!("common_http_protocol_options: {idle_timeout: 0.2s}"),
+            shows: "http: idle_timeout of a connection between requests, drain_timeout",
+            plan: manager!(
+                "common_http_protocol_options: {idle_timeout: 0.2s}",
+                "drain_timeout: 0.2s",
+                "delayed_close_timeout: 0.2s"
+            ),
             script: |stage| idle_connection(stage, true),
+        },
+        Scenario {
+            name: "http_idle_timeout_drain",
+            shows: "http: a request between idle_timeout and the end of drain_timeout",
+            plan: manager!(
+                "common_http_protocol_options: {idle_timeout: 0.1s}",
+                "drain_timeout: 3s",
+                "delayed_close_timeout: 0.2s"
+            ),
+            script: |stage| request_in_drain(stage, "http.downstream_cx_idle_timeout"),
         },
         Scenario {
             name: "http_idle_timeout_unused",
@@ -46,9 +60,41 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "http_max_connection_duration",
-            shows: "http: max_connection_duration",
-            plan: manager!("common_http_protocol_options: {max_connection_duration: 0.3s}"),
+            shows: "http: max_connection_duration, drain_timeout",
+            plan: manager!(
+                "common_http_protocol_options: {max_connection_duration: 0.3s}",
+                "drain_timeout: 0.2s",
+                "delayed_close_timeout: 0.2s"
+            ),
             script: |stage| idle_connection(stage, true),
+        },
+        Scenario {
+            name: "http_max_connection_duration_unused",
+            shows: "http: max_connection_duration of a connection without a request",
+            plan: manager!("common_http_protocol_options: {max_connection_duration: 0.3s}"),
+            script: |stage| idle_connection(stage, false),
+        },
+        Scenario {
+            name: "http_max_connection_duration_drain",
+            shows: "http: a request between max_connection_duration and the end of drain_timeout",
+            plan: manager!(
+                "common_http_protocol_options: {max_connection_duration: 0.3s}",
+                "drain_timeout: 3s",
+                "delayed_close_timeout: 0.2s"
+            ),
+            script: |stage| {
+                request_in_drain(stage, "http.downstream_cx_max_duration_reached");
+            },
+        },
+        Scenario {
+            name: "http_max_connection_duration_in_request",
+            shows: "http: max_connection_duration and drain_timeout within a request",
+            plan: manager!(
+                "common_http_protocol_options: {max_connection_duration: 0.2s}",
+                "drain_timeout: 0.2s",
+                "delayed_close_timeout: 0.2s"
+            ),
+            script: old_within_a_request,
         },
         Scenario {
             name: "http_stream_idle_timeout",
@@ -119,6 +165,36 @@ fn idle_connection(stage: &mut Stage<'_>, used: bool) {
         stage.note_message("the client", &client.receive_response("GET"));
     }
     stage.note_end("the client", &client.receive_to_end());
+    note_log(stage);
+}
+
+/// The response says that the connection will be closed; it stays open until the drain is over.
+fn request_in_drain(stage: &mut Stage<'_>, begins_with: &str) {
+    let mut client = stage.connect();
+    client.send(super::PROBE);
+    stage.note_message("the client", &client.receive_response("GET"));
+    stage.expect_stat(begins_with, 1);
+    client.send(super::PROBE);
+    note_answer(stage, "in the drain:", &mut client, "GET");
+    drop(client);
+    note_log(stage);
+}
+
+/// The upstream answers when the connection has been too old for longer than the drain takes.
+fn old_within_a_request(stage: &mut Stage<'_>) {
+    let mut old = stage.connect();
+    old.send(GET);
+    let mut upstream = stage.accept();
+    upstream.receive_request();
+    // Once a younger connection is drained, this one is.
+    let mut younger = stage.connect();
+    younger.send(super::PROBE);
+    stage.note_message("a younger client", &younger.receive_response("GET"));
+    stage.note_end("a younger client", &younger.receive_to_end());
+    drop(younger);
+    upstream.send(OK);
+    note_answer(stage, "the old one:", &mut old, "GET");
+    drop(old);
     note_log(stage);
 }
 

@@ -1,0 +1,75 @@
+//! The end of a connection that we close: what is queued is sent first, and where the client may
+//! still be sending, it gets the time to read that (acceptance rows A9 to A12).
+//!
+//! A socket that is closed with bytes in it that nobody has read is reset, and a reset may overtake
+//! the last response. So what still comes is read and thrown away, and the last word is left to the
+//! client, for `delayed_close_timeout` from when bytes moved last.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts>
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use observe::names::HttpStat;
+use reactor::{RECV_CREDIT_MAX, Received};
+
+use super::connection::{EndedBy, HttpConnection};
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Once everything is sent: the client knows of the end, and its last request was complete.
+    AfterFlush,
+    /// Once everything is sent and the client has closed, too.
+    AfterFlushAndWait,
+}
+
+/// Waits until the connection may be closed; says which side ended it.
+pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing) -> EndedBy {
+    let manager = &connection.manager;
+    let timeout = manager.prepared.config.delayed_close_timeout;
+    let waits = closing == Closing::AfterFlushAndWait && timeout.is_some();
+    let (receiver, outbox) = (connection.stream.receiver(), connection.stream.outbox());
+    let mut progress = (outbox.bytes_sent(), manager.reactor.now());
+    let mut is_flushing = true;
+    poll_fn(|context| {
+        while let Poll::Ready(received) = receiver.poll_recv(context, RECV_CREDIT_MAX as usize) {
+            match received {
+                Ok(Received::Data(_)) => {}
+                // Half closed: what is queued may still be wanted.
+                Ok(Received::End) if is_flushing => break,
+                Ok(Received::End) | Err(_) => return Poll::Ready(EndedBy::Client),
+            }
+        }
+        if is_flushing {
+            match outbox.poll_drained(context) {
+                Poll::Ready(Ok(())) if waits && !receiver.is_ended() => {
+                    is_flushing = false;
+                    progress.1 = manager.reactor.now();
+                }
+                Poll::Ready(Ok(())) if receiver.is_ended() => {
+                    return Poll::Ready(EndedBy::Client);
+                }
+                Poll::Ready(Ok(())) => return Poll::Ready(EndedBy::Us),
+                Poll::Ready(Err(_)) => return Poll::Ready(EndedBy::Client),
+                Poll::Pending => {}
+            }
+        }
+        let Some(timeout) = timeout else { return Poll::Pending };
+        loop {
+            let sent = outbox.bytes_sent();
+            if sent > progress.0 {
+                progress = (sent, manager.reactor.now());
+            }
+            let deadline = progress.1 + timeout;
+            if connection.timer.borrow_mut().poll(context, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            if outbox.bytes_sent() == progress.0 {
+                manager.stats.inc(HttpStat::DownstreamCxDelayedCloseTimeout);
+                return Poll::Ready(EndedBy::Us);
+            }
+        }
+    })
+    .await
+}
