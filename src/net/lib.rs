@@ -12,6 +12,8 @@
 mod bulk;
 pub mod listener;
 mod pump;
+#[cfg(test)]
+mod random_relays;
 mod relay;
 mod send_meter;
 mod stream;

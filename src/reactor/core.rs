@@ -22,8 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 use base::Slab;
 
 use crate::buf::BufferPool;
-use crate::driver::{AnyDriver, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
-use crate::sys::pipe::Pipe;
+use crate::driver::{
+    AnyDriver, AnyPipe, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait,
+};
 use crate::sys::prefetch::prefetch;
 use crate::task::Executor;
 use crate::timer_wheel::{TICK, TimerKey, TimerWheel, deadline_tick, now_tick};
@@ -110,7 +111,7 @@ pub(crate) struct Core {
     /// Memory for bytes to send, empty and ready to be filled again.
     spare_memory: RefCell<Vec<Vec<u8>>>,
     /// Pipes to splice through: those nobody uses, and how many there are in all.
-    spare_pipes: RefCell<Vec<Pipe>>,
+    spare_pipes: RefCell<Vec<AnyPipe>>,
     pipes_open: Cell<usize>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
@@ -135,8 +136,8 @@ impl Core {
         pool: Rc<BufferPool>,
         silent_sends: bool,
         executor: Executor,
-        now: Instant,
     ) -> Rc<Self> {
+        let now = driver.clock();
         Rc::new(Self {
             driver: RefCell::new(driver),
             ops: RefCell::default(),
@@ -179,6 +180,11 @@ impl Core {
         self.now.get()
     }
 
+    /// The time at this moment; see [`Core::now`] for that of the turn.
+    pub(crate) fn clock(&self) -> Instant {
+        self.driver.borrow().clock()
+    }
+
     /// The wall clock, read at most once in a turn.
     pub(crate) fn wall_now(&self) -> SystemTime {
         match self.wall_now.get() {
@@ -206,20 +212,20 @@ impl Core {
     }
 
     /// A pipe to splice through, unless there are as many as there may be.
-    pub(crate) fn take_pipe(&self) -> Option<Pipe> {
+    pub(crate) fn take_pipe(&self) -> Option<AnyPipe> {
         if let Some(pipe) = self.spare_pipes.borrow_mut().pop() {
             return Some(pipe);
         }
         if self.pipes_open.get() >= PIPES_MAX {
             return None;
         }
-        let pipe = Pipe::new().ok()?;
+        let pipe = self.driver.borrow_mut().pipe().ok()?;
         self.pipes_open.set(self.pipes_open.get() + 1);
         Some(pipe)
     }
 
     /// Takes a pipe back. One with bytes in it is closed.
-    pub(crate) fn give_pipe_back(&self, pipe: Pipe, is_empty: bool) {
+    pub(crate) fn give_pipe_back(&self, pipe: AnyPipe, is_empty: bool) {
         let mut spare = self.spare_pipes.borrow_mut();
         if is_empty && spare.len() < SPARE_PIPES_MAX {
             spare.push(pipe);
@@ -470,8 +476,9 @@ impl Core {
         self.silent.replace(silent);
     }
 
-    /// Sets the time of the turn and fires the timers that are due.
-    pub(crate) fn advance_clock(&self, now: Instant) {
+    /// Reads the time of the turn and fires the timers that are due.
+    pub(crate) fn advance_clock(&self) {
+        let now = self.driver.borrow().clock();
         self.now.set(now);
         self.wall_now.set(None);
         let tick = now_tick(now.saturating_duration_since(self.origin));

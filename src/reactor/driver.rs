@@ -10,15 +10,18 @@
 
 mod probe;
 pub(crate) mod ring;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub(crate) mod scripted;
 
+use std::io;
 use std::os::fd::RawFd;
+use std::time::Instant;
 
 pub use probe::probe;
 
 use crate::buf::{BufferPool, FilledBuffer};
 pub(crate) use crate::sys::enter::Wait;
+use crate::sys::pipe::Pipe;
 
 /// One operation to perform. Descriptors and memory named here stay valid until the operation's
 /// last completion: the op table holds their owner for that long.
@@ -116,17 +119,63 @@ pub(crate) trait Driver {
 
     /// Counters of this driver.
     fn stats(&self) -> DriverStats;
+
+    /// The time now.
+    fn clock(&self) -> Instant;
+
+    /// A pipe to splice through.
+    ///
+    /// # Errors
+    /// `EMFILE` or `ENFILE` when no descriptor is left.
+    fn pipe(&mut self) -> io::Result<AnyPipe>;
+}
+
+/// A pipe of a driver; see [`Pipe`] for what its calls mean. Unlike operations they happen at once.
+#[derive(Debug)]
+pub(crate) enum AnyPipe {
+    Kernel(Pipe),
+    #[cfg(any(test, feature = "simulation"))]
+    Scripted(scripted::ScriptedPipe),
+}
+
+impl AnyPipe {
+    /// As [`Pipe::fill`].
+    pub(crate) fn fill(&mut self, from: RawFd, len: usize) -> io::Result<usize> {
+        match self {
+            Self::Kernel(pipe) => pipe.fill(from, len),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Scripted(pipe) => pipe.fill(from, len),
+        }
+    }
+
+    /// As [`Pipe::drain`].
+    pub(crate) fn drain(&mut self, to: RawFd, len: usize) -> io::Result<usize> {
+        match self {
+            Self::Kernel(pipe) => pipe.drain(to, len),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Scripted(pipe) => pipe.drain(to, len),
+        }
+    }
+
+    /// As [`Pipe::read`].
+    pub(crate) fn read(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Kernel(pipe) => pipe.read(len),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Scripted(pipe) => pipe.read(len),
+        }
+    }
 }
 
 /// The drivers there are.
 #[derive(Debug)]
 #[cfg_attr(
-    test,
+    any(test, feature = "simulation"),
     expect(clippy::large_enum_variant, reason = "a reactor has one, and the ring is the real one")
 )]
 pub(crate) enum AnyDriver {
     Ring(ring::Ring),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     Scripted(scripted::Scripted),
 }
 
@@ -134,7 +183,7 @@ macro_rules! dispatch {
     ($self:ident, $driver:ident => $call:expr) => {
         match $self {
             AnyDriver::Ring($driver) => $call,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             AnyDriver::Scripted($driver) => $call,
         }
     };
@@ -163,5 +212,14 @@ impl Driver for AnyDriver {
 
     fn stats(&self) -> DriverStats {
         dispatch!(self, driver => driver.stats())
+    }
+
+    #[inline]
+    fn clock(&self) -> Instant {
+        dispatch!(self, driver => driver.clock())
+    }
+
+    fn pipe(&mut self) -> io::Result<AnyPipe> {
+        dispatch!(self, driver => driver.pipe())
     }
 }

@@ -30,6 +30,8 @@ mod inbox;
 mod mailbox;
 mod outbox;
 mod receiver;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod single;
 mod sleep;
 mod splice;

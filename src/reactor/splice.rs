@@ -20,11 +20,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::core::{Core, count};
+use crate::driver::AnyPipe;
 use crate::outbox::Outbox;
 use crate::receiver::Receiver;
 use crate::single;
 use crate::sleep::Sleep;
-use crate::sys::pipe::Pipe;
 
 /// Most bytes a pipe is filled with: what a receiver that makes no progress may take in.
 pub const PIPE_BYTES_MAX: usize = 128 * 1024;
@@ -62,7 +62,7 @@ pub struct Splice<'a> {
     receiver: &'a Receiver,
     outbox: &'a Outbox,
     core: Rc<Core>,
-    pipe: Option<Pipe>,
+    pipe: Option<AnyPipe>,
     in_pipe: usize,
     ended: bool,
 }
@@ -96,7 +96,8 @@ impl<'a> Splice<'a> {
         let (mut bytes, mut fills) = (0, 0);
         loop {
             while self.in_pipe > 0 {
-                match self.pipe().drain(self.outbox.raw_fd(), self.in_pipe) {
+                let (to, len) = (self.outbox.raw_fd(), self.in_pipe);
+                match self.pipe().drain(to, len) {
                     Ok(moved) => self.passed_on(moved),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         let writable = single::fd_writable(&self.core, self.outbox.fd());
@@ -116,7 +117,8 @@ impl<'a> Splice<'a> {
                 return Ok(Spliced { bytes, fills, ended, stalled: false });
             }
             let room = usize::try_from(limit - bytes).unwrap_or(usize::MAX).min(PIPE_BYTES_MAX);
-            match self.pipe().fill(self.receiver.raw_fd(), room) {
+            let from = self.receiver.raw_fd();
+            match self.pipe().fill(from, room) {
                 Ok(0) => self.ended = true,
                 Ok(moved) => {
                     self.in_pipe = moved;
@@ -137,14 +139,15 @@ impl<'a> Splice<'a> {
         }
     }
 
-    fn pipe(&self) -> &Pipe {
-        self.pipe.as_ref().expect("given back in drop only")
+    fn pipe(&mut self) -> &mut AnyPipe {
+        self.pipe.as_mut().expect("given back in drop only")
     }
 
     /// Empties the pipe into the outbox.
     fn empty_into_outbox(&mut self) -> io::Result<()> {
         while self.in_pipe > 0 {
-            let bytes = self.pipe().read(self.in_pipe)?;
+            let len = self.in_pipe;
+            let bytes = self.pipe().read(len)?;
             self.in_pipe -= bytes.len();
             self.outbox.dropped_elsewhere(bytes.len());
             self.outbox.push(bytes.into());

@@ -91,7 +91,7 @@ impl Reactor {
     }
 
     /// A reactor whose kernel is played by a script.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn scripted(
         script: crate::driver::scripted::Scripted,
         settings: Settings,
@@ -112,7 +112,7 @@ impl Reactor {
         remote: Arc<Remote>,
     ) -> Self {
         let executor = Executor::new().expect("enter_thread made this thread a worker");
-        let core = Core::new(driver, pool, silent_sends, executor, clock());
+        let core = Core::new(driver, pool, silent_sends, executor);
         let inner = Rc::new(Inner { core, worker, remote });
         inner.watch_remote_wakes();
         Self { inner }
@@ -236,13 +236,13 @@ impl Reactor {
     }
 
     /// Runs what is ready, within the budget, then one turn; a scripted kernel never waits.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn step(&self) {
         self.inner.run_tasks();
         self.inner.turn(true);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.inner.core
     }
@@ -264,7 +264,7 @@ impl Inner {
         core.enter(may_wait);
         core.copy_out();
         core.reap();
-        core.advance_clock(clock());
+        core.advance_clock();
         count(&core.counters.turns, 1);
         abort.disarm();
     }
@@ -293,8 +293,8 @@ impl Drop for Inner {
         core.executor().abort_all();
         core.flush();
         core.begin_end();
-        let give_up = clock() + SHUTDOWN_WAIT_MAX;
-        while core.ops_in_flight() > 0 && clock() < give_up {
+        let give_up = core.clock() + SHUTDOWN_WAIT_MAX;
+        while core.ops_in_flight() > 0 && core.clock() < give_up {
             self.last_turn();
         }
         debug_assert!(core.ops_in_flight() == 0, "stuck at shutdown: {:?}", core.op_sources());
@@ -342,10 +342,4 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         std::process::abort();
     }
-}
-
-/// The one place where a worker reads the clock.
-#[expect(clippy::disallowed_methods, reason = "the reactor is where time comes from")]
-fn clock() -> Instant {
-    Instant::now()
 }

@@ -1,14 +1,17 @@
 //! The kernel's ring.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Instant;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use super::{Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
+use super::{AnyPipe, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait};
 use crate::buf::{BufferPool, FilledBuffer};
 use crate::sys::enter::{self, RingName};
 use crate::sys::mapping::Mapping;
+use crate::sys::pipe::Pipe;
 use crate::{Features, RingError};
 
 /// Entries of the submission queue. A turn that queues more submits in the middle, counted.
@@ -161,7 +164,7 @@ impl Ring {
 
 /// A ring that lost its state cannot serve anybody: say so and end the process.
 #[expect(clippy::print_stderr, reason = "the last words of a process that cannot go on")]
-fn abort_with(error: &std::io::Error) -> ! {
+fn abort_with(error: &io::Error) -> ! {
     eprintln!("io_uring_enter failed and the ring cannot be trusted any more: {error}");
     std::process::abort();
 }
@@ -210,6 +213,16 @@ impl Driver for Ring {
 
     fn stats(&self) -> DriverStats {
         self.stats
+    }
+
+    /// The one place where a worker reads the clock.
+    #[expect(clippy::disallowed_methods, reason = "the reactor is where time comes from")]
+    fn clock(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn pipe(&mut self) -> io::Result<AnyPipe> {
+        Pipe::new().map(AnyPipe::Kernel)
     }
 }
 

@@ -5,13 +5,18 @@
 //! broken (a close under an operation in flight, memory that changes under a send, two receives of
 //! one descriptor) the script finds broken too, and says so at the next [`Script::seen`].
 
+#![expect(clippy::unwrap_used, reason = "built for tests only, of this floor and those above")]
+#![cfg_attr(not(test), expect(dead_code, reason = "the tests of this floor use more than others"))]
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use super::{Completion, Driver, DriverStats, Op, OpKey, SendMode, SendSpan, Wait};
+use super::{AnyPipe, Completion, Driver, DriverStats, Op, OpKey, SendMode, SendSpan, Wait};
 use crate::buf::{BufferPool, FilledBuffer};
 
 /// An operation as the kernel would have seen it when it was started.
@@ -23,8 +28,14 @@ pub(crate) enum Seen {
     Send { bytes: Vec<u8>, spans: usize, mode: SendMode },
     Shutdown,
     Close,
-    Poll,
+    Poll { write: bool },
     Cancel(OpKey),
+}
+
+impl Seen {
+    fn is_poll(&self) -> bool {
+        matches!(self, Self::Poll { .. })
+    }
 }
 
 /// An operation that was started.
@@ -50,6 +61,7 @@ pub(crate) enum Answer {
 }
 
 type AnswerRule = Box<dyn FnMut(RawFd, &[u8]) -> Answer>;
+type SpliceRule = Box<dyn FnMut(RawFd, usize) -> io::Result<Vec<u8>>>;
 
 /// The driver half.
 #[derive(Debug)]
@@ -87,6 +99,9 @@ struct State {
     filled: u32,
     next_answers: VecDeque<Answer>,
     answer_rule: Option<AnswerRule>,
+    splice_rule: Option<SpliceRule>,
+    /// The time, if it is not the real one.
+    clock: Option<Instant>,
     obedient: bool,
     broken: Vec<String>,
     last_wait: Wait,
@@ -99,6 +114,12 @@ struct Running {
     started: Started,
     op: Op,
     credit_left: u32,
+}
+
+impl Running {
+    fn is_receive_of(&self, fd: RawFd) -> bool {
+        self.started.fd == Some(fd) && matches!(self.started.op, Seen::Recv { .. })
+    }
 }
 
 impl fmt::Debug for State {
@@ -130,6 +151,8 @@ impl Scripted {
             filled: 0,
             next_answers: VecDeque::new(),
             answer_rule: None,
+            splice_rule: None,
+            clock: None,
             obedient: false,
             broken: Vec::new(),
             last_wait: Wait::No,
@@ -145,7 +168,7 @@ impl Script {
     pub(crate) fn seen(&self) -> Vec<Started> {
         self.check();
         let seen = std::mem::take(&mut self.state.borrow_mut().seen);
-        seen.into_iter().filter(|started| started.op != Seen::Poll).collect()
+        seen.into_iter().filter(|started| !started.op.is_poll()).collect()
     }
 
     /// Fails if the reactor did what the kernel would not forgive.
@@ -162,6 +185,27 @@ impl Script {
     /// How sends that do not wait are answered from now on.
     pub(crate) fn answer_with(&self, rule: impl FnMut(RawFd, &[u8]) -> Answer + 'static) {
         self.state.borrow_mut().answer_rule = Some(Box::new(rule));
+    }
+
+    /// What a splice of up to so many bytes out of a socket brings.
+    pub(crate) fn splice_with(
+        &self,
+        rule: impl FnMut(RawFd, usize) -> io::Result<Vec<u8>> + 'static,
+    ) {
+        self.state.borrow_mut().splice_rule = Some(Box::new(rule));
+    }
+
+    /// Time stands still from now on but for [`Script::pass_time`].
+    pub(crate) fn stop_clock(&self) {
+        let now = self.state.borrow().now();
+        self.state.borrow_mut().clock = Some(now);
+    }
+
+    /// Moves the stopped clock on.
+    pub(crate) fn pass_time(&self, passed: Duration) {
+        if let Some(clock) = &mut self.state.borrow_mut().clock {
+            *clock += passed;
+        }
     }
 
     /// Completes an operation for good.
@@ -243,14 +287,32 @@ impl Script {
     pub(crate) fn in_flight(&self) -> Vec<Started> {
         let state = self.state.borrow();
         let running = state.in_flight.values().map(|running| &running.started);
-        running.filter(|started| started.op != Seen::Poll).cloned().collect()
+        running.filter(|started| !started.op.is_poll()).cloned().collect()
+    }
+
+    /// An operation, if it was started and has not completed.
+    pub(crate) fn running(&self, key: OpKey) -> Option<Started> {
+        let state = self.state.borrow();
+        state.in_flight.get(&key.to_word()).map(|running| running.started.clone())
     }
 
     /// Polls started and not completed, the reactor's own first.
     pub(crate) fn polls(&self) -> Vec<OpKey> {
         let state = self.state.borrow();
-        let polls = state.in_flight.values().filter(|running| running.started.op == Seen::Poll);
+        let polls = state.in_flight.values().filter(|running| running.started.op.is_poll());
         polls.map(|running| running.started.key).collect()
+    }
+
+    /// Polls of a descriptor, started and not completed, and whether they wait to write.
+    pub(crate) fn polls_of(&self, fd: RawFd) -> Vec<(OpKey, bool)> {
+        let state = self.state.borrow();
+        let of_fd = state.in_flight.values().filter(|running| running.started.fd == Some(fd));
+        of_fd
+            .filter_map(|running| match running.started.op {
+                Seen::Poll { write } => Some((running.started.key, write)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Buffers the kernel has.
@@ -276,6 +338,11 @@ impl Script {
 }
 
 impl State {
+    #[expect(clippy::disallowed_methods, reason = "a script has the real time unless it says so")]
+    fn now(&self) -> Instant {
+        self.clock.unwrap_or_else(Instant::now)
+    }
+
     /// Starts what is queued: reads what the kernel would read now.
     fn start(&mut self, max: usize) {
         for _ in 0..max {
@@ -421,7 +488,8 @@ fn look_at(op: &Op) -> (Option<RawFd>, Seen) {
         }
         Op::Shutdown { fd, .. } => (Some(fd), Seen::Shutdown),
         Op::Close { fd } => (Some(fd), Seen::Close),
-        Op::PollReadable { fd } | Op::PollWritable { fd } => (Some(fd), Seen::Poll),
+        Op::PollReadable { fd } => (Some(fd), Seen::Poll { write: false }),
+        Op::PollWritable { fd } => (Some(fd), Seen::Poll { write: true }),
         Op::Cancel { target } => (None, Seen::Cancel(target)),
     }
 }
@@ -439,7 +507,7 @@ fn sent_bytes(op: &Op) -> Vec<u8> {
                 let len = u32::try_from(iovec.iov_len).unwrap();
                 read_span(SendSpan { start: iovec.iov_base.cast(), len })
             };
-            iovecs.iter().flat_map(read).collect()
+            iovecs.iter().map(read).collect::<Vec<_>>().concat()
         }
         _ => Vec::new(),
     }
@@ -498,5 +566,60 @@ impl Driver for Scripted {
 
     fn stats(&self) -> DriverStats {
         self.state.borrow().stats
+    }
+
+    fn clock(&self) -> Instant {
+        self.state.borrow().now()
+    }
+
+    fn pipe(&mut self) -> io::Result<AnyPipe> {
+        let pipe = ScriptedPipe { state: Rc::clone(&self.state), bytes: VecDeque::new() };
+        Ok(AnyPipe::Scripted(pipe))
+    }
+}
+
+/// A pipe between sockets of a script.
+#[derive(Debug)]
+pub(crate) struct ScriptedPipe {
+    state: Rc<RefCell<State>>,
+    bytes: VecDeque<u8>,
+}
+
+impl ScriptedPipe {
+    pub(crate) fn fill(&mut self, from: RawFd, len: usize) -> io::Result<usize> {
+        let mut state = self.state.borrow_mut();
+        if state.in_flight.values().any(|op| op.is_receive_of(from)) {
+            state.broken.push(format!("a splice from {from} while a receive is in flight"));
+        }
+        let rule = state.splice_rule.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        let bytes = rule(from, len)?;
+        self.bytes.extend(&bytes);
+        Ok(bytes.len())
+    }
+
+    pub(crate) fn drain(&mut self, to: RawFd, len: usize) -> io::Result<usize> {
+        let mut state = self.state.borrow_mut();
+        let bytes = self.bytes.make_contiguous();
+        let bytes = &bytes[..len.min(bytes.len())];
+        let rule = state.answer_rule.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        loop {
+            let taken = match rule(to, bytes) {
+                Answer::Takes(count) => count.min(bytes.len()),
+                Answer::Overflows(result) => usize::try_from(result).unwrap_or(0),
+                Answer::Fails(libc::EINTR) => continue,
+                Answer::Fails(errno) => return Err(io::Error::from_raw_os_error(errno)),
+                Answer::ByHand => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            self.bytes.drain(..taken);
+            return Ok(taken);
+        }
+    }
+
+    pub(crate) fn read(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        let len = len.min(self.bytes.len());
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(self.bytes.drain(..len).collect())
     }
 }
