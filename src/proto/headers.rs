@@ -258,6 +258,28 @@ impl HeaderList {
         self.append_known(name, decimal(number, &mut digits));
     }
 
+    /// Puts `value` behind the value of the first field of this name and a separator, or adds the
+    /// field at the end.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn extend(&mut self, name: KnownName, separator: &[u8], value: &[u8]) {
+        let Some(index) = self.position(name.into()) else {
+            return self.append_known(name, value);
+        };
+        let old = self.fields[index];
+        let (start, length) = (old.value_start as usize, old.value_len as usize);
+        let joined = self.bytes.len();
+        self.bytes.extend_from_within(start..start + length);
+        if length > 0 {
+            self.bytes.extend_from_slice(separator);
+        }
+        self.bytes.extend_from_slice(value);
+        self.fields[index].value_start = offset(joined);
+        self.fields[index].value_len = offset(self.bytes.len() - joined);
+    }
+
     /// Removes all fields of this name. Returns whether there was one.
     pub fn remove<'n>(&mut self, name: impl Into<Name<'n>>) -> bool {
         let name = name.into();

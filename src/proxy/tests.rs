@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -106,6 +106,7 @@ impl Bench {
             access_logs: &access_logs,
             connection_ids: &connection_ids,
             drain: &Drain::default(),
+            local_address: Ipv4Addr::LOCALHOST.into(),
             seed: 0,
         };
         let listener = Listener::new(&config, &bound.address, context);

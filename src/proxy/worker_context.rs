@@ -3,6 +3,7 @@
 //! It does nothing itself, and it knows neither listeners nor protocols: both are built from it.
 //! **Invariant:** all of it belongs to one worker.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use base::ConnectionIds;
@@ -33,6 +34,8 @@ pub struct WorkerContext<'a> {
     pub connection_ids: &'a Rc<ConnectionIds>,
     /// Whether the worker drains: connections are to end as soon as their protocol allows.
     pub drain: &'a Drain,
+    /// An address of this host by which others know it.
+    pub local_address: IpAddr,
     /// Where the worker's randomness begins.
     pub seed: u64,
 }

@@ -24,6 +24,7 @@ mod demo;
 mod exit;
 mod fleet;
 mod listen;
+mod local_address;
 mod logging;
 mod loop_stats;
 mod managers;

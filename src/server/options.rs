@@ -201,7 +201,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 1)]
     pub(crate) disable_extensions: Vec<String>,
 
-    /// Which IP version a local address has; no effect yet.
+    /// Which IP version this host's own address has, where it is told to others.
     #[arg(long, value_enum, default_value_t = IpVersion::V4, hide_possible_values = true)]
     #[arg(value_name = "v4|v6")]
     pub(crate) local_address_ip_version: IpVersion,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::logging::{self, Log};
 use crate::managers::Managers;
 use crate::options::{Mode, Options, ReportFormat, StatsTag};
 use crate::worker::{Command, Plan};
-use crate::{affinity, demo, exit, names};
+use crate::{affinity, demo, exit, local_address, names};
 
 /// Runs the process with these arguments, the first of which is the program's name.
 ///
@@ -212,7 +212,15 @@ fn serve(
             one(format!("cannot start the access logs: {error}; see 'ulimit -n' and 'ulimit -u'"))
         })?;
     log.set_access_logs(log_writers.reopener());
-    let plans = plans(features, bound.listeners, &clusters, &registry, &random, access_logs)?;
+    let local_address = local_address::find(options.local_address_ip_version);
+    let plans = plans(
+        features,
+        bound.listeners,
+        &clusters,
+        &registry,
+        (&random, local_address),
+        access_logs,
+    )?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -384,7 +392,7 @@ fn plans(
     listeners: Vec<(Arc<config::model::Listener>, net::listener::BoundListener)>,
     clusters: &[Arc<Shared>],
     registry: &Registry,
-    random: &RandomState,
+    (random, local_address): (&RandomState, IpAddr),
     access_logs: Vec<AccessLogPart>,
 ) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
     let workers = access_logs.len();
@@ -399,6 +407,7 @@ fn plans(
             listeners,
             clusters: clusters.to_vec(),
             registry: registry.clone(),
+            local_address,
             random: random.clone(),
             access_logs,
             commands,

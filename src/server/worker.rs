@@ -12,6 +12,7 @@
 
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<WorkerListener>,
     pub(crate) clusters: Vec<Arc<cluster::Shared>>,
     pub(crate) registry: Registry,
+    /// An address of this host by which others know it.
+    pub(crate) local_address: IpAddr,
     /// Where seeds come from.
     pub(crate) random: RandomState,
     pub(crate) access_logs: AccessLogPart,
@@ -154,6 +157,7 @@ impl Worker {
             access_logs: &access_logs,
             connection_ids: &connection_ids,
             drain: &drain,
+            local_address: plan.local_address,
             seed: plan.random.hash_one(plan.index),
         };
         let listen = |one: WorkerListener| Listening {

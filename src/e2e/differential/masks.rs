@@ -34,14 +34,8 @@ const OPEN: &[&str] = &[
     "http_json_log",
     "http_no_host",
     "http_early_response",
-    "http_remote_address",
-    "http_forwarded_for",
-    "http_trusted_hops",
-    "http_trusted_hops_inside",
-    "http_skip_xff",
-    "http_via",
-    "http_own_request_id",
-    "http_new_request_id",
+    "http_forwarded_proto_at_edge",
+    "http_sanitized",
 ];
 
 /// Whether a scenario is known to differ.

@@ -207,7 +207,12 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
         // Differences that are known stay without waiting for them to go.
         return match compare(seen) {
             Ok(_) => Err("it is equal now: take it off the list of open ones".to_owned()),
-            Err(_) => Ok(OPEN),
+            Err(why) => {
+                if environment::shows_observations() {
+                    say(&format!("{} is open:\n{why}\n", scenario.name));
+                }
+                Ok(OPEN)
+            }
         };
     }
     let Err(_) = compare(seen) else {

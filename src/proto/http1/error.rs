@@ -87,6 +87,10 @@ error_kinds! {
     InvalidUrl = 400, "http1.invalid_url", "invalid url in request line";
     /// The scheme of the target is neither http nor https.
     InvalidScheme = 400, "http1.invalid_scheme", "invalid scheme";
+    /// The scheme of the target is https, the connection has no TLS, and the option asks for both
+    /// to agree.
+    SchemeMismatch =
+        403, "http1.https_url_on_plaintext_connection", "https on a connection without TLS";
     /// The request says another version than HTTP/1.1, or none (HTTP/0.9), or HTTP/1.0 where that
     /// is not accepted.
     UnsupportedVersion = 426, "low_version", "upgrade required for HTTP/1.0 or HTTP/0.9";
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_status_words_and_a_message() {
         for &kind in ErrorKind::ALL {
-            assert!([400, 426, 431, 501].contains(&kind.status()), "{kind:?}");
+            assert!([400, 403, 426, 431, 501].contains(&kind.status()), "{kind:?}");
             assert_ne!(reason_phrase(kind.status()), "Unknown", "{kind:?}");
             assert!(!kind.details().contains(' '), "{kind:?}");
             assert!(Error::from(kind).to_string().starts_with("http/1.1 protocol error: "));

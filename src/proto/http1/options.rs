@@ -15,6 +15,9 @@ pub struct RequestOptions {
     /// Whether a target in absolute form is split into scheme, authority and path. Where not, it
     /// stays in the path as it is, and no route will match it. Envoy: `allow_absolute_url`, true.
     pub allow_absolute_url: bool,
+    /// Whether a target in absolute form may say `https`. Envoy refuses that with 403 on a
+    /// connection without TLS where it is the edge (`use_remote_address`).
+    pub allow_https: bool,
     /// Whether HTTP/1.0 is served instead of refused with 426. Envoy: `accept_http_10`, false.
     pub accept_http_10: bool,
     /// Whether methods that Envoy does not know are accepted, as long as they are a token.
@@ -37,6 +40,7 @@ impl Default for RequestOptions {
             headers_max: 100,
             underscores: UnderscoreAction::Allow,
             allow_absolute_url: true,
+            allow_https: true,
             accept_http_10: false,
             allow_custom_methods: false,
             enable_trailers: false,

@@ -1,6 +1,6 @@
 //! Decoding requests: the server's side of a connection.
 
-use crate::head::{Method, RequestHead, Version};
+use crate::head::{Method, RequestHead, Scheme, Version};
 use crate::headers::{HeaderList, Joins, KnownName};
 use crate::http1::body::{Body, TrailerRules};
 use crate::http1::error::{Error, ErrorKind};
@@ -291,15 +291,15 @@ fn interpret(
         fields::copy(bytes, request.headers, field_rules(options), true, &mut head.headers)?;
     let framing = framing(options, head)?;
     let is_tunnel = framing == Framing::Tunnel;
-    let keep_alive = !is_tunnel && connection::keeps_alive(head.version, &head.headers);
+    let announces_close = !connection::keeps_alive(head.version, &head.headers);
     let is_upgrade = is_tunnel && head.method() != Method::Connect;
     if !is_upgrade {
         connection::remove_nominated(&mut head.headers, scratch)?;
     }
     // RFC 9112 section 6.1: transfer codings in HTTP/1.0 are a faulty framing, after which the
     // connection closes.
-    let keep_alive =
-        keep_alive && !(head.version == Version::Http10 && framing == Framing::Chunked);
+    let is_coded_in_http_10 = head.version == Version::Http10 && framing == Framing::Chunked;
+    let keep_alive = !is_tunnel && !is_coded_in_http_10 && !announces_close;
     connection::remove_hop_by_hop(&mut head.headers, is_upgrade);
     if let Some(host) = noticed.host {
         head.set_authority(host);
@@ -311,7 +311,8 @@ fn interpret(
     if !head.authority().is_none_or(authority::is_authority) {
         return Err(ErrorKind::InvalidAuthority.into());
     }
-    Ok(MessageStart { framing, keep_alive, dropped_underscores: noticed.dropped_underscores })
+    let dropped_underscores = noticed.dropped_underscores;
+    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores })
 }
 
 /// How the body ends: RFC 9112 section 6.3. Removes what must not be forwarded.
@@ -361,7 +362,13 @@ fn split_target(
             Ok(())
         }
         ([b'*', ..], _) if options.allow_absolute_url => Err(ErrorKind::InvalidUrl.into()),
-        _ if options.allow_absolute_url => authority::absolute_form(target, head),
+        _ if options.allow_absolute_url => {
+            authority::absolute_form(target, head)?;
+            if head.scheme == Some(Scheme::Https) && !options.allow_https {
+                return Err(ErrorKind::SchemeMismatch.into());
+            }
+            Ok(())
+        }
         _ => {
             head.set_path(target);
             Ok(())

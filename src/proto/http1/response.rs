@@ -270,11 +270,12 @@ fn interpret(
     fields::copy(bytes, response.headers, field_rules(options), false, &mut head.headers)?;
     let framing = framing(options, expect, head)?;
     let is_coded_in_http_10 = head.version == Version::Http10 && framing == Framing::Chunked;
+    let announces_close = !connection::keeps_alive(head.version, &head.headers);
     let keep_alive = !matches!(framing, Framing::UntilClose | Framing::Tunnel)
         && !is_coded_in_http_10
-        && connection::keeps_alive(head.version, &head.headers);
+        && !announces_close;
     connection::remove_hop_by_hop(&mut head.headers, head.status == 101);
-    Ok(MessageStart { framing, keep_alive, dropped_underscores: 0 })
+    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores: 0 })
 }
 
 /// How the body ends: RFC 9112 section 6.3. Removes what must not be forwarded.

@@ -38,6 +38,9 @@ pub struct MessageStart {
     /// Whether this head lets the connection be used for another message once this one is over:
     /// RFC 9112 section 9.3.
     pub keep_alive: bool,
+    /// Whether the sender says that it closes the connection after this message, by a field or by
+    /// speaking HTTP/1.0. (What ends a body is no such announcement.)
+    pub announces_close: bool,
     /// Whether fields were dropped for an underscore in their name: how many. Each counts
     /// `http1.dropped_headers_with_underscores`.
     pub dropped_underscores: u32,

@@ -34,8 +34,9 @@ pub(crate) struct HttpConnection {
     pub(super) timer: RefCell<DeadlineTimer>,
     pub(super) id: u64,
     socket: Socket,
+    /// The client's address, if anybody will want to know.
+    peer: Option<Address>,
     /// Asked for once, when somebody wants to know.
-    peer: OnceCell<Option<Address>>,
     local_address: OnceCell<Option<Address>>,
     lifetime: Lifetime,
     requests: Cell<u32>,
@@ -68,12 +69,15 @@ impl HttpConnection {
         let stats = &manager.stats;
         let socket_handle = socket.clone();
         stats.inc(HttpStat::DownstreamCxTotal);
+        // Once the client has reset the connection nobody can tell any more who it was.
+        let wants_peer = manager.prepared.config.use_remote_address || !manager.logs.is_empty();
+        let peer = if wants_peer { socket.peer_address().ok() } else { None };
         Rc::new(Self {
             stream: Stream::new(reactor, socket, buffer_limit, manager.send_meter.clone()),
             timer: RefCell::new(DeadlineTimer::new(reactor.clone())),
             id: manager.connection_ids.next(),
             socket: socket_handle,
-            peer: OnceCell::new(),
+            peer,
             local_address: OnceCell::new(),
             lifetime: Lifetime::new(reactor.now()),
             requests: Cell::new(0),
@@ -178,9 +182,9 @@ impl HttpConnection {
         }
     }
 
-    /// The client's address, as far as it can still be told.
+    /// The client's address; unknown if nobody wants to know, or a reset was there before us.
     pub(super) fn peer(&self) -> Option<&Address> {
-        self.peer.get_or_init(|| self.socket.peer_address().ok()).as_ref()
+        self.peer.as_ref()
     }
 
     /// Our end's address.

@@ -269,16 +269,19 @@ impl<'a> Exchange<'a> {
             }
             return Err(Stop::Failed(failure));
         }
-        headers::prepare_request(&mut self.heads.request, manager, self.connection);
+        let client = headers::prepare_request(&mut self.heads.request, manager, self.connection);
+        self.journal.client_named(client);
         if self.is_upgrade {
             stats.inc(HttpStat::DownstreamRqWsOnNonWsRoute);
             return Err(Stop::Failed(Failure::Upgrade));
         }
         stats.inc(HttpStat::RqTotal);
         let request = &self.heads.request;
-        // A CONNECT has no path, and goes only where a route asks for it by name.
+        // A CONNECT has no path, and goes only where a route asks for it by name. And nothing is
+        // routed that comes by an empty protocol.
         let route = match request.method() {
             Method::Connect => None,
+            _ if request.headers.get(KnownName::XForwardedProto) == Some(b"") => None,
             _ => manager.prepared.routes.find(request.authority().unwrap_or(b""), request.path()),
         };
         let Some(route) = route else {

@@ -12,9 +12,11 @@ use base::Address;
 use config::model::ServerHeader;
 use proto::{KnownName, Method, RequestHead, ResponseHead, Scheme, Version};
 
+use super::client::{AddressText, forwarded, is_loopback};
 use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::HttpManager;
+use super::referer;
 use super::request_id::uuid;
 
 /// Whether the client waits for leave to send its body. Takes the field away: it has been heard.
@@ -48,9 +50,12 @@ pub(super) fn refuse(request: &RequestHead) -> Option<Failure> {
     request.path().contains(&b'#').then_some(Failure::Fragment)
 }
 
-/// `http` or `https`, as the client said or as it came.
+/// How every connection comes, as long as there is no TLS.
+const SCHEME: &str = "http";
+
+/// `http` or `https`, as the client or a trusted proxy said or as it came.
 pub(super) fn scheme(request: &RequestHead) -> &'static str {
-    request.scheme.map_or("http", Scheme::as_str)
+    request.scheme.map_or(SCHEME, Scheme::as_str)
 }
 
 /// Headers that only a trusted client may set.
@@ -80,27 +85,44 @@ const EDGE: [KnownName; 5] = [
     KnownName::XEnvoyOriginalHost,
 ];
 
-/// What the connection manager does to a request before it is routed.
+/// What the connection manager does to a request before it is routed. Returns who the client is
+/// if that is not the peer.
 pub(super) fn prepare_request(
     request: &mut RequestHead,
     manager: &HttpManager,
     connection: &HttpConnection,
-) {
+) -> Option<IpAddr> {
     let config = &manager.prepared.config;
-    let scheme = scheme(request);
     let headers = &mut request.headers;
+    headers.remove(KnownName::XEnvoyInternal);
+    if headers.get(KnownName::Referer).is_some_and(|value| !referer::is_valid(value)) {
+        headers.remove(KnownName::Referer);
+    }
     let at_edge = config.use_remote_address;
+    let peer = connection.peer().filter(|_| at_edge).and_then(Address::ip);
+    let peer = peer.map(|peer| peer.ip());
+    // Whom the trusted proxies in front name; at the edge the last of them is the peer itself.
+    let named = match config.xff_num_trusted_hops.checked_sub(u32::from(at_edge)) {
+        Some(hops) => headers.get(KnownName::XForwardedFor).and_then(|all| forwarded(all, hops)),
+        None => None,
+    };
     if at_edge {
-        if config.xff_num_trusted_hops == 0 {
-            headers.set(KnownName::XForwardedProto, b"http");
-        }
-        let peer = connection.peer().and_then(Address::ip);
         if let (Some(peer), false) = (peer, config.skip_xff_append) {
-            append_address(headers, peer.ip());
+            // A client on this host would tell nobody who it is.
+            let address = if is_loopback(peer) { manager.local_address } else { peer };
+            headers.extend(KnownName::XForwardedFor, b",", AddressText::new(address).bytes());
+        }
+        if config.xff_num_trusted_hops == 0 {
+            headers.set(KnownName::XForwardedProto, SCHEME.as_bytes());
         }
     }
     if !headers.contains(KnownName::XForwardedProto) {
-        headers.append_known(KnownName::XForwardedProto, scheme.as_bytes());
+        headers.append_known(KnownName::XForwardedProto, SCHEME.as_bytes());
+    }
+    if request.scheme.is_none() {
+        let forwarded = headers.get(KnownName::XForwardedProto).unwrap_or_default();
+        let is_https = forwarded.eq_ignore_ascii_case(Scheme::Https.as_str().as_bytes());
+        request.scheme = Some(if is_https { Scheme::Https } else { Scheme::Http });
     }
     // No address counts as internal unless it is configured to, so every client is external.
     if at_edge {
@@ -111,8 +133,11 @@ pub(super) fn prepare_request(
     for name in INTERNAL {
         headers.remove(name);
     }
-    if at_edge && let Some(client) = client_address(headers, connection.peer(), config) {
-        headers.set(KnownName::XEnvoyExternalAddress, client.to_string().as_bytes());
+    if !config.via.is_empty() {
+        headers.extend(KnownName::Via, b", ", config.via.as_bytes());
+    }
+    if at_edge && let Some(client) = named.or(peer) {
+        headers.set(KnownName::XEnvoyExternalAddress, AddressText::new(client).bytes());
     }
     if config.generate_request_id {
         let keeps = !at_edge || config.preserve_external_request_id;
@@ -121,46 +146,9 @@ pub(super) fn prepare_request(
             headers.set(KnownName::XRequestId, &id);
         }
     }
-    if !config.via.is_empty() {
-        append_via(headers, &config.via);
-    }
-}
-
-fn append_address(headers: &mut proto::HeaderList, address: IpAddr) {
-    let address = address.to_string();
-    match headers.get(KnownName::XForwardedFor) {
-        Some(before) => {
-            let joined = [before, b",", address.as_bytes()].concat();
-            headers.set(KnownName::XForwardedFor, &joined);
-        }
-        None => headers.append_known(KnownName::XForwardedFor, address.as_bytes()),
-    }
-}
-
-/// Who the client is: the peer, or whom the trusted proxies in front name.
-fn client_address(
-    headers: &proto::HeaderList,
-    peer: Option<&Address>,
-    config: &config::model::HttpConnectionManager,
-) -> Option<IpAddr> {
-    let hops = usize::try_from(config.xff_num_trusted_hops).unwrap_or(usize::MAX);
-    if hops == 0 {
-        return peer.and_then(Address::ip).map(|peer| peer.ip());
-    }
-    let value = std::str::from_utf8(headers.get(KnownName::XForwardedFor)?).ok()?;
-    // The peer itself was appended last, unless that is switched off.
-    let skipped = if config.skip_xff_append { hops - 1 } else { hops };
-    value.rsplit(',').nth(skipped)?.trim().parse().ok()
-}
-
-fn append_via(headers: &mut proto::HeaderList, via: &str) {
-    match headers.get(KnownName::Via) {
-        Some(before) => {
-            let joined = [before, b", ", via.as_bytes()].concat();
-            headers.set(KnownName::Via, &joined);
-        }
-        None => headers.append_known(KnownName::Via, via.as_bytes()),
-    }
+    // It speaks of the client's certificate, and there is none without TLS.
+    headers.remove(KnownName::XForwardedClientCert);
+    named
 }
 
 /// What the router adds to a request before it goes upstream.
@@ -186,14 +174,6 @@ pub(super) fn prepare_response(
 ) {
     let config = &manager.prepared.config;
     let headers = &mut response.headers;
-    if config.always_set_request_id_in_response
-        && let Some(id) = request.headers.get(KnownName::XRequestId)
-    {
-        headers.set(KnownName::XRequestId, id);
-    }
-    if !config.via.is_empty() {
-        append_via(headers, &config.via);
-    }
     if !headers.contains(KnownName::Date) {
         let now = manager.reactor.wall_now();
         manager.date.with(now, |date| headers.append_known(KnownName::Date, date));
@@ -204,6 +184,14 @@ pub(super) fn prepare_response(
             headers.append_known(KnownName::Server, config.server_name.as_bytes());
         }
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
+    }
+    if config.always_set_request_id_in_response
+        && let Some(id) = request.headers.get(KnownName::XRequestId)
+    {
+        headers.set(KnownName::XRequestId, id);
+    }
+    if !config.via.is_empty() {
+        headers.extend(KnownName::Via, b", ", config.via.as_bytes());
     }
     if closes {
         headers.set(KnownName::Connection, b"close");

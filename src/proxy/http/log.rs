@@ -1,6 +1,7 @@
 //! What is known of an exchange when its line is written, and the logs it goes to.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +33,8 @@ pub(super) struct Journal {
     bytes_sent: u64,
     /// Nothing is known of the request: its head did not come.
     headless: bool,
+    /// Who the client is, if that is not the peer.
+    client: Option<IpAddr>,
     cluster: Option<Rc<Cluster>>,
     timeout: Option<Duration>,
     host: Option<Address>,
@@ -54,6 +57,7 @@ impl Journal {
             bytes_received: 0,
             bytes_sent: 0,
             headless: true,
+            client: None,
             cluster: None,
             timeout: None,
             host: None,
@@ -73,6 +77,11 @@ impl Journal {
             Version::Http10 => Protocol::Http10,
             Version::Http11 => Protocol::Http11,
         };
+    }
+
+    /// A proxy in front of us names the client.
+    pub(super) fn client_named(&mut self, client: Option<IpAddr>) {
+        self.client = client;
     }
 
     pub(super) fn request_ended(&mut self, now: Instant) {
@@ -189,6 +198,8 @@ impl Journal {
         let request = (!self.headless).then_some(&heads.request);
         let messages = Messages { request, response: &heads.response };
         let cluster = self.cluster.as_ref().map(|cluster| cluster.config());
+        // Its port is not told.
+        let client = self.client.map(|client| Address::Ip(SocketAddr::new(client, 0)));
         let record = Record {
             log_type: AccessLogType::DownstreamEnd,
             start: self.started_wall,
@@ -203,7 +214,7 @@ impl Journal {
             protocol: Some(self.protocol),
             http: Some(&messages),
             connection_id: connection.id,
-            remote_address: connection.peer(),
+            remote_address: client.as_ref().or(connection.peer()),
             direct_remote_address: connection.peer(),
             local_address: connection.local_address(),
             direct_local_address: connection.local_address(),

@@ -3,6 +3,7 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/http_conn_man>
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ fn request_options(config: &model::HttpConnectionManager) -> RequestOptions {
             model::HeadersWithUnderscores::DropHeader => UnderscoreAction::Drop,
         },
         allow_absolute_url: config.http1.allow_absolute_url,
+        allow_https: !config.use_remote_address,
         accept_http_10: config.http1.accept_http_10,
         allow_custom_methods: false,
         enable_trailers: config.http1.enable_trailers,
@@ -88,6 +90,8 @@ pub(crate) struct HttpManager {
     pub(super) logs: AccessLogs,
     pub(super) connection_ids: Rc<ConnectionIds>,
     pub(super) names: Names,
+    /// Of this host, for clients on it.
+    pub(super) local_address: IpAddr,
     drain: Drain,
 }
 
@@ -163,6 +167,7 @@ impl HttpManager {
                 listener: listener.name.clone(),
                 filter_chain: listener.filter_chain.name.clone(),
             },
+            local_address: context.local_address,
             drain: context.drain.clone(),
             prepared,
         })

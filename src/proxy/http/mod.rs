@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod bulk_tests;
+mod client;
 mod connection;
 mod date;
 mod delayed_close;
@@ -22,6 +23,7 @@ mod port;
 mod pump;
 mod recycle;
 mod redirect;
+mod referer;
 mod request_id;
 mod response_stats;
 mod route;

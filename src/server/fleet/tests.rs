@@ -2,7 +2,7 @@
 
 use std::hash::RandomState;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use config::model;
 use crossbeam_channel::Receiver;
@@ -51,6 +51,7 @@ fn plans(
             listeners,
             clusters: Vec::new(),
             registry: registry.clone(),
+            local_address: Ipv4Addr::LOCALHOST.into(),
             random: RandomState::new(),
             access_logs: no_access_logs(),
             commands,

@@ -1,6 +1,6 @@
 //! The options that are accepted and change nothing, each with its reason.
 
-use super::{DrainStrategy, IpVersion, Options, PARENT_SHUTDOWN_TIME_S};
+use super::{DrainStrategy, Options, PARENT_SHUTDOWN_TIME_S};
 
 const NO_HOT_RESTART: &str = "there is no hot restart yet";
 const NO_DYNAMIC: &str = "there is no dynamic configuration yet";
@@ -43,11 +43,6 @@ impl Options {
                 !self.disable_extensions.is_empty(),
                 "--disable-extensions",
                 "the configuration alone says which extensions run",
-            ),
-            (
-                self.local_address_ip_version != IpVersion::V4,
-                "--local-address-ip-version",
-                "no part asks for the address of this host yet",
             ),
             (
                 self.enable_mutex_tracing,

@@ -15,6 +15,16 @@ macro_rules! options {
     };
 }
 
+/// A request with this as its referer.
+macro_rules! referer {
+    ($value:literal) => {
+        answered(
+            concat!("GET / HTTP/1.1\r\nhost: a.test\r\nreferer: ", $value, "\r\n\r\n").as_bytes(),
+            OK,
+        )
+    };
+}
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         options!(
@@ -41,6 +51,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "http: skip_xff_append",
             &["use_remote_address: true", "skip_xff_append: true"],
             FORWARDED
+        ),
+        Scenario {
+            name: "http_forwarded_proto",
+            shows: "http: x-forwarded-proto and the scheme of redirects",
+            plan: || Http { routes: TO, ..Http::default() }.plan(),
+            script: |stage| play(stage, PROTO),
+        },
+        Scenario {
+            name: "http_forwarded_proto_at_edge",
+            shows: "http: x-forwarded-proto of a client at the edge",
+            plan: || {
+                Http { routes: TO, manager: &["use_remote_address: true"], ..Http::default() }
+                    .plan()
+            },
+            script: |stage| play(stage, PROTO_AT_EDGE),
+        },
+        options!(
+            "http_sanitized",
+            "http: fields that are not passed on, or not everywhere",
+            &[],
+            SANITIZED
         ),
         options!("http_via", "http: via", &["via: some proxy"], VIA),
         options!(
@@ -110,6 +141,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+const TO: &[&str] = &[
+    "- {match: {path: /to}, redirect: {path_redirect: /x}}",
+    "- {match: {path: /https}, redirect: {https_redirect: true}}",
+];
+
 const FORWARDED: &[Case] = &[
     answered(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
     answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1\r\n\r\n", OK),
@@ -126,6 +162,70 @@ const FORWARDED: &[Case] = &[
           x-envoy-decorator-operation: d\r\n\r\n",
         OK,
     ),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1:80\r\n\r\n"),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 2001:db8::1\r\n\r\n"),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: [2001:db8::1]\r\n\r\n"),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1,\r\n\r\n"),
+    local(
+        b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1, , 192.0.2.3\r\n\r\n",
+    ),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.01\r\n\r\n"),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for:\r\n\r\n"),
+    local(
+        b"GET /probe HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1\r\n\
+          x-forwarded-for: 192.0.2.2\r\nx-forwarded-for: 192.0.2.3\r\n\r\n",
+    ),
+];
+
+const PROTO: &[Case] = &[
+    answered(b"GET https://b.test/ HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: HTTPS\r\n\r\n", OK),
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: ftp\r\n\r\n", OK),
+    local(b"GET /to HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: HTTPS\r\n\r\n"),
+    local(b"GET /to HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: ftp\r\n\r\n"),
+    local(b"GET /to HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto:\r\n\r\n"),
+    local(b"GET https://b.test/to HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(
+        b"GET http://b.test:443/https HTTP/1.1\r\nhost: a.test\r\n\
+          x-forwarded-proto: https\r\n\r\n",
+    ),
+    local(b"GET /https HTTP/1.1\r\nhost: a.test:80\r\nx-forwarded-proto: https\r\n\r\n"),
+    local(b"GET /https HTTP/1.1\r\nhost: a.test:80\r\nx-forwarded-proto: ftp\r\n\r\n"),
+];
+
+const PROTO_AT_EDGE: &[Case] = &[
+    local(b"GET https://b.test/probe HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET ftp://b.test/probe HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: https\r\n\r\n", OK),
+    local(b"GET /to HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: https\r\n\r\n"),
+];
+
+const SANITIZED: &[Case] = &[
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-client-cert: By=x\r\n\
+          x-envoy-attempt-count: 3\r\nx-envoy-ip-tags: t\r\nx-envoy-original-host: h\r\n\
+          x-envoy-downstream-service-node: n\r\nx-client-trace-id: c\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-upstream-service-time: 77\r\n\
+          x-envoy-decorator-operation: d\r\nx-envoy-overloaded: true\r\n\
+          x-envoy-immediate-health-check-fail: x\r\nx-envoy-degraded: x\r\n\
+          x-envoy-upstream-canary: true\r\nx-envoy-attempt-count: 3\r\n\
+          x-envoy-upstream-healthchecked-cluster: c\r\n\r\n",
+    ),
+    referer!("https://b.test/x?y#z"),
+    referer!("http://b.test:8080"),
+    referer!("/a:b"),
+    referer!("a:b"),
+    referer!("a/b:c"),
+    referer!("about:blank"),
+    referer!("android-app://com.test/"),
+    referer!("http://"),
+    referer!("http://b.test:99999/"),
+    referer!("HTTP://B.test/"),
+    referer!("//b.test/x"),
+    referer!("http://u:p@b.test/"),
+    referer!("http://b c/"),
+    referer!(""),
+    referer!("http://a.test/\r\nreferer: /b"),
 ];
 
 const VIA: &[Case] = &[

@@ -109,7 +109,7 @@ const LOG_FORMAT: &str = "log_format: {text_format_source: {inline_string: \"\
     details %RESPONSE_CODE_DETAILS% flags %RESPONSE_FLAGS% bytes %BYTES_RECEIVED% %BYTES_SENT% \
     host %UPSTREAM_HOST% cluster %UPSTREAM_CLUSTER% route %ROUTE_NAME% \
     failure %UPSTREAM_TRANSPORT_FAILURE_REASON% ended %CONNECTION_TERMINATION_DETAILS% \
-    xff %REQ(X-FORWARDED-FOR)% type %RESP(CONTENT-TYPE)%\\n\"}}";
+    xff %REQ(X-FORWARDED-FOR)% from %DOWNSTREAM_REMOTE_ADDRESS% type %RESP(CONTENT-TYPE)%\\n\"}}";
 
 const PROTOCOL: &str = r#"
   typed_extension_protocol_options:

@@ -56,7 +56,7 @@ impl<'a> UpstreamResponse<'a> {
 
     /// Whether the host announced that it closes the connection.
     pub(crate) fn closes(&self) -> bool {
-        self.start.is_some_and(|start| !start.keep_alive)
+        self.start.is_some_and(|start| start.announces_close)
     }
 }
 
