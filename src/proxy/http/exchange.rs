@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use cluster::{ConnectFailure, HttpStream};
-use config::model::RedirectAction;
+use config::model::{RedirectAction, RedirectPath};
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, Http1CodecStat, HttpStat, ListenerHttpStat};
 use proto::http1::{ErrorKind, Framing, MessageStart, ResponseDecoder, ResponseTo};
@@ -37,7 +37,8 @@ use super::port::{
 };
 use super::pump::{BodyFailure, BodyObserver, BodyPump};
 use super::recycle::Borrowed;
-use super::redirect::{Original, write_location};
+use super::redirect::{Original, UNCHANGED, write_location};
+use super::response_stats::Origin;
 use super::route::Action;
 
 /// So much of a body is thrown away when there is nobody to send it to.
@@ -293,12 +294,19 @@ impl<'a> Exchange<'a> {
             Action::Reply(reply) => {
                 stats.inc(HttpStat::RqDirectResponse);
                 self.journal.details("direct_response");
-                self.reply(reply.status, &reply.body, false, sink);
+                self.begin_reply(reply.status);
+                if let 201 | 300..400 = reply.status {
+                    self.locate(&UNCHANGED, route.matched_length());
+                }
+                self.reply(&reply.body, sink);
             }
             Action::Redirect(redirect) => {
                 stats.inc(HttpStat::RqDirectResponse);
                 self.journal.details("direct_response");
-                self.redirect(redirect, route.matched_length(), sink);
+                self.begin_reply(redirect.status);
+                self.locate(redirect, route.matched_length());
+                self.rewrite_path(redirect, route.matched_length());
+                self.reply(b"", sink);
             }
             Action::Forward { cluster, config } => {
                 let Some(target) = &manager.targets[*cluster] else {
@@ -328,6 +336,7 @@ impl<'a> Exchange<'a> {
         }
         let forwarded = match self.connect(target, source).await {
             Ok(stream) => self.over(stream, target, source, sink, decoder).await,
+            Err(stop @ Stop::Failed(Failure::NoHealthyHost | Failure::Overflow)) => Err(stop),
             Err(stop) => {
                 // What of the body had come by now is no reason to close the connection.
                 let rest = poll_fn(|context| Poll::Ready(self.poll_discard(context, source))).await;
@@ -342,7 +351,7 @@ impl<'a> Exchange<'a> {
             && failure.is_of_upstream()
             && !self.upstream_responded
         {
-            target.stats.count(failure.status(self.request_complete));
+            target.stats.count(failure.status(self.request_complete), Origin::Usual);
         }
         forwarded
     }
@@ -475,7 +484,8 @@ impl<'a> Exchange<'a> {
                     Poll::Ready(Ok(ResponseStart::Interim)) => {
                         // As Envoy, which counts the first one only.
                         if !std::mem::replace(&mut self.upstream_responded, true) {
-                            target.stats.count(self.heads.response.status);
+                            let interim = &self.heads.response;
+                            target.stats.count(interim.status, Origin::of(interim));
                         }
                         self.heads.response.clear();
                     }
@@ -514,7 +524,8 @@ impl<'a> Exchange<'a> {
         self.journal.bytes_received(request.bytes());
         self.journal.bytes_sent(response.bytes());
         if result.is_ok() {
-            target.stats.time(self.journal.since_request(self.manager.reactor.now()));
+            let took = self.journal.since_request(self.manager.reactor.now());
+            target.stats.time(took, Origin::of(&self.heads.response));
         }
         result
     }
@@ -525,13 +536,14 @@ impl<'a> Exchange<'a> {
 
     /// Passes the head of the upstream's response on.
     fn send_response_head(&mut self, target: &Target, sink: &mut Response<'_>, is_whole: bool) {
-        let status = self.heads.response.status;
         let now = self.manager.reactor.now();
-        target.stats.count(status);
-        self.journal.upstream_responded(now);
-        let service_time = self.journal.since_request(now);
         let response = &mut self.heads.response;
-        headers::prepare_upstream_response(response, service_time);
+        target.stats.count(response.status, Origin::of(response));
+        self.journal.upstream_responded(now);
+        if self.request_complete {
+            let service_time = self.journal.since_request(now);
+            headers::prepare_upstream_response(response, service_time);
+        }
         self.send_head(sink, is_whole);
     }
 
@@ -581,14 +593,15 @@ impl<'a> Exchange<'a> {
         own.inc(own_class);
     }
 
-    /// Answers in the upstream's place.
-    fn reply(&mut self, status: u16, body: &[u8], overloaded: bool, sink: &mut Response<'_>) {
+    /// Begins an answer in the upstream's place.
+    fn begin_reply(&mut self, status: u16) {
+        self.heads.response.clear();
+        self.heads.response.status = status;
+    }
+
+    /// Sends the answer that was begun.
+    fn reply(&mut self, body: &[u8], sink: &mut Response<'_>) {
         let response = &mut self.heads.response;
-        response.clear();
-        response.status = status;
-        if overloaded {
-            response.headers.append_known(KnownName::XEnvoyOverloaded, b"true");
-        }
         if !body.is_empty() {
             response.headers.append_number(KnownName::ContentLength, body.len() as u64);
             response.headers.append_known(KnownName::ContentType, b"text/plain");
@@ -602,7 +615,8 @@ impl<'a> Exchange<'a> {
         self.journal.bytes_sent(if no_body { 0 } else { body.len() as u64 });
     }
 
-    fn redirect(&mut self, action: &RedirectAction, matched: usize, sink: &mut Response<'_>) {
+    /// Tells the client where to go.
+    fn locate(&mut self, action: &RedirectAction, matched: usize) {
         let Heads { request, response, scratch } = &mut *self.heads;
         let original = Original {
             scheme: headers::scheme(request),
@@ -613,10 +627,21 @@ impl<'a> Exchange<'a> {
         };
         scratch.clear();
         write_location(action, original, scratch);
-        response.clear();
-        response.status = action.status;
         response.headers.append_known(KnownName::Location, scratch);
-        self.send_head(sink, true);
+    }
+
+    /// A prefix that a redirect replaces is replaced in the request too, as the access log sees
+    /// it.
+    fn rewrite_path(&mut self, action: &RedirectAction, matched: usize) {
+        let RedirectPath::Prefix(prefix) = &action.path else { return };
+        let Heads { request, scratch, .. } = &mut *self.heads;
+        scratch.clear();
+        scratch.extend_from_slice(request.path());
+        request.headers.set(KnownName::XEnvoyOriginalPath, scratch);
+        scratch.clear();
+        scratch.extend_from_slice(prefix.as_bytes());
+        scratch.extend_from_slice(request.path().get(matched..).unwrap_or_default());
+        request.set_path(scratch);
     }
 
     /// What follows from how the exchange ended.
@@ -629,7 +654,12 @@ impl<'a> Exchange<'a> {
                 self.count_failure(failure);
                 self.closes |= failure.closes();
                 let status = failure.status(self.request_complete);
-                self.reply(status, failure.body().as_bytes(), failure.is_overload(), sink);
+                self.begin_reply(status);
+                if failure.is_overload() {
+                    let headers = &mut self.heads.response.headers;
+                    headers.append_known(KnownName::XEnvoyOverloaded, b"true");
+                }
+                self.reply(failure.body().as_bytes(), sink);
             }
             Err(Stop::Gone) => {
                 stats.inc(HttpStat::DownstreamRqRxReset);

@@ -2,6 +2,16 @@
 
 use config::model::{RedirectAction, RedirectPath, RedirectScheme};
 
+/// The location of the request itself.
+pub(crate) const UNCHANGED: RedirectAction = RedirectAction {
+    scheme: RedirectScheme::Keep,
+    host: None,
+    port: None,
+    path: RedirectPath::Keep,
+    status: 301,
+    strip_query: false,
+};
+
 /// What of a request goes into a location.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Original<'a> {
@@ -84,17 +94,6 @@ fn write_path(action: &RedirectAction, original: Original<'_>, location: &mut Ve
 mod tests {
     use super::*;
 
-    fn keep() -> RedirectAction {
-        RedirectAction {
-            scheme: RedirectScheme::Keep,
-            host: None,
-            port: None,
-            path: RedirectPath::Keep,
-            status: 301,
-            strip_query: false,
-        }
-    }
-
     fn location(action: &RedirectAction, authority: &str, path: &str) -> String {
         let original = Original {
             scheme: "http",
@@ -110,19 +109,19 @@ mod tests {
 
     #[test]
     fn what_is_not_replaced_stays() {
-        assert_eq!(location(&keep(), "a:81", "/x?y=1"), "http://a:81/x?y=1");
-        let host = RedirectAction { host: Some("b".to_owned()), ..keep() };
+        assert_eq!(location(&UNCHANGED, "a:81", "/x?y=1"), "http://a:81/x?y=1");
+        let host = RedirectAction { host: Some("b".to_owned()), ..UNCHANGED };
         assert_eq!(location(&host, "a:81", "/x?y=1"), "http://b/x?y=1");
     }
 
     #[test]
     fn a_port_goes_if_it_is_replaced_or_was_the_default_of_the_scheme_that_goes() {
-        let https = RedirectAction { scheme: RedirectScheme::Https, ..keep() };
+        let https = RedirectAction { scheme: RedirectScheme::Https, ..UNCHANGED };
         assert_eq!(location(&https, "a:80", "/"), "https://a/");
         assert_eq!(location(&https, "a:8080", "/"), "https://a:8080/");
         assert_eq!(location(&https, "[::1]:80", "/"), "https://[::1]/");
         assert_eq!(location(&https, "[::1]", "/"), "https://[::1]/");
-        assert_eq!(location(&keep(), "a:80", "/"), "http://a:80/");
+        assert_eq!(location(&UNCHANGED, "a:80", "/"), "http://a:80/");
         let port = RedirectAction { port: Some(8443), ..https };
         assert_eq!(location(&port, "a:8080", "/"), "https://a:8443/");
     }
@@ -130,7 +129,7 @@ mod tests {
     #[test]
     fn a_new_path_takes_the_query_along_unless_it_has_its_own_or_it_is_stripped() {
         let set =
-            |path: &str| RedirectAction { path: RedirectPath::Set(path.to_owned()), ..keep() };
+            |path: &str| RedirectAction { path: RedirectPath::Set(path.to_owned()), ..UNCHANGED };
         assert_eq!(location(&set("/n"), "a", "/x?y"), "http://a/n?y");
         assert_eq!(location(&set("/n?z"), "a", "/x?y"), "http://a/n?z");
         let stripped = RedirectAction { strip_query: true, ..set("/n") };
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_prefix_is_replaced_where_the_match_ended() {
-        let prefix = RedirectAction { path: RedirectPath::Prefix("/new".to_owned()), ..keep() };
+        let prefix = RedirectAction { path: RedirectPath::Prefix("/new".to_owned()), ..UNCHANGED };
         assert_eq!(location(&prefix, "a", "/xyz/1?q"), "http://a/newyz/1?q");
     }
 }

@@ -9,44 +9,93 @@ use observe::names::{
     ResponseOriginStat, cluster_prefix,
 };
 use observe::{Registry, Scope, Shard};
+use proto::{KnownName, ResponseHead};
 
 use crate::worker_context::WorkerContext;
 
-/// The responses of one cluster on one worker: all of them, and those to requests from outside.
-/// (Nothing is internal as long as no address is configured to be.)
+/// The responses of one cluster on one worker: all of them, those to requests from outside, and
+/// those of canaries. (Nothing is internal as long as no address is configured to be.)
 #[derive(Debug)]
 pub(crate) struct ResponseStats {
     completed: Scope<ClusterStat>,
     all: Book,
-    external_completed: Scope<ResponseOriginStat>,
-    external: Book,
+    external: Part,
+    /// Few clusters have any.
+    canary: OnceCell<Box<Part>>,
 }
 
 impl ResponseStats {
     pub(crate) fn new(cluster: &Cluster, context: WorkerContext<'_>) -> Self {
         let prefix = cluster_prefix(&cluster.config().stat_name);
-        let external = format!("{prefix}.external");
+        let (registry, shard) = (context.registry, context.shard);
         Self {
             completed: cluster.stats().clone(),
-            all: Book::new(prefix, context),
-            external_completed: context.registry.scope(&external).on(context.shard),
-            external: Book::new(external, context),
+            external: Part::new(format!("{prefix}.external"), registry, shard),
+            all: Book::new(prefix, registry, shard),
+            canary: OnceCell::new(),
         }
     }
 
     /// Counts a response, or a reply of ours in place of one.
-    pub(crate) fn count(&self, status: u16) {
+    pub(crate) fn count(&self, status: u16, of: Origin) {
         self.completed.inc(ClusterStat::UpstreamRqCompleted);
-        self.external_completed.inc(ResponseOriginStat::Completed);
         self.all.count(status);
         self.external.count(status);
+        if of == Origin::Canary {
+            self.canary().count(status);
+        }
     }
 
     /// Records how long a response took.
-    pub(crate) fn time(&self, duration: Duration) {
-        for book in [&self.all, &self.external] {
-            book.classes.record_duration(ResponseClassStat::Time, duration);
+    pub(crate) fn time(&self, duration: Duration, of: Origin) {
+        self.all.time(duration);
+        self.external.book.time(duration);
+        if of == Origin::Canary {
+            self.canary().book.time(duration);
         }
+    }
+
+    fn canary(&self) -> &Part {
+        self.canary.get_or_init(|| {
+            let Book { prefix, registry, shard, .. } = &self.all;
+            Box::new(Part::new(format!("{prefix}.canary"), registry, shard))
+        })
+    }
+}
+
+/// Which kind of host a response is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Usual,
+    /// One that runs a new version on trial; it says so in `x-envoy-upstream-canary`.
+    Canary,
+}
+
+impl Origin {
+    pub(crate) fn of(response: &ResponseHead) -> Self {
+        match response.headers.get(KnownName::XEnvoyUpstreamCanary) {
+            Some(b"true") => Self::Canary,
+            _ => Self::Usual,
+        }
+    }
+}
+
+/// A part of a cluster's responses.
+#[derive(Debug)]
+struct Part {
+    completed: Scope<ResponseOriginStat>,
+    book: Book,
+}
+
+impl Part {
+    fn new(prefix: String, registry: &Registry, shard: &Shard) -> Self {
+        let completed = registry.scope(&prefix).on(shard);
+        Self { completed, book: Book::new(prefix, registry, shard) }
+    }
+
+    fn count(&self, status: u16) {
+        self.completed.inc(ResponseOriginStat::Completed);
+        self.book.count(status);
     }
 }
 
@@ -65,18 +114,22 @@ struct Book {
 }
 
 impl Book {
-    fn new(prefix: String, context: WorkerContext<'_>) -> Self {
+    fn new(prefix: String, registry: &Registry, shard: &Shard) -> Self {
         Self {
-            classes: context.registry.scope(&prefix).on(context.shard),
+            classes: registry.scope(&prefix).on(shard),
             prefix,
-            registry: context.registry.clone(),
-            shard: context.shard.clone(),
+            registry: registry.clone(),
+            shard: shard.clone(),
             codes_1xx: OnceCell::new(),
             codes_2xx: OnceCell::new(),
             codes_3xx: OnceCell::new(),
             codes_4xx: OnceCell::new(),
             codes_5xx: OnceCell::new(),
         }
+    }
+
+    fn time(&self, duration: Duration) {
+        self.classes.record_duration(ResponseClassStat::Time, duration);
     }
 
     fn count(&self, status: u16) {

@@ -138,6 +138,7 @@ const REDIRECTS: &[Case] = &[
     local(b"GET /path-query?a=b HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"GET /strip?a=b HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"GET /prefix/more?a=b HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /prefix HTTP/1.1\r\nhost: a.test\r\nx-envoy-original-path: /mine\r\n\r\n"),
     local(b"HEAD /302 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"GET /303 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"POST /307 HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc"),
@@ -152,6 +153,8 @@ fn direct_responses() -> Plan {
         "- {match: {path: /404}, direct_response: {status: 404, body: {inline_string: none}}}",
         "- {match: {path: /503}, direct_response: {status: 503, body: {inline_bytes: b29wcw==}}}",
         "- {match: {path: /599}, direct_response: {status: 599}}",
+        "- {match: {path: /201}, direct_response: {status: 201, body: {inline_string: made}}}",
+        "- {match: {prefix: /302}, direct_response: {status: 302, body: {inline_string: go}}}",
     ];
     Http { routes, ..Http::default() }.plan()
 }
@@ -164,6 +167,8 @@ const DIRECT: &[Case] = &[
     local(b"HEAD /404 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"GET /503 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
     local(b"GET /599 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /201 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /302/x?y=z HTTP/1.1\r\nhost: a.test:80\r\n\r\n"),
     local(b"POST /404 HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc"),
     local(
         b"POST /404 HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n\

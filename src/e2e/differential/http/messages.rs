@@ -14,6 +14,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: |stage| play(stage, MESSAGES),
         },
         Scenario {
+            name: "http_chunks",
+            shows: "http: a body of several chunks",
+            plan: usual,
+            script: |stage| play(stage, CHUNKS),
+        },
+        Scenario {
             name: "http_informational",
             shows: "http: 100, 103 and Expect: 100-continue",
             plan: usual,
@@ -88,7 +94,7 @@ const MESSAGES: &[Case] = &[
     answered(b"POST /none HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
     answered(
         b"POST /chunked HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n\
-          3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+          3;x=y\r\nabc\r\n0\r\n\r\n",
         OK,
     ),
     answered(
@@ -149,6 +155,12 @@ const MESSAGES: &[Case] = &[
 
 const ERROR: &[u8] = b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\nfail";
 
+const CHUNKS: &[Case] = &[answered(
+    b"POST /chunks HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n\
+      3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+)];
+
 const INFORMATIONAL: &[Case] = &[
     answered(
         b"POST /expect HTTP/1.1\r\nhost: a.test\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n\
@@ -173,6 +185,16 @@ const INFORMATIONAL: &[Case] = &[
     answered(
         b"GET /100 HTTP/1.1\r\nhost: a.test\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    ),
+    answered(
+        b"GET /103-102 HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\
+          content-length: 2\r\n\r\nok",
+    ),
+    answered(
+        b"GET /100-103 HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\
+          content-length: 2\r\n\r\nok",
     ),
     answered(
         b"GET /102 HTTP/1.1\r\nhost: a.test\r\n\r\n",
