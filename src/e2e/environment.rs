@@ -6,7 +6,7 @@
 //! | `NUNCIO_ENVOY` | the Envoy to compare with | `.venv/bin/envoy` under the repository root |
 //! | `NUNCIO_REQUIRE_ENVOY` | `1`: a missing Envoy fails the run instead of skipping it | unset |
 //! | `NUNCIO_SCENARIO` | run only differential scenarios whose name contains this | all |
-//! | `NUNCIO_SHOW_OBSERVATIONS` | `1`: print what each scenario saw on Envoy, and what is open | unset |
+//! | `NUNCIO_SHOW_OBSERVATIONS` | `1`: print what scenarios saw on Envoy, what is open | unset |
 //! | `NUNCIO_UPDATE` | `1`: write what a test compares with anew, instead of comparing | unset |
 //! | `NUNCIO_BULK_BYTES` | bytes each way, all connections together, in `bulk` | 64 MiB |
 //! | `NUNCIO_STALLED_READERS` | clients that never read in `stalled` | 200 |

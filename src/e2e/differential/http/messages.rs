@@ -138,7 +138,7 @@ const MESSAGES: &[Case] = &[
         b"GET /until-close HTTP/1.1\r\nhost: a.test\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx-a: 1\r\n\r\nup to the end",
     ),
-    closed(
+    answered(
         b"GET /said-close HTTP/1.1\r\nhost: a.test\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
     ),
