@@ -106,7 +106,8 @@ const LISTENER: &str = r#"
 /// What a line says that does not depend on how fast the machine is.
 const LOG_FORMAT: &str = "log_format: {text_format_source: {inline_string: \"\
     %REQ(:METHOD)% %REQ(:PATH)% was %REQ(X-ENVOY-ORIGINAL-PATH)% %PROTOCOL% \
-    of %REQ(:AUTHORITY)% code %RESPONSE_CODE% details %RESPONSE_CODE_DETAILS% flags %RESPONSE_FLAGS% bytes %BYTES_RECEIVED% %BYTES_SENT% \
+    of %REQ(:AUTHORITY)% code %RESPONSE_CODE% details %RESPONSE_CODE_DETAILS% \
+    flags %RESPONSE_FLAGS% bytes %BYTES_RECEIVED% %BYTES_SENT% \
     host %UPSTREAM_HOST% cluster %UPSTREAM_CLUSTER% route %ROUTE_NAME% \
     failure %UPSTREAM_TRANSPORT_FAILURE_REASON% ended %CONNECTION_TERMINATION_DETAILS% \
     xff %REQ(X-FORWARDED-FOR)% from %DOWNSTREAM_REMOTE_ADDRESS% type %RESP(CONTENT-TYPE)%\\n\"}}";
