@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use base::Address;
 use config::model;
 use net::SendMeter;
 use observe::names::{ClusterStat, HostStat};
@@ -91,7 +92,8 @@ impl Cluster {
         &self.stats
     }
 
-    /// Connects to the next host in turn. One call is one attempt; each may meet another host.
+    /// Connects to the next host in turn. One call is one attempt; each may meet another host,
+    /// which `picked` is told about before it is connected to.
     ///
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
@@ -101,19 +103,23 @@ impl Cluster {
     /// # Errors
     /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:
     /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
-    pub async fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
+    pub async fn connect(
+        &self,
+        picked: impl FnOnce(&Address),
+    ) -> Result<UpstreamConnection, ConnectFailure> {
         let Some(token) = self.shared.connections().try_acquire(&self.stats) else {
             self.stats.inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
         let config = self.shared.config();
-        let picked = self.balancer.borrow_mut().pick();
-        let Some((host, host_stats)) = picked.and_then(|index| self.host(index)) else {
+        let index = self.balancer.borrow_mut().pick();
+        let Some((host, host_stats)) = index.and_then(|index| self.host(index)) else {
             // Envoy finds an empty cluster to be in panic before it finds no host in it.
             self.stats.inc(ClusterStat::LbHealthyPanic);
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
             return Err(ConnectFailure::NoHealthyHost);
         };
+        picked(&host.address);
         let Some(waiting) = self.shared.pending().try_acquire(&self.stats) else {
             self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
             return Err(ConnectFailure::PendingOverflow { host: host.address.clone() });

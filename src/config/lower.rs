@@ -12,6 +12,7 @@ mod cluster;
 mod http;
 mod listener;
 mod log_format;
+mod protocol_options;
 mod route;
 mod runtime;
 mod stats;

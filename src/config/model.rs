@@ -33,7 +33,7 @@ pub use stats::{
     HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
     StringPattern,
 };
-pub use tcp_proxy::TcpProxy;
+pub use tcp_proxy::{Backoff, ClusterWeight, MaxDuration, TcpProxy, TcpRoute};
 
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -160,8 +160,18 @@ pub struct Cluster {
     pub max_requests: u32,
     /// `typed_extension_protocol_options` for HTTP; the defaults when there are none.
     pub http: UpstreamHttp,
+    /// The same for TCP.
+    pub tcp: UpstreamTcp,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// Envoy's `extensions.upstreams.tcp.v3.TcpProtocolOptions`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamTcp {
+    /// `idle_timeout`: how long a connection is kept that nobody has used yet; 10 minutes unless
+    /// set, `None` when the file switches it off with `0s`.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Envoy's `config.endpoint.v3.LbEndpoint`.

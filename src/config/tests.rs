@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::model::{NetworkFilter, TcpAccessLogOptions, TcpProxy};
+use crate::model::{NetworkFilter, TcpAccessLogOptions, TcpProxy, TcpRoute};
 use crate::{Loaded, ProblemKind, Report, Source, UnknownFields, load, load_with};
 
 fn load_yaml(yaml: &str) -> Result<Loaded, Report> {
@@ -118,9 +118,11 @@ static_resources:
         listener.filter_chain.filter,
         NetworkFilter::TcpProxy(TcpProxy {
             stat_prefix: "tcp".to_owned(),
-            cluster: "service:web".to_owned(),
+            route: TcpRoute::Cluster("service:web".to_owned()),
             idle_timeout: Some(Duration::from_millis(90_500)),
             max_connect_attempts: 3,
+            backoff: None,
+            max_duration: None,
             access_logs: Vec::new(),
             access_log_options: TcpAccessLogOptions::default(),
         })

@@ -127,12 +127,11 @@ impl<'a> ConnectionLog<'a> {
         }
     }
 
-    /// The filter sends its connections to an upstream, to this cluster if it exists.
-    pub(crate) fn routed(&self, cluster: Option<&Rc<Cluster>>) {
+    /// The filter sends its connections to an upstream.
+    pub(crate) fn begin_upstream(&self) {
         let Some(facts) = &self.facts else { return };
         let stream_id = uuid(&self.logging.random);
-        let upstream = Upstream { stream_id, cluster: cluster.cloned(), ..Upstream::default() };
-        facts.changing.borrow_mut().upstream = Some(upstream);
+        facts.changing.borrow_mut().upstream = Some(Upstream { stream_id, ..Upstream::default() });
     }
 
     /// The cluster does not exist.
@@ -144,11 +143,20 @@ impl<'a> ConnectionLog<'a> {
         });
     }
 
-    /// An attempt to connect begins.
-    pub(crate) fn connecting(&self) {
+    /// An attempt to connect to a host of this cluster begins.
+    pub(crate) fn connecting(&self, cluster: &Rc<Cluster>) {
         tracing::debug!(connection_id = self.id, phase = "connecting", "connecting to upstream");
         self.note_upstream(|upstream, age| {
+            upstream.cluster = Some(Rc::clone(cluster));
             upstream.connect_began.get_or_insert(age);
+        });
+    }
+
+    /// This is the host that the attempt is made at.
+    pub(crate) fn trying(&self, host: &Address) {
+        self.note_upstream(|upstream, _| {
+            upstream.attempts += 1;
+            upstream.hosts_attempted.push(host.clone());
         });
     }
 
@@ -167,18 +175,15 @@ impl<'a> ConnectionLog<'a> {
                     flags.set(ResponseFlag::NoHealthyUpstream);
                     *local_close_reason = Some("tcp_initializion_failure:1");
                 }
-                ConnectFailure::PendingOverflow { host } => {
-                    upstream.attempts += 1;
-                    upstream.hosts_attempted.push(host.clone());
-                }
+                ConnectFailure::PendingOverflow { .. } => {}
                 ConnectFailure::Refused { host, source } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
-                    upstream.tried(host);
+                    upstream.host = Some(host.clone());
                     upstream.failure_reason = Some(connect_error(source));
                 }
                 ConnectFailure::Timeout { host } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
-                    upstream.tried(host);
+                    upstream.host = Some(host.clone());
                 }
                 // A kind of failure that this floor does not know yet has no words of its own.
                 _ => flags.set(ResponseFlag::UpstreamConnectionFailure),
@@ -210,7 +215,7 @@ impl<'a> ConnectionLog<'a> {
             timing.set(TimePoint::UpstreamConnectBegin, began);
             timing.set(TimePoint::UpstreamConnectEnd, age);
             upstream.pool_ready = Some(age.saturating_sub(began));
-            upstream.tried(connection.host());
+            upstream.host = Some(connection.host().clone());
             upstream.connection_ids.push(id);
             upstream.local_address = connection.socket().local_address().ok();
             upstream.remote_address = Some(connection.host().clone());
@@ -245,6 +250,20 @@ impl<'a> ConnectionLog<'a> {
             changing.local_close_reason = Some(IDLE);
             if let Some(upstream) = &mut changing.upstream {
                 upstream.local_close_reason = Some(IDLE);
+            }
+        });
+    }
+
+    /// The connection has lasted for as long as it may.
+    pub(crate) fn max_duration(&self) {
+        tracing::debug!(connection_id = self.id, phase = "relaying", "open for too long");
+        self.note(|changing, _| {
+            changing.flags.set(ResponseFlag::DurationTimeout);
+            changing.local_close_reason = Some(MAX_DURATION);
+            if let Some(upstream) = &mut changing.upstream
+                && !upstream.connection_ids.is_empty()
+            {
+                upstream.local_close_reason = Some(MAX_DURATION);
             }
         });
     }
@@ -340,12 +359,6 @@ impl Drop for ConnectionLog<'_> {
 }
 
 impl Upstream {
-    fn tried(&mut self, host: &Address) {
-        self.attempts += 1;
-        self.host = Some(host.clone());
-        self.hosts_attempted.push(host.clone());
-    }
-
     fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
         let config = self.cluster.as_ref().map(|cluster| cluster.config());
         UpstreamRecord {
@@ -373,6 +386,9 @@ impl Upstream {
 
 /// Why Envoy closes both ends when the idle timeout has passed.
 const IDLE: &str = "tcp_session_idle_timeout";
+
+/// And when the connection has lasted for too long.
+const MAX_DURATION: &str = "max_connection_duration_reached";
 
 /// `alt_stat_name`, or the name. The model keeps what stats are called, without colons.
 fn observability_name(config: &model::Cluster) -> &str {

@@ -17,6 +17,7 @@ mod http;
 mod listener;
 mod meter;
 mod tcp_proxy;
+mod tcp_route;
 #[cfg(test)]
 mod tests;
 mod worker_context;

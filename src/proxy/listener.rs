@@ -33,7 +33,7 @@ pub struct Listener {
 #[derive(Debug)]
 enum Filter {
     Echo,
-    TcpProxy(TcpProxy),
+    TcpProxy(Rc<TcpProxy>),
     Http(Rc<HttpManager>),
 }
 
@@ -55,8 +55,10 @@ impl Listener {
                 let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
                 context.registry.declare::<TcpProxyDormantStat>(&of_filter);
                 let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
-                let cluster = context.clusters.get(&tcp_proxy.cluster);
-                Filter::TcpProxy(TcpProxy::new(tcp_proxy.clone(), cluster, stats))
+                let random = context.access_logs.random();
+                let config = tcp_proxy.clone();
+                let filter = TcpProxy::new(config, context.clusters, stats, random);
+                Filter::TcpProxy(Rc::new(filter))
             }
             NetworkFilter::Http(manager) => {
                 let prepared = Arc::new(Prepared::new(manager));
@@ -165,10 +167,18 @@ impl Listener {
             Filter::TcpProxy(filter) => {
                 let interval = filter.log_interval().filter(|_| log.is_filter_logged());
                 let connection = || filter.serve(&self.reactor, socket, limit, &log);
-                match interval {
-                    None => connection().await,
-                    Some(interval) => {
+                match (interval, filter.max_duration()) {
+                    (None, None) => connection().await,
+                    (Some(interval), None) => {
                         Box::pin(log.with_periodic_lines(interval, connection())).await;
+                    }
+                    (None, Some(limit)) => {
+                        let end = filter.end_within(&self.reactor, limit, &log, connection());
+                        Box::pin(end).await;
+                    }
+                    (Some(interval), Some(limit)) => {
+                        let lasting = log.with_periodic_lines(interval, connection());
+                        Box::pin(filter.end_within(&self.reactor, limit, &log, lasting)).await;
                     }
                 }
             }

@@ -5,17 +5,23 @@
 //!    |  \----breaker open, no host, attempts spent-> closed
 //!    +--> connected --> relaying --both ended, reset, idle--> closed
 //! ```
+//! `max_downstream_connection_duration` closes it wherever it is.
+//!
 //! Nothing is read from downstream before upstream is connected (row C1): early bytes wait in the
 //! kernel.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use cluster::{ClosedBy, Cluster, UpstreamConnection};
-use config::model;
+use cluster::{ClosedBy, Cluster, Clusters, UpstreamConnection};
+use config::model::{self, MaxDuration};
 use net::{Flushed, RelayEnd, SendMeter, Side, Stream, flush, relay};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
@@ -23,25 +29,30 @@ use reactor::{Reactor, Socket};
 
 use crate::connection_log::ConnectionLog;
 use crate::meter::{self, FromDownstream, FromUpstream};
+use crate::tcp_route::{Route, Waits, random_below};
 
 /// A `tcp_proxy` filter on one worker.
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
     config: model::TcpProxy,
-    /// `None` if the configuration names a cluster that does not exist (row C6).
-    cluster: Option<Rc<Cluster>>,
+    route: Route,
     stats: Scope<TcpProxyStat>,
     to_downstream: Rc<SendMeter<TcpProxyStat>>,
+    random: Rc<Cell<u64>>,
 }
 
 impl TcpProxy {
+    /// A filter whose connections go to some of `clusters`. `random` is where its chances are
+    /// drawn from.
     pub(crate) fn new(
         config: model::TcpProxy,
-        cluster: Option<Rc<Cluster>>,
+        clusters: &Clusters,
         stats: Scope<TcpProxyStat>,
+        random: Rc<Cell<u64>>,
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
-        Self { config, cluster, stats, to_downstream }
+        let route = Route::new(&config.route, clusters);
+        Self { config, route, stats, to_downstream, random }
     }
 
     /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
@@ -53,14 +64,38 @@ impl TcpProxy {
         log: &ConnectionLog<'_>,
     ) {
         self.stats.inc(TcpProxyStat::DownstreamCxTotal);
-        log.routed(self.cluster.as_ref());
-        let Some(cluster) = &self.cluster else {
-            self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
-            return log.no_cluster();
-        };
-        let Some(upstream) = self.connect(cluster, log).await else { return };
+        log.begin_upstream();
+        let Some((cluster, upstream)) = self.connect(reactor, log).await else { return };
         log.connected(&upstream, self.config.access_log_options.flush_on_connected);
         self.relay(reactor, socket, buffer_limit, cluster, &upstream, log).await;
+    }
+
+    /// How long the next connection may last.
+    pub(crate) fn max_duration(&self) -> Option<Duration> {
+        let MaxDuration { base, jitter } = self.config.max_duration?;
+        Some(base + random_below(jitter, &self.random))
+    }
+
+    /// Serves a connection until `limit` has passed. Boxed by the caller, so that connections
+    /// without a limit do not keep room for it.
+    pub(crate) async fn end_within(
+        &self,
+        reactor: &Reactor,
+        limit: Duration,
+        log: &ConnectionLog<'_>,
+        connection: impl Future<Output = ()>,
+    ) {
+        let (mut connection, mut expiry) = (pin!(connection), pin!(reactor.sleep(limit)));
+        let has_ended = poll_fn(|context| {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            expiry.as_mut().poll(context).map(|()| false)
+        });
+        if !has_ended.await {
+            self.stats.inc(TcpProxyStat::MaxDownstreamConnectionDuration);
+            log.max_duration();
+        }
     }
 
     /// How often a connection that lasts writes a line.
@@ -71,23 +106,35 @@ impl TcpProxy {
     /// Tries up to `max_connect_attempts` hosts.
     async fn connect(
         &self,
-        cluster: &Cluster,
+        reactor: &Reactor,
         log: &ConnectionLog<'_>,
-    ) -> Option<UpstreamConnection> {
-        for _ in 0..self.config.max_connect_attempts {
-            log.connecting();
-            match cluster.connect().await {
-                Ok(upstream) => return Some(upstream),
-                Err(failure) => {
-                    log.connect_failed(&failure);
-                    if !failure.may_retry() {
-                        return None;
-                    }
-                }
+    ) -> Option<(&Cluster, UpstreamConnection)> {
+        let mut waits = None;
+        for attempt in 1.. {
+            let Some(cluster) = self.route.pick(&self.random) else {
+                self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
+                log.no_cluster();
+                return None;
+            };
+            log.connecting(cluster);
+            let failure = match cluster.connect(|host| log.trying(host)).await {
+                Ok(upstream) => return Some((cluster, upstream)),
+                Err(failure) => failure,
+            };
+            log.connect_failed(&failure);
+            if !failure.may_retry() {
+                return None;
+            }
+            if attempt >= self.config.max_connect_attempts {
+                cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
+                log.attempts_exceeded();
+                return None;
+            }
+            if let Some(backoff) = self.config.backoff {
+                let waits = waits.get_or_insert_with(|| Waits::new(backoff));
+                reactor.sleep(waits.next(&self.random)).await;
             }
         }
-        cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
-        log.attempts_exceeded();
         None
     }
 

@@ -39,9 +39,11 @@ fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
 fn tcp_proxy(idle_timeout: Option<Duration>) -> model::NetworkFilter {
     model::NetworkFilter::TcpProxy(model::TcpProxy {
         stat_prefix: "t".to_owned(),
-        cluster: "c".to_owned(),
+        route: model::TcpRoute::Cluster("c".to_owned()),
         idle_timeout,
         max_connect_attempts: 2,
+        backoff: None,
+        max_duration: None,
         access_logs: Vec::new(),
         access_log_options: model::TcpAccessLogOptions::default(),
     })
@@ -57,6 +59,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         max_pending_requests: 1024,
         max_requests: 1024,
         http: model::UpstreamHttp::default(),
+        tcp: model::UpstreamTcp::default(),
         endpoints: vec![model::Endpoint { address: host.into(), weight: 1 }],
     })
 }

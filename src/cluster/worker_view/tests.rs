@@ -37,6 +37,7 @@ impl Bench {
             max_pending_requests: max_pending,
             max_requests: 1024,
             http: model::UpstreamHttp::default(),
+            tcp: model::UpstreamTcp::default(),
             endpoints: endpoints.collect(),
         });
         let registry = Registry::new(1);
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
-        self.reactor.run(self.cluster.connect())
+        self.reactor.run(self.cluster.connect(|_| ()))
     }
 
     /// Names and values of the stats that are not zero.
@@ -177,7 +178,7 @@ fn a_connect_given_up_leaves_no_gauge_behind() {
     let (_sockets, address) = silent();
     let bench = Bench::new(&[address], 1);
     bench.reactor.run(async {
-        let mut connecting = pin!(bench.cluster.connect());
+        let mut connecting = pin!(bench.cluster.connect(|_| ()));
         poll_fn(|context| {
             assert!(connecting.as_mut().poll(context).is_pending());
             Poll::Ready(())
@@ -263,7 +264,7 @@ fn a_panic_at_any_await_point_leaves_no_gauge_behind() {
         bench.reactor.inject_panic(panic_at);
         let tasks = bench.reactor.task_set();
         let cluster = Rc::clone(&bench.cluster);
-        tasks.spawn(async move { drop(cluster.connect().await.unwrap_err()) });
+        tasks.spawn(async move { drop(cluster.connect(|_| ()).await.unwrap_err()) });
         bench.reactor.run(tasks.wait_empty());
         bench.reactor.inject_panic(None)
     };

@@ -36,6 +36,7 @@ impl Lower<'_> {
         let thresholds = self.thresholds(message, &format!("{path}.circuit_breakers"));
         let max_connections = thresholds.and_then(|thresholds| thresholds.max_connections);
         let max_pending = thresholds.and_then(|thresholds| thresholds.max_pending_requests);
+        let options = self.protocol_options(message, path);
         model::Cluster {
             name: message.name.clone(),
             // Envoy's stat names keep ':' for itself.
@@ -47,7 +48,8 @@ impl Lower<'_> {
             max_requests: thresholds
                 .and_then(|thresholds| thresholds.max_requests)
                 .unwrap_or(MAX_REQUESTS),
-            http: self.upstream_http(message, path),
+            http: options.http,
+            tcp: options.tcp,
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
                 Some(_) if self.is_of_another_type(path) => Vec::new(),

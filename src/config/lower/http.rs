@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message as _;
-
 use super::Lower;
 use crate::document::clipped;
 use crate::model;
-use crate::typed::envoy::config::cluster::v3 as cluster;
 use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use crate::typed::envoy::extensions::upstreams::http::v3 as upstream;
@@ -19,9 +16,6 @@ use upstream::http_protocol_options::explicit_http_config::ProtocolConfig;
 
 /// The HTTP filter that ends a chain.
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
-
-/// Key and type of a cluster's HTTP options.
-const UPSTREAM_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// Envoy's default of `stream_idle_timeout`.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -147,48 +141,30 @@ impl Lower<'_> {
         }
     }
 
-    /// The HTTP options of the cluster at `path`.
+    /// Options of a cluster's HTTP connections.
     pub(super) fn upstream_http(
         &mut self,
-        message: &cluster::Cluster,
+        options: &upstream::HttpProtocolOptions,
         path: &str,
     ) -> model::UpstreamHttp {
-        let path = format!("{path}.typed_extension_protocol_options");
         let mut http = model::UpstreamHttp::default();
-        for (key, any) in &message.typed_extension_protocol_options {
-            let path = format!("{path}[\"{key}\"]");
-            if key != UPSTREAM_OPTIONS {
-                // Envoy knows more keys, of filters that are not supported; what such a filter's
-                // options are was reported before.
-                let text = format!(
-                    "Didn't find a registered network or http filter or protocol options \
-                     implementation for name: '{}'",
-                    clipped(key)
-                );
-                self.invalid(&path, text, Some(&format!("write {UPSTREAM_OPTIONS}")));
-                continue;
+        let common = options.common_http_protocol_options.as_ref();
+        let common_path = format!("{path}.common_http_protocol_options");
+        http.common = self.http_options(common, &common_path);
+        for (is_set, field) in [
+            (http.common.max_connection_duration.is_some(), "max_connection_duration"),
+            (http.common.max_stream_duration.is_some(), "max_stream_duration"),
+        ] {
+            if is_set {
+                let path = format!("{common_path}.{field}");
+                self.not_yet(&path, "a longest duration of upstream connections", None);
             }
-            let Ok(options) = upstream::HttpProtocolOptions::decode(any.value.as_slice()) else {
-                continue;
-            };
-            let common = options.common_http_protocol_options.as_ref();
-            let common_path = format!("{path}.common_http_protocol_options");
-            http.common = self.http_options(common, &common_path);
-            for (is_set, field) in [
-                (http.common.max_connection_duration.is_some(), "max_connection_duration"),
-                (http.common.max_stream_duration.is_some(), "max_stream_duration"),
-            ] {
-                if is_set {
-                    let path = format!("{common_path}.{field}");
-                    self.not_yet(&path, "a longest duration of upstream connections", None);
-                }
-            }
-            if let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) =
-                &options.upstream_protocol_options
-                && let Some(ProtocolConfig::HttpProtocolOptions(http1)) = &explicit.protocol_config
-            {
-                http.http1 = http1_options(Some(http1));
-            }
+        }
+        if let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) =
+            &options.upstream_protocol_options
+            && let Some(ProtocolConfig::HttpProtocolOptions(http1)) = &explicit.protocol_config
+        {
+            http.http1 = http1_options(Some(http1));
         }
         http
     }
@@ -450,24 +426,5 @@ route_config: {{name: table}}
         assert!(port.contains("port_redirect: not supported yet: port 70000"), "{port}");
         let none = lower("http_filters: []").1.to_string();
         assert!(none.contains("not supported yet: an HTTP filter chain without filters"), "{none}");
-    }
-
-    #[test]
-    fn a_cluster_has_http_options_under_one_key() {
-        let options = |key: &str, fields: &str| {
-            crate::lower::lower_yaml(&format!(
-                "static_resources: {{clusters: [{{name: c, typed_extension_protocol_options: \
-                 {{{key}: {{'@type': x/{UPSTREAM_OPTIONS}, {fields}}}}}}}]}}"
-            ))
-        };
-        let fields = "common_http_protocol_options: {max_requests_per_connection: 3}, \
-                      explicit_http_config: {http_protocol_options: {enable_trailers: true}}";
-        let (bootstrap, report) = options(UPSTREAM_OPTIONS, fields);
-        assert!(report.is_empty(), "{report}");
-        let http = &bootstrap.clusters[0].http;
-        assert_eq!(http.common.max_requests_per_connection, Some(3));
-        assert!(http.http1.enable_trailers);
-        let report = options("other", fields).1.to_string();
-        assert!(report.contains("Didn't find a registered network or http filter"), "{report}");
     }
 }

@@ -4,7 +4,10 @@ use super::Area;
 use super::Support::{Extension, Ignored, Only, Supported};
 
 /// Options of protocols that a cluster may have.
-const PROTOCOL_OPTIONS: &[&str] = &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+const PROTOCOL_OPTIONS: &[&str] = &[
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions",
+];
 
 const ALL_HEALTHY: &str = "every host is healthy, as nothing checks";
 const ALL_THE_SAME: &str = "endpoints never change";
@@ -70,6 +73,7 @@ pub(super) const CLUSTER: Area = &[
         "envoy.config.cluster.v3.UpstreamConnectionOptions",
         &[("happy_eyeballs_config", Ignored(ONE_ADDRESS))],
     ),
+    ("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", &[("idle_timeout", Supported)]),
     ("envoy.config.cluster.v3.CircuitBreakers", &[("thresholds", Supported)]),
     (
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",

@@ -34,6 +34,7 @@ const TITLES: &[&str] = &[
     "Bootstrap",
     "Stats",
     "Listeners",
+    "TCP proxy",
     "HTTP",
     "Access logs",
     "Clusters",

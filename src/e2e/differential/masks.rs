@@ -26,8 +26,11 @@ const MASKS: &[Mask] = &[
         reason: "chunks that come in one turn are passed on one by one, not as one",
     },
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "max_duration_stalled_", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "max_duration_stalled_", observations: "x_bytes_total", reason: KERNEL },
     Mask { scenario: "slow_reader", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "slow_upstream", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "weighted_clusters", observations: "cluster-", reason: DRAWN },
 ];
 
 /// Scenarios that still differ. Such a one fails as soon as it is equal, so that it goes from here
@@ -41,6 +44,10 @@ pub(super) fn is_open(scenario: &str) -> bool {
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
                     where it must be crossed, the script checks that";
+
+const KERNEL: &str = "how many bytes a stalled connection takes is the kernel's decision";
+
+const DRAWN: &str = "how often each cluster is drawn is chance; the script checks the shares";
 
 /// What differs from run to run on either proxy, wherever it is written.
 const CHANCE: [(&str, &str); 5] = [

@@ -15,6 +15,7 @@ mod access_logs;
 mod admin;
 mod admin_pages;
 mod cluster_choice;
+mod durations;
 mod endings;
 mod half_close;
 mod http;
@@ -25,7 +26,9 @@ mod process;
 mod relay;
 mod rows;
 mod stage;
+mod tcp_texts;
 mod timeouts;
+mod weighted_clusters;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +73,8 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(endings::scenarios());
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
+    all.extend(durations::scenarios());
+    all.extend(weighted_clusters::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(http::scenarios());

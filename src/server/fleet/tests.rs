@@ -213,6 +213,7 @@ fn a_panic_of_a_worker_ends_all_and_is_told() {
         max_pending_requests: 1024,
         max_requests: 1024,
         http: model::UpstreamHttp::default(),
+        tcp: model::UpstreamTcp::default(),
         endpoints: Vec::new(),
     };
     // A cluster of another registry: wiring so wrong that observe panics.
