@@ -65,4 +65,6 @@ mod upstream;
 #[cfg(test)]
 mod validation;
 #[cfg(test)]
+mod weather;
+#[cfg(test)]
 mod workers;

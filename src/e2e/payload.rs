@@ -87,7 +87,38 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::new_with_prefix(bytes))
 }
 
+/// The stream that a seed starts, to be taken in pieces of any length.
+#[derive(Debug)]
+pub(crate) struct Text {
+    source: Source,
+    block: Vec<u8>,
+    /// How much of the block was taken.
+    taken: usize,
+}
+
+impl Text {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { source: Source::new(seed), block: vec![0; BLOCK_BYTES], taken: BLOCK_BYTES }
+    }
+
+    /// What comes next: at least one byte, at most `most`.
+    pub(crate) fn next(&mut self, most: usize) -> &[u8] {
+        if self.taken == BLOCK_BYTES {
+            self.source.fill(&mut self.block);
+            self.taken = 0;
+        }
+        let end = self.taken.saturating_add(most).min(BLOCK_BYTES);
+        &self.block[self.taken..end]
+    }
+
+    /// Takes `count` bytes of what [`Text::next`] showed.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.taken += count;
+    }
+}
+
 /// Marsaglia's xorshift64: as fast as memory, and no two places of a stream look alike.
+#[derive(Debug)]
 struct Source(u64);
 
 impl Source {
