@@ -232,7 +232,7 @@ impl<'a> Exchange<'a> {
             let stat = Http1CodecStat::DroppedHeadersWithUnderscores;
             self.manager.codec_stats.add(stat, dropped);
         }
-        self.is_last = !start.keep_alive || self.connection.is_last_request();
+        self.is_last = self.connection.is_last_request() || !start.keep_alive;
         self.closes = self.is_last;
         self.is_upgrade =
             start.framing == Framing::Tunnel && self.heads.request.method() != Method::Connect;
@@ -677,9 +677,6 @@ impl<'a> Exchange<'a> {
         if !self.request_complete {
             stats.inc(HttpStat::DownstreamRqRxReset);
         }
-        if self.ends_with_connection {
-            self.connection.stream.outbox().finish();
-        }
         let now = self.manager.reactor.now();
         stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));
         if self.closes || !self.request_complete {
@@ -690,10 +687,11 @@ impl<'a> Exchange<'a> {
     }
 
     /// How the connection is closed: without waiting for the client if that has sent its last
-    /// request whole and knows it, but, as Envoy does it, not when the reply came at once.
+    /// request whole, or knows the response's end by the connection's; but, as Envoy does it, not
+    /// when the reply came at once.
     fn closing(&self) -> Closing {
-        let is_over = self.request_complete || self.ends_with_connection;
-        match self.is_last && is_over && self.has_waited {
+        let is_over = self.ends_with_connection || (self.is_last && self.request_complete);
+        match is_over && self.has_waited {
             true => Closing::AfterFlush,
             false => Closing::AfterFlushAndWait,
         }

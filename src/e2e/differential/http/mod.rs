@@ -3,6 +3,7 @@
 //! Most scripts are a list of [`Case`]s: a request, and what the upstream does with it. After each
 //! answer a second request on the same connection shows whether it was kept.
 
+mod delayed_close;
 mod failures;
 mod limits;
 mod local_replies;
@@ -29,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(timeouts::scenarios());
     all.extend(pools::scenarios());
     all.extend(limits::scenarios());
+    all.extend(delayed_close::scenarios());
     all
 }
 
