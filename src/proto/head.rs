@@ -140,6 +140,8 @@ pub enum Version {
     /// `HTTP/1.1`
     #[default]
     Http11,
+    /// `HTTP/2`
+    Http2,
 }
 
 /// The scheme of a request target.

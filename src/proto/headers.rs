@@ -45,6 +45,8 @@ struct Field {
     value_start: u32,
     value_len: u32,
     kind: Kind,
+    /// Whether the value must not be put into a table of HPACK or QPACK, here or further on.
+    is_never_indexed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +189,7 @@ impl HeaderList {
             value_start: offset(value.start),
             value_len: offset(value.len()),
             kind: known.map_or(Kind::Other, Kind::Known),
+            is_never_indexed: false,
         };
         let Some(known) = known else {
             self.fields.push(field);
@@ -205,6 +208,54 @@ impl HeaderList {
             self.join(known, value);
         }
         Received::Repeated(known)
+    }
+
+    /// Adds a field whose name was looked up already: `name` is that of `known`, or one in lower
+    /// case that is not known. Where `joins` says so, its value is joined to the first field of
+    /// that name instead, with a comma. `is_never_indexed` goes with the field for good.
+    #[inline]
+    pub(crate) fn append_decoded(
+        &mut self,
+        known: Option<KnownName>,
+        name: &[u8],
+        value: &[u8],
+        is_never_indexed: bool,
+        joins: impl Fn(KnownName) -> bool,
+    ) {
+        let name_start = self.bytes.len();
+        let (kind, name_len) = match known {
+            Some(known) if self.first[known as usize] != 0 && joins(known) => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(value);
+                self.join(known, start..start + value.len());
+                let first = self.first[known as usize] as usize - 1;
+                self.fields[first].is_never_indexed |= is_never_indexed;
+                return;
+            }
+            Some(known) => (Kind::Known(known), known.as_str().len()),
+            None => {
+                self.bytes.extend_from_slice(name);
+                (Kind::Other, name.len())
+            }
+        };
+        self.push(kind, name_start, name_len, value);
+        if is_never_indexed && let Some(field) = self.fields.last_mut() {
+            field.is_never_indexed = true;
+        }
+    }
+
+    /// All fields with what an encoder wants to know of them.
+    #[inline]
+    pub(crate) fn encoded(&self) -> impl Iterator<Item = Encoded<'_>> {
+        self.live_fields().map(|field| Encoded {
+            known: match field.kind {
+                Kind::Known(known) => Some(known),
+                _ => None,
+            },
+            name: self.name(field),
+            value: self.value(field),
+            is_never_indexed: field.is_never_indexed,
+        })
     }
 
     /// Replaces the value of the first field of this name and removes the others, or adds the
@@ -308,6 +359,7 @@ impl HeaderList {
             value_start: offset(value_start),
             value_len: offset(value.len()),
             kind,
+            is_never_indexed: false,
         });
         self.live += 1;
         if let Kind::Known(name) = kind {
@@ -409,6 +461,15 @@ impl<'a> From<&'a str> for Name<'a> {
     fn from(name: &'a str) -> Self {
         Self::from(name.as_bytes())
     }
+}
+
+/// A field as an encoder sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encoded<'a> {
+    pub(crate) known: Option<KnownName>,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+    pub(crate) is_never_indexed: bool,
 }
 
 /// What [`HeaderList::append_received`] made of a line.

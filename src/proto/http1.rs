@@ -35,11 +35,13 @@ mod request;
 mod response;
 mod step;
 
+pub(crate) use authority::is_authority;
 pub use encode::{
     BodyEncoder, CHUNK_HEAD_BYTES_MAX, ResponseTo, encode_continue, encode_request_head,
     encode_response_head,
 };
 pub use error::{Error, ErrorKind};
+pub(crate) use fields::content_length;
 pub use options::{BareLineFeeds, RequestOptions, ResponseOptions, UnderscoreAction};
 pub use reason::reason_phrase;
 pub use request::RequestDecoder;

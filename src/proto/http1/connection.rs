@@ -12,7 +12,7 @@ pub(crate) fn keeps_alive(version: Version, headers: &HeaderList) -> bool {
         headers.get(name).is_some_and(|value| tokens(value).any(|it| it.eq_ignore_ascii_case(word)))
     };
     match version {
-        Version::Http11 => {
+        Version::Http11 | Version::Http2 => {
             !says(KnownName::Connection, b"close") && !says(KnownName::ProxyConnection, b"close")
         }
         Version::Http10 => {

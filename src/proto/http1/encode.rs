@@ -75,7 +75,7 @@ pub fn encode_response_head(
         if head.status == 101 { BodyEncoder::Plain } else { BodyEncoder::Nothing }
     } else if to.method == Method::Head {
         // A length that is not known is told as chunks, which never come.
-        if !head.headers.contains(KnownName::ContentLength) && to.version == Version::Http11 {
+        if !head.headers.contains(KnownName::ContentLength) && to.version != Version::Http10 {
             out.extend_from_slice(CHUNKED);
         }
         BodyEncoder::Nothing
@@ -151,7 +151,7 @@ impl BodyEncoder {
 
 fn encode_status_line(status: u16, version: Version, out: &mut Vec<u8>) {
     let version: &[u8] = match version {
-        Version::Http11 => b"HTTP/1.1 ",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1 ",
         Version::Http10 => b"HTTP/1.0 ",
     };
     out.extend_from_slice(version);

@@ -76,6 +76,7 @@ impl Journal {
         self.protocol = match request.version {
             Version::Http10 => Protocol::Http10,
             Version::Http11 => Protocol::Http11,
+            Version::Http2 => Protocol::Http2,
         };
     }
 
