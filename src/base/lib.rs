@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod cidr;
 mod ids;
 mod slab;
 
 pub use address::Address;
+pub use cidr::Cidr;
 pub use ids::{ConnectionIds, WorkerId};
 pub use slab::{Key, Slab};

@@ -9,6 +9,7 @@
 mod access_log;
 mod address;
 mod cluster;
+mod filter_chain;
 mod http;
 mod listener;
 mod log_format;

@@ -4,6 +4,7 @@
 //! Envoy's rules and against what Nuncio supports, so no later code validates it again.
 
 mod access_log;
+mod filter_chain;
 mod http;
 mod route;
 mod runtime;
@@ -20,6 +21,7 @@ pub use access_log::{
     AccessLog, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator,
     AccessLogSink, TcpAccessLogOptions,
 };
+pub use filter_chain::{FilterChain, FilterChainMatch, SourceType, TerminalFilter};
 pub use http::{
     HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
     ServerHeader, UpstreamHttp,
@@ -115,28 +117,18 @@ pub struct Listener {
     pub tcp_backlog_size: Option<u32>,
     /// `access_log`: a line for each connection, at its end.
     pub access_logs: Vec<AccessLog>,
-    /// The only filter chain supported so far: no match, no TLS.
-    pub filter_chain: FilterChain,
+    /// `filter_chains`, in file order. No two of them match the same connections equally well.
+    pub filter_chains: Vec<FilterChain>,
+    /// `default_filter_chain`: for connections that no other chain matches; without one they are
+    /// closed. Its own match does not matter.
+    pub default_filter_chain: Option<FilterChain>,
 }
 
-/// Envoy's `config.listener.v3.FilterChain`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilterChain {
-    /// `name`.
-    pub name: String,
-    /// The terminal network filter; chains with more than one filter are not supported yet.
-    pub filter: NetworkFilter,
-}
-
-/// A terminal network filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetworkFilter {
-    /// `envoy.filters.network.echo`: every byte goes back where it came from.
-    Echo,
-    /// `envoy.filters.network.tcp_proxy`.
-    TcpProxy(TcpProxy),
-    /// `envoy.filters.network.http_connection_manager`.
-    Http(Arc<HttpConnectionManager>),
+impl Listener {
+    /// Every filter chain, the default one last.
+    pub fn chains(&self) -> impl Iterator<Item = &FilterChain> {
+        self.filter_chains.iter().chain(&self.default_filter_chain)
+    }
 }
 
 /// Envoy's `config.cluster.v3.Cluster`, type `STATIC`, policy `ROUND_ROBIN`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::model::{NetworkFilter, TcpAccessLogOptions, TcpProxy, TcpRoute};
+use crate::model::{TcpAccessLogOptions, TcpProxy, TcpRoute, TerminalFilter};
 use crate::{Loaded, ProblemKind, Report, Source, UnknownFields, load, load_with};
 
 fn load_yaml(yaml: &str) -> Result<Loaded, Report> {
@@ -113,10 +113,10 @@ static_resources:
     assert_eq!(listener.stat_prefix.as_deref(), Some("in"));
     assert_eq!(listener.per_connection_buffer_limit_bytes, 32_768);
     assert_eq!(listener.tcp_backlog_size, Some(512));
-    assert_eq!(listener.filter_chain.name, "only");
+    assert_eq!(listener.filter_chains[0].name, "only");
     assert_eq!(
-        listener.filter_chain.filter,
-        NetworkFilter::TcpProxy(TcpProxy {
+        listener.filter_chains[0].terminal,
+        TerminalFilter::TcpProxy(TcpProxy {
             stat_prefix: "tcp".to_owned(),
             route: TcpRoute::Cluster("service:web".to_owned()),
             idle_timeout: Some(Duration::from_millis(90_500)),
@@ -144,7 +144,7 @@ fn defaults_are_envoys() {
     let listener = &loaded.bootstrap.listeners[0];
     assert_eq!(listener.per_connection_buffer_limit_bytes, 1 << 20);
     assert_eq!((&listener.stat_prefix, listener.tcp_backlog_size), (&None, None));
-    let NetworkFilter::TcpProxy(proxy) = &listener.filter_chain.filter else {
+    let TerminalFilter::TcpProxy(proxy) = &listener.filter_chains[0].terminal else {
         panic!("{listener:?}");
     };
     assert_eq!(proxy.idle_timeout, Some(Duration::from_secs(3600)));
@@ -168,7 +168,8 @@ fn an_idle_timeout_of_zero_means_none() {
             "stat_prefix: s\n          cluster: c\n          idle_timeout: {zero}"
         ));
         let loaded = load_yaml(&yaml).unwrap();
-        let NetworkFilter::TcpProxy(proxy) = &loaded.bootstrap.listeners[0].filter_chain.filter
+        let TerminalFilter::TcpProxy(proxy) =
+            &loaded.bootstrap.listeners[0].filter_chains[0].terminal
         else {
             panic!("tcp_proxy");
         };
@@ -597,7 +598,8 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
         ("transparent: true", "8:5: static_resources.listeners[0].transparent: not supported yet"),
         (
             "default_filter_chain: {}",
-            "8:27: static_resources.listeners[0].default_filter_chain: not supported yet",
+            "8:27: static_resources.listeners[0].default_filter_chain.filters: not supported yet: \
+             a filter chain without filters",
         ),
         (
             "access_log: [{name: x, filter: {traceable_filter: {}}, \

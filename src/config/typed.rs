@@ -862,6 +862,13 @@ pub mod envoy {
                         Pipe(super::Pipe),
                     }
                 }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct CidrRange {
+                    #[prost(string, tag = "1")]
+                    pub address_prefix: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "2")]
+                    pub prefix_len: ::core::option::Option<u32>,
+                }
                 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct BackoffStrategy {
                     #[prost(message, optional, tag = "1")]
@@ -1353,7 +1360,79 @@ pub mod envoy {
                     }
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct FilterChainMatch {
+                    #[prost(message, optional, tag = "8")]
+                    pub destination_port: ::core::option::Option<u32>,
+                    #[prost(message, repeated, tag = "3")]
+                    pub prefix_ranges: ::prost::alloc::vec::Vec<super::super::core::v3::CidrRange>,
+                    #[prost(string, tag = "4")]
+                    pub address_suffix: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "5")]
+                    pub suffix_len: ::core::option::Option<u32>,
+                    #[prost(message, repeated, tag = "13")]
+                    pub direct_source_prefix_ranges:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::CidrRange>,
+                    #[prost(enumeration = "filter_chain_match::ConnectionSourceType", tag = "12")]
+                    pub source_type: i32,
+                    #[prost(message, repeated, tag = "6")]
+                    pub source_prefix_ranges:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::CidrRange>,
+                    #[prost(uint32, repeated, tag = "7")]
+                    pub source_ports: ::prost::alloc::vec::Vec<u32>,
+                    #[prost(string, repeated, tag = "11")]
+                    pub server_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(string, tag = "9")]
+                    pub transport_protocol: ::prost::alloc::string::String,
+                    #[prost(string, repeated, tag = "10")]
+                    pub application_protocols:
+                        ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                }
+                /// Nested message and enum types in `FilterChainMatch`.
+                pub mod filter_chain_match {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum ConnectionSourceType {
+                        Any = 0,
+                        SameIpOrLoopback = 1,
+                        External = 2,
+                    }
+                    impl ConnectionSourceType {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::Any => "ANY",
+                                Self::SameIpOrLoopback => "SAME_IP_OR_LOOPBACK",
+                                Self::External => "EXTERNAL",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "ANY" => Some(Self::Any),
+                                "SAME_IP_OR_LOOPBACK" => Some(Self::SameIpOrLoopback),
+                                "EXTERNAL" => Some(Self::External),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct FilterChain {
+                    #[prost(message, optional, tag = "1")]
+                    pub filter_chain_match: ::core::option::Option<FilterChainMatch>,
                     #[prost(message, repeated, tag = "3")]
                     pub filters: ::prost::alloc::vec::Vec<Filter>,
                     #[prost(message, optional, tag = "4")]

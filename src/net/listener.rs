@@ -165,10 +165,12 @@ mod tests {
             per_connection_buffer_limit_bytes: 1 << 20,
             tcp_backlog_size: Some(16),
             access_logs: Vec::new(),
-            filter_chain: model::FilterChain {
+            filter_chains: vec![model::FilterChain {
                 name: String::new(),
-                filter: model::NetworkFilter::Echo,
-            },
+                matches: model::FilterChainMatch::default(),
+                terminal: model::TerminalFilter::Echo,
+            }],
+            default_filter_chain: None,
         }
     }
 

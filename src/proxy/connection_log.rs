@@ -62,6 +62,7 @@ struct Changing {
     flags: ResponseFlags,
     timing: Timing,
     close_type: CloseType,
+    response_code_details: Option<&'static str>,
     local_close_reason: Option<&'static str>,
     /// Set by a filter that has an upstream.
     upstream: Option<Upstream>,
@@ -111,6 +112,15 @@ impl<'a> ConnectionLog<'a> {
             changing: RefCell::default(),
         };
         Self { logging, id, facts: Some(Box::new(facts)) }
+    }
+
+    /// No filter chain matches the connection.
+    pub(crate) fn no_filter_chain(&self) {
+        tracing::debug!(connection_id = self.id, phase = "accepted", "no filter chain matches");
+        self.note(|changing, _| {
+            changing.flags.set(ResponseFlag::NoRouteFound);
+            changing.response_code_details = Some("filter_chain_not_found");
+        });
     }
 
     /// Bytes came from downstream.
@@ -332,6 +342,7 @@ impl<'a> ConnectionLog<'a> {
             // Envoy counts these on the way to and from an upstream only.
             wire_bytes_received: upstream.map_or(0, |_| received),
             wire_bytes_sent: upstream.map_or(0, |_| sent),
+            response_code_details: changing.response_code_details,
             connection_id: facts.id,
             stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
             remote_address: facts.remote_address.as_ref(),

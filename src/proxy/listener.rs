@@ -1,11 +1,13 @@
 //! A listener on one worker: accepts, and gives each connection its task.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::Address;
-use config::model::{self, NetworkFilter};
+use config::model::{self, TerminalFilter};
+use filter::{ChainIndex, ChainMatch, Ends};
 use observe::names::{
     ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, WorkerStat,
     listener_prefix, tcp_proxy_prefix,
@@ -15,7 +17,7 @@ use reactor::{Acceptor, Reactor, Socket, TaskSet};
 
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::echo;
-use crate::http::{HttpManager, Prepared};
+use crate::http::{HttpManager, Names, Prepared};
 use crate::tcp_proxy::TcpProxy;
 use crate::worker_context::WorkerContext;
 
@@ -24,10 +26,20 @@ use crate::worker_context::WorkerContext;
 pub struct Listener {
     reactor: Reactor,
     config: Arc<model::Listener>,
-    filter: Filter,
+    chain_match: ChainMatch,
+    /// In the order of [`model::Listener::chains`].
+    chains: Box<[Chain]>,
+    /// For connections that no chain matches.
     logging: ConnectionLogging,
     stats: Scope<ListenerStat>,
     worker_stats: Scope<WorkerStat>,
+}
+
+/// A filter chain on one worker.
+#[derive(Debug)]
+struct Chain {
+    filter: Filter,
+    logging: ConnectionLogging,
 }
 
 #[derive(Debug)]
@@ -41,7 +53,7 @@ enum Filter {
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Listener {
-    /// Builds the listener's filter and finds its stats. `bound` is the address it listens on,
+    /// Builds the listener's filters and finds its stats. `bound` is the address it listens on,
     /// which names the stats when the configuration gives no prefix.
     pub fn new(
         config: &Arc<model::Listener>,
@@ -49,41 +61,31 @@ impl Listener {
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
         let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
-        let filter = match &config.filter_chain.filter {
-            NetworkFilter::Echo => Filter::Echo,
-            NetworkFilter::TcpProxy(tcp_proxy) => {
-                let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
-                context.registry.declare::<TcpProxyDormantStat>(&of_filter);
-                let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
-                let random = context.access_logs.random();
-                let config = tcp_proxy.clone();
-                let filter = TcpProxy::new(config, context.clusters, stats, random);
-                Filter::TcpProxy(Rc::new(filter))
-            }
-            NetworkFilter::Http(manager) => {
-                let prepared = Arc::new(Prepared::new(manager));
-                Filter::Http(HttpManager::new(prepared, config, &prefix, context))
-            }
-        };
-        let of_filter = match &config.filter_chain.filter {
-            NetworkFilter::Echo | NetworkFilter::Http(_) => context.access_logs.logs(&[]),
-            NetworkFilter::TcpProxy(tcp_proxy) => context.access_logs.logs(&tcp_proxy.access_logs),
-        };
-        let logging = ConnectionLogging {
+        let logging = |filter_chain_name: &str, of_filter: &[model::AccessLog]| ConnectionLogging {
             reactor: context.reactor.clone(),
             listener_name: config.name.clone(),
-            filter_chain_name: config.filter_chain.name.clone(),
+            filter_chain_name: filter_chain_name.to_owned(),
             of_listener: context.access_logs.logs(&config.access_logs),
-            of_filter,
+            of_filter: context.access_logs.logs(of_filter),
             ids: Rc::clone(context.connection_ids),
             random: context.access_logs.random(),
+        };
+        let chain = |chain: &model::FilterChain| {
+            let of_filter: &[_] = match &chain.terminal {
+                TerminalFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
+                // HTTP writes a line for each request.
+                TerminalFilter::Echo | TerminalFilter::Http(_) => &[],
+            };
+            let logging = logging(&chain.name, of_filter);
+            Chain { filter: Filter::new(chain, config, &prefix, context), logging }
         };
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),
             config: Arc::clone(config),
-            filter,
-            logging,
+            chain_match: ChainMatch::new(config),
+            chains: config.chains().map(chain).collect(),
+            logging: logging("", &[]),
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
             worker_stats: context.worker_stats.clone(),
         })
@@ -118,35 +120,52 @@ impl Listener {
 
     fn start(self: &Rc<Self>, socket: Socket, connections: &TaskSet) {
         self.worker_stats.inc(WorkerStat::Accepted);
+        let Some(index) = self.chain_match.only().or_else(|| self.find_chain(&socket)) else {
+            self.stats.inc(ListenerStat::NoFilterChainMatch);
+            return ConnectionLog::begin(&self.logging, &socket).no_filter_chain();
+        };
         // Two kinds of tasks, so that an idle HTTP connection does not keep room for a relay.
-        match &self.filter {
+        match &self.chains[index.0].filter {
             Filter::Http(manager) => {
                 let manager = Rc::clone(manager);
-                connections.spawn(Rc::clone(self).http_connection(manager, socket));
+                connections.spawn(Rc::clone(self).http_connection(index, manager, socket));
             }
             Filter::Echo | Filter::TcpProxy(_) => {
-                connections.spawn(Rc::clone(self).connection(socket));
+                connections.spawn(Rc::clone(self).connection(index, socket));
             }
         }
     }
 
+    fn find_chain(&self, socket: &Socket) -> Option<ChainIndex> {
+        // Where a peer that has reset its connection was cannot be told any more.
+        let nowhere = |_| Address::Ip(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        let remote = socket.peer_address().unwrap_or_else(nowhere);
+        let local = socket.local_address().unwrap_or_else(nowhere);
+        self.chain_match.find(&Ends { direct_remote: remote.clone(), remote, local })
+    }
+
     /// The life of one connection. Its size is what an idle connection costs besides its streams.
-    pub(crate) fn connection(self: Rc<Self>, socket: Socket) -> impl Future<Output = ()> {
+    pub(crate) fn connection(
+        self: Rc<Self>,
+        chain: ChainIndex,
+        socket: Socket,
+    ) -> impl Future<Output = ()> {
         // Counted from here, not from the first poll, which may come a turn later.
-        let presence = Presence::begin(self);
-        async move { presence.listener.serve(socket).await }
+        let presence = Presence::begin(self, chain);
+        async move { presence.serve(socket).await }
     }
 
     /// As [`Listener::connection`], of a connection that carries HTTP.
     pub(crate) fn http_connection(
         self: Rc<Self>,
+        chain: ChainIndex,
         manager: Rc<HttpManager>,
         socket: Socket,
     ) -> impl Future<Output = ()> {
-        let presence = Presence::begin(self);
+        let presence = Presence::begin(self, chain);
         async move {
             let listener = &presence.listener;
-            let _log = ConnectionLog::begin(&listener.logging, &socket);
+            let _log = ConnectionLog::begin(&presence.chain().logging, &socket);
             let limit = listener.config.per_connection_buffer_limit_bytes;
             manager.serve(socket, limit).await;
         }
@@ -154,36 +173,38 @@ impl Listener {
 
     #[cfg(test)]
     pub(crate) fn http(self: Rc<Self>, socket: Socket) -> Option<impl Future<Output = ()>> {
-        let Filter::Http(manager) = &self.filter else { return None };
+        let Filter::Http(manager) = &self.chains[0].filter else { return None };
         let manager = Rc::clone(manager);
-        Some(self.http_connection(manager, socket))
+        Some(self.http_connection(ChainIndex(0), manager, socket))
     }
+}
 
-    async fn serve(&self, socket: Socket) {
-        let limit = self.config.per_connection_buffer_limit_bytes;
-        let log = ConnectionLog::begin(&self.logging, &socket);
-        match &self.filter {
-            Filter::Echo => echo::serve(&self.reactor, socket, limit, &log).await,
-            Filter::TcpProxy(filter) => {
-                let interval = filter.log_interval().filter(|_| log.is_filter_logged());
-                let connection = || filter.serve(&self.reactor, socket, limit, &log);
-                match (interval, filter.max_duration()) {
-                    (None, None) => connection().await,
-                    (Some(interval), None) => {
-                        Box::pin(log.with_periodic_lines(interval, connection())).await;
-                    }
-                    (None, Some(limit)) => {
-                        let end = filter.end_within(&self.reactor, limit, &log, connection());
-                        Box::pin(end).await;
-                    }
-                    (Some(interval), Some(limit)) => {
-                        let lasting = log.with_periodic_lines(interval, connection());
-                        Box::pin(filter.end_within(&self.reactor, limit, &log, lasting)).await;
-                    }
-                }
+impl Filter {
+    /// The terminal filter of `chain` on the worker of `context`. `prefix` begins the names of the
+    /// listener's stats.
+    fn new(
+        chain: &model::FilterChain,
+        listener: &model::Listener,
+        prefix: &str,
+        context: WorkerContext<'_>,
+    ) -> Self {
+        match &chain.terminal {
+            TerminalFilter::Echo => Self::Echo,
+            TerminalFilter::TcpProxy(tcp_proxy) => {
+                let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
+                context.registry.declare::<TcpProxyDormantStat>(&of_filter);
+                let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
+                let random = context.access_logs.random();
+                let config = tcp_proxy.clone();
+                let filter = TcpProxy::new(config, context.clusters, stats, random);
+                Self::TcpProxy(Rc::new(filter))
             }
-            // Served by a task of its own kind.
-            Filter::Http(_) => {}
+            TerminalFilter::Http(manager) => {
+                let names =
+                    Names { listener: listener.name.clone(), filter_chain: chain.name.clone() };
+                let prepared = Arc::new(Prepared::new(manager));
+                Self::Http(HttpManager::new(prepared, names, prefix, context))
+            }
         }
     }
 }
@@ -191,15 +212,50 @@ impl Listener {
 /// That a connection is there, in the listener's stats.
 struct Presence {
     listener: Rc<Listener>,
+    chain: ChainIndex,
     started: Instant,
     _active: GaugeGuard<ListenerStat>,
 }
 
 impl Presence {
-    fn begin(listener: Rc<Listener>) -> Self {
+    fn begin(listener: Rc<Listener>, chain: ChainIndex) -> Self {
         listener.stats.inc(ListenerStat::DownstreamCxTotal);
         let active = listener.stats.guard(ListenerStat::DownstreamCxActive);
-        Self { started: listener.reactor.now(), _active: active, listener }
+        Self { started: listener.reactor.now(), chain, _active: active, listener }
+    }
+
+    fn chain(&self) -> &Chain {
+        &self.listener.chains[self.chain.0]
+    }
+
+    async fn serve(&self, socket: Socket) {
+        let Listener { reactor, config, .. } = &*self.listener;
+        let limit = config.per_connection_buffer_limit_bytes;
+        let Chain { filter, logging } = self.chain();
+        let log = ConnectionLog::begin(logging, &socket);
+        match filter {
+            Filter::Echo => echo::serve(reactor, socket, limit, &log).await,
+            Filter::TcpProxy(filter) => {
+                let interval = filter.log_interval().filter(|_| log.is_filter_logged());
+                let connection = || filter.serve(reactor, socket, limit, &log);
+                match (interval, filter.max_duration()) {
+                    (None, None) => connection().await,
+                    (Some(interval), None) => {
+                        Box::pin(log.with_periodic_lines(interval, connection())).await;
+                    }
+                    (None, Some(limit)) => {
+                        let end = filter.end_within(reactor, limit, &log, connection());
+                        Box::pin(end).await;
+                    }
+                    (Some(interval), Some(limit)) => {
+                        let lasting = log.with_periodic_lines(interval, connection());
+                        Box::pin(filter.end_within(reactor, limit, &log, lasting)).await;
+                    }
+                }
+            }
+            // Served by a task of its own kind.
+            Filter::Http(_) => {}
+        }
     }
 }
 

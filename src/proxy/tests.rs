@@ -22,7 +22,7 @@ use reactor::{Reactor, Settings, TaskSet};
 
 use crate::{Drain, Listener, WorkerContext};
 
-fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
+fn listener_config(filter: model::TerminalFilter) -> Arc<model::Listener> {
     Arc::new(model::Listener {
         name: "l".to_owned(),
         stat_prefix: Some("l".to_owned()),
@@ -32,12 +32,17 @@ fn listener_config(filter: model::NetworkFilter) -> Arc<model::Listener> {
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
         access_logs: Vec::new(),
-        filter_chain: model::FilterChain { name: String::new(), filter },
+        filter_chains: vec![model::FilterChain {
+            name: String::new(),
+            matches: model::FilterChainMatch::default(),
+            terminal: filter,
+        }],
+        default_filter_chain: None,
     })
 }
 
-fn tcp_proxy(idle_timeout: Option<Duration>) -> model::NetworkFilter {
-    model::NetworkFilter::TcpProxy(model::TcpProxy {
+fn tcp_proxy(idle_timeout: Option<Duration>) -> model::TerminalFilter {
+    model::TerminalFilter::TcpProxy(model::TcpProxy {
         stat_prefix: "t".to_owned(),
         route: model::TcpRoute::Cluster("c".to_owned()),
         idle_timeout,
@@ -64,8 +69,9 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
     })
 }
 
-/// Bytes of a connection's future; 72 of them lead to its access log, 8 are its name in the log.
-const CONNECTION_SIZE_MAX: usize = 1312;
+/// Bytes of a connection's future; 72 of them lead to its access log, 8 are its name in the log, 8
+/// say which filter chain it is on.
+const CONNECTION_SIZE_MAX: usize = 1320;
 /// The same of a connection that carries HTTP.
 const HTTP_CONNECTION_SIZE_MAX: usize = 256;
 
@@ -88,7 +94,7 @@ impl Bench {
     /// ended and every connection is gone.
     pub(crate) fn serve(
         &self,
-        filter: model::NetworkFilter,
+        filter: model::TerminalFilter,
         host: SocketAddr,
         client: impl FnOnce(SocketAddr) + Send + 'static,
     ) {
@@ -189,7 +195,7 @@ impl Bench {
     fn assert_connection_is_small(&self, listener: &Rc<Listener>) {
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
         let socket = self.reactor.socket(near.into());
-        let connection = Rc::clone(listener).connection(socket.clone());
+        let connection = Rc::clone(listener).connection(filter::ChainIndex(0), socket.clone());
         assert!(size_of_val(&connection) <= CONNECTION_SIZE_MAX, "{}", size_of_val(&connection));
         if let Some(connection) = Rc::clone(listener).http(socket) {
             let size = size_of_val(&connection);
@@ -275,7 +281,7 @@ fn a_relayed_connection_carries_both_ways_and_counts_what_it_carried() {
 #[test]
 fn echo_gives_every_byte_back() {
     let bench = Bench::new();
-    bench.serve(model::NetworkFilter::Echo, "127.0.0.1:1".parse().unwrap(), |address| {
+    bench.serve(model::TerminalFilter::Echo, "127.0.0.1:1".parse().unwrap(), |address| {
         assert_eq!(exchange(address, b"hello").unwrap(), b"hello");
     });
     bench.assert_clean("after an echo");

@@ -7,6 +7,7 @@ use super::Support::{Extension, Only, Refused, Supported};
 const TRANSPORT_SOCKETS: &[&str] = &["envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"];
 
 pub(super) const ADDRESS: Area = &[
+    ("envoy.config.core.v3.CidrRange", &[("address_prefix", Supported), ("prefix_len", Supported)]),
     ("envoy.config.core.v3.Address", &[("pipe", Supported), ("socket_address", Supported)]),
     ("envoy.config.core.v3.Pipe", &[("mode", Supported), ("path", Supported)]),
     (

@@ -1,7 +1,7 @@
 //! Listeners, filter chains and network filters.
 
 use super::Area;
-use super::Support::{Extension, Ignored, Only, Supported};
+use super::Support::{Extension, Ignored, Only, Refused, Supported};
 
 /// Filters that may stand in a filter chain.
 const NETWORK_FILTERS: &[&str] = &[
@@ -12,6 +12,7 @@ const NETWORK_FILTERS: &[&str] = &[
 
 const NO_CONNECTION_LIMIT: &str = "there is no global connection limit";
 const NO_LISTENER_FILTER: &str = "no listener filter is configured, so nothing waits";
+const SUFFIX: &str = "as Envoy does: it never carried it out";
 const NO_READER: &str = "nothing that reads metadata is configured";
 
 pub(super) const LISTENER: Area = &[
@@ -64,8 +65,20 @@ pub(super) const LISTENER: Area = &[
             ("use_proxy_proto", Only(&["false"])),
         ],
     ),
-    // A match without any field matches every connection, as no match does.
-    ("envoy.config.listener.v3.FilterChainMatch", &[]),
+    (
+        "envoy.config.listener.v3.FilterChainMatch",
+        &[
+            ("address_suffix", Refused(SUFFIX)),
+            ("destination_port", Supported),
+            ("direct_source_prefix_ranges", Supported),
+            ("prefix_ranges", Supported),
+            ("source_ports", Supported),
+            ("source_prefix_ranges", Supported),
+            ("source_type", Supported),
+            ("suffix_len", Refused(SUFFIX)),
+            ("transport_protocol", Supported),
+        ],
+    ),
     (
         "envoy.config.listener.v3.Filter",
         &[("name", Supported), ("typed_config", Extension(NETWORK_FILTERS))],

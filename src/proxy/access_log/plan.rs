@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::model::{
     self, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator, AccessLogSink,
-    NetworkFilter, RuntimeSource, RuntimeValue,
+    RuntimeSource, RuntimeValue, TerminalFilter,
 };
 use observe::ResponseFlag;
 use observe::access_log::{
@@ -93,12 +93,12 @@ impl Plan {
 
 /// Every access log of a listener: its own and its filters'.
 fn access_logs(listener: &model::Listener) -> impl Iterator<Item = &model::AccessLog> {
-    let of_filter: &[model::AccessLog] = match &listener.filter_chain.filter {
-        NetworkFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
-        NetworkFilter::Http(manager) => &manager.access_log,
-        NetworkFilter::Echo => &[],
-    };
-    listener.access_logs.iter().chain(of_filter)
+    let of_filters = listener.chains().flat_map(|chain| match &chain.terminal {
+        TerminalFilter::TcpProxy(tcp_proxy) => tcp_proxy.access_logs.as_slice(),
+        TerminalFilter::Http(manager) => &manager.access_log,
+        TerminalFilter::Echo => &[],
+    });
+    listener.access_logs.iter().chain(of_filters)
 }
 
 fn format(config: &AccessLogFormat, surroundings: Surroundings<'_>) -> Result<Format, Problem> {

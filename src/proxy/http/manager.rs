@@ -98,8 +98,8 @@ pub(crate) struct HttpManager {
 /// Which listener this is, for the lines of access logs.
 #[derive(Debug)]
 pub(crate) struct Names {
-    pub(super) listener: String,
-    pub(super) filter_chain: String,
+    pub(crate) listener: String,
+    pub(crate) filter_chain: String,
 }
 
 /// A cluster that routes lead to.
@@ -130,7 +130,7 @@ impl HttpManager {
     /// the listener's stats.
     pub(crate) fn new(
         prepared: Arc<Prepared>,
-        listener: &model::Listener,
+        names: Names,
         listener_prefix: &str,
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
@@ -163,10 +163,7 @@ impl HttpManager {
             exchanges: Recycler::new(exchange::run),
             logs: context.access_logs.logs(&prepared.config.access_log),
             connection_ids: Rc::clone(context.connection_ids),
-            names: Names {
-                listener: listener.name.clone(),
-                filter_chain: listener.filter_chain.name.clone(),
-            },
+            names,
             local_address: context.local_address,
             drain: context.drain.clone(),
             prepared,

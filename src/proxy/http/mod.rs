@@ -31,4 +31,4 @@ mod route;
 mod tests;
 mod timer;
 
-pub(crate) use manager::{HttpManager, Prepared};
+pub(crate) use manager::{HttpManager, Names, Prepared};

@@ -14,12 +14,12 @@ fn route(path: &str, action: model::RouteAction) -> model::Route {
     model::Route { name: String::new(), path: model::PathMatch::Prefix(path.to_owned()), action }
 }
 
-pub(super) fn manager() -> model::NetworkFilter {
+pub(super) fn manager() -> model::TerminalFilter {
     manager_with(Vec::new())
 }
 
-fn manager_with(access_log: Vec<model::AccessLog>) -> model::NetworkFilter {
-    model::NetworkFilter::Http(Arc::new(manager_config(access_log)))
+fn manager_with(access_log: Vec<model::AccessLog>) -> model::TerminalFilter {
+    model::TerminalFilter::Http(Arc::new(manager_config(access_log)))
 }
 
 pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpConnectionManager {

@@ -35,10 +35,12 @@ fn plans(
         per_connection_buffer_limit_bytes: 1 << 20,
         tcp_backlog_size: None,
         access_logs: Vec::new(),
-        filter_chain: model::FilterChain {
+        filter_chains: vec![model::FilterChain {
             name: String::new(),
-            filter: model::NetworkFilter::Echo,
-        },
+            matches: model::FilterChainMatch::default(),
+            terminal: model::TerminalFilter::Echo,
+        }],
+        default_filter_chain: None,
     });
     let bound = net::listener::bind(&config, workers).unwrap();
     let address = bound.address.ip().unwrap();
