@@ -104,6 +104,7 @@ const MESSAGES: &[&str] = &[
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
+    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
     "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions",

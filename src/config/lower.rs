@@ -13,9 +13,11 @@ mod filter_chain;
 mod http;
 mod listener;
 mod log_format;
+mod overload;
 mod protocol_options;
 mod route;
 mod runtime;
+mod socket;
 mod stats;
 mod tcp_proxy;
 
@@ -45,7 +47,9 @@ pub(crate) fn bootstrap<'a>(
 ) -> model::Bootstrap {
     let clusters = message.static_resources.iter().flat_map(|resources| &resources.clusters);
     let cluster_names = clusters.map(|cluster| cluster.name.as_str()).collect();
-    let mut lower = Lower { places, incomplete, problems, cluster_names };
+    let runtime = model::Runtime::default();
+    let mut lower = Lower { places, incomplete, problems, cluster_names, runtime };
+    lower.runtime = lower.runtime(message.layered_runtime.as_ref());
     let node = message.node.as_ref().map_or_else(model::Node::default, |node| model::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
@@ -68,7 +72,7 @@ pub(crate) fn bootstrap<'a>(
         }
         None => (Vec::new(), Vec::new()),
     };
-    let runtime = lower.runtime(message.layered_runtime.as_ref());
+    let connection_limit = lower.connection_limit(message.overload_manager.as_ref());
     let stats = lower.stats_config(message.stats_config.as_ref());
     let stats_flush_interval = message.stats_flush_interval.as_ref();
     let stats_flush_interval =
@@ -76,10 +80,12 @@ pub(crate) fn bootstrap<'a>(
     let StatsFlush::StatsFlushOnAdmin(stats_flush_on_admin) =
         message.stats_flush.unwrap_or(StatsFlush::StatsFlushOnAdmin(false));
     let log_format = lower.log_format(message.application_log_config.as_ref());
+    let runtime = lower.runtime;
     model::Bootstrap {
         node,
         admin,
         runtime,
+        connection_limit,
         stats,
         stats_flush_interval,
         stats_flush_on_admin,
@@ -95,6 +101,8 @@ struct Lower<'a> {
     problems: &'a mut Problems,
     /// The clusters of the file, which routes must name.
     cluster_names: HashSet<&'a str>,
+    /// The values that are there from the start.
+    runtime: model::Runtime,
 }
 
 impl Lower<'_> {
@@ -181,12 +189,18 @@ impl Lower<'_> {
                 }
                 by_name.insert(&message.name, path.clone());
             }
-            // The kernel gives each socket on port 0 a port of its own.
-            if listener.address.ip().is_none_or(|ip| ip.port() != 0)
-                && let Some(first) = by_address.insert(listener.address.clone(), path.clone())
-            {
-                let text = format!("duplicate address {} as in {first}", listener.address);
-                self.invalid(&format!("{path}.address"), text, None);
+            for (at, one) in listener.sockets.addresses().enumerate() {
+                let path = match at {
+                    0 => format!("{path}.address"),
+                    _ => format!("{path}.additional_addresses[{}].address", at - 1),
+                };
+                // The kernel gives each socket on port 0 a port of its own.
+                if one.address.ip().is_none_or(|ip| ip.port() != 0)
+                    && let Some(first) = by_address.insert(one.address.clone(), path.clone())
+                {
+                    let text = format!("duplicate address {} as in {first}", one.address);
+                    self.invalid(&path, text, None);
+                }
             }
             listeners.push(Arc::new(listener));
         }

@@ -8,6 +8,7 @@ mod filter_chain;
 mod http;
 mod route;
 mod runtime;
+mod socket;
 mod stats;
 mod tcp_proxy;
 
@@ -31,6 +32,10 @@ pub use route::{
     Route, RouteAction, RouteConfiguration, VirtualHost,
 };
 pub use runtime::{DiskLayer, Runtime, RuntimeLayer, RuntimeSource, RuntimeValue};
+pub use socket::{
+    ConnectionBalance, IpVersion, ListenAddress, ListenerSockets, SocketOption, SocketState,
+    TcpKeepalive,
+};
 pub use stats::{
     HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
     StringPattern,
@@ -54,6 +59,10 @@ pub struct Bootstrap {
     pub stats_flush_on_admin: bool,
     /// `application_log_config.log_format`: absent means what the command line says.
     pub log_format: Option<LogFormat>,
+    /// How many connections all listeners together may have at a time: from the overload manager,
+    /// or from the runtime's value `overload.global_downstream_max_connections`; absent means any
+    /// number.
+    pub connection_limit: Option<u64>,
     /// `static_resources.listeners`, in file order.
     pub listeners: Vec<Arc<Listener>>,
     /// `static_resources.clusters`, in file order; names are unique.
@@ -105,16 +114,18 @@ pub struct Listener {
     pub name: String,
     /// Scope of the listener's stats: `stat_prefix`, or the address with `:` as `_`.
     pub stat_prefix: Option<String>,
-    /// `address`.
-    pub address: Address,
-    /// `address.pipe.mode`: permissions of the socket's file; absent leaves them to the umask.
-    pub pipe_mode: Option<u32>,
+    /// `address` and all that is said of the sockets.
+    pub sockets: ListenerSockets,
     /// `traffic_direction` is `INBOUND`: which listeners `/drain_listeners?inboundonly` is about.
     pub inbound: bool,
     /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
     pub per_connection_buffer_limit_bytes: u32,
-    /// `tcp_backlog_size`; absent means `net.core.somaxconn`, as in Envoy.
-    pub tcp_backlog_size: Option<u32>,
+    /// How many connections there may be at a time, from the runtime's value
+    /// `envoy.resource_limits.listener.<name>.connection_limit`; absent means any number.
+    pub connection_limit: Option<u64>,
+    /// `ignore_global_conn_limit`: connections are accepted beyond [`Bootstrap::connection_limit`],
+    /// and do not count towards it.
+    pub ignore_global_connection_limit: bool,
     /// `access_log`: a line for each connection, at its end.
     pub access_logs: Vec<AccessLog>,
     /// `filter_chains`, in file order. No two of them match the same connections equally well.

@@ -109,10 +109,10 @@ static_resources:
 
     let listener = &bootstrap.listeners[0];
     assert_eq!(listener.name, "ingress");
-    assert_eq!(listener.address.to_string(), "[::]:8000");
+    assert_eq!(listener.sockets.address.address.to_string(), "[::]:8000");
     assert_eq!(listener.stat_prefix.as_deref(), Some("in"));
     assert_eq!(listener.per_connection_buffer_limit_bytes, 32_768);
-    assert_eq!(listener.tcp_backlog_size, Some(512));
+    assert_eq!(listener.sockets.tcp_backlog_size, Some(512));
     assert_eq!(listener.filter_chains[0].name, "only");
     assert_eq!(
         listener.filter_chains[0].terminal,
@@ -143,7 +143,7 @@ fn defaults_are_envoys() {
     let loaded = load_yaml(&tcp_proxy("stat_prefix: s\n          cluster: c")).unwrap();
     let listener = &loaded.bootstrap.listeners[0];
     assert_eq!(listener.per_connection_buffer_limit_bytes, 1 << 20);
-    assert_eq!((&listener.stat_prefix, listener.tcp_backlog_size), (&None, None));
+    assert_eq!((&listener.stat_prefix, listener.sockets.tcp_backlog_size), (&None, None));
     let TerminalFilter::TcpProxy(proxy) = &listener.filter_chains[0].terminal else {
         panic!("{listener:?}");
     };
@@ -481,7 +481,7 @@ fn two_listeners_on_one_address_are_refused_and_of_one_name_the_first_runs() {
     );
     let loaded = load_yaml(&(with_filter(ECHO) + &listener("l", 2))).unwrap();
     assert_eq!(loaded.bootstrap.listeners.len(), 1);
-    assert_eq!(loaded.bootstrap.listeners[0].address.ip().unwrap().port(), 1);
+    assert_eq!(loaded.bootstrap.listeners[0].sockets.address.address.ip().unwrap().port(), 1);
     assert_beginnings(
         &loaded.warnings,
         &[
@@ -591,11 +591,10 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
     let listener = |fields: &str| with_filter(ECHO) + "    " + fields + "\n";
     let cases = [
         (
-            "enable_reuse_port: false",
-            "8:5: static_resources.listeners[0].enable_reuse_port: not supported yet: \
-             the value false; supported: true",
+            "bypass_overload_manager: true",
+            "8:5: static_resources.listeners[0].bypass_overload_manager: not supported yet: \
+             the value true; supported: false",
         ),
-        ("transparent: true", "8:5: static_resources.listeners[0].transparent: not supported yet"),
         (
             "default_filter_chain: {}",
             "8:27: static_resources.listeners[0].default_filter_chain.filters: not supported yet: \

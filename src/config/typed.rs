@@ -2702,6 +2702,17 @@ pub mod envoy {
                 }
             }
         }
+        pub mod resource_monitors {
+            pub mod downstream_connections {
+                pub mod v3 {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct DownstreamConnectionsConfig {
+                        #[prost(int64, tag = "1")]
+                        pub max_active_downstream_connections: i64,
+                    }
+                }
+            }
+        }
         pub mod upstreams {
             pub mod http {
                 pub mod v3 {

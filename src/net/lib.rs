@@ -16,6 +16,7 @@ mod pump;
 mod random_relays;
 mod relay;
 mod send_meter;
+pub mod socket_options;
 mod stream;
 
 pub use bulk::{BulkWatch, SpliceLimits, splice};

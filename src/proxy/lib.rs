@@ -1,7 +1,7 @@
 //! Floor 5: the life of a connection, from accept to close.
 //!
-//! A [`Listener`] accepts on one worker and gives each connection a task, which runs the
-//! listener's terminal network filter to its end.
+//! A [`Reception`] accepts on one worker, and its [`Listener`] gives each connection a task, which
+//! runs the listener's terminal network filter to its end.
 //!
 //! **Invariant:** a connection owns its streams, guards and timers; whatever ends its task, every
 //! gauge it raised falls again.
@@ -10,18 +10,24 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+mod admission;
+mod balance;
 mod connection_log;
 mod drain;
 mod echo;
 mod http;
 mod listener;
 mod meter;
+mod reception;
 mod tcp_proxy;
 mod tcp_route;
 #[cfg(test)]
 mod tests;
 mod worker_context;
 
+pub use admission::{ConnectionLimit, ListenerShared};
+pub use balance::{HANDOVERS_MAX, Handover, Peers};
 pub use drain::Drain;
 pub use listener::Listener;
+pub use reception::{Reception, take_handovers};
 pub use worker_context::WorkerContext;

@@ -1,20 +1,21 @@
-//! A listener on one worker: accepts, and gives each connection its task.
+//! A listener on one worker: gives each connection its task.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base::Address;
 use config::model::{self, TerminalFilter};
 use filter::{ChainIndex, ChainMatch, Ends};
 use observe::names::{
-    ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, WorkerStat,
-    listener_prefix, tcp_proxy_prefix,
+    ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, listener_prefix,
+    tcp_proxy_prefix,
 };
 use observe::{GaugeGuard, Scope};
-use reactor::{Acceptor, Reactor, Socket, TaskSet};
+use reactor::{Reactor, Socket, TaskSet};
 
+use crate::admission::Admission;
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::echo;
 use crate::http::{HttpManager, Names, Prepared};
@@ -32,7 +33,6 @@ pub struct Listener {
     /// For connections that no chain matches.
     logging: ConnectionLogging,
     stats: Scope<ListenerStat>,
-    worker_stats: Scope<WorkerStat>,
 }
 
 /// A filter chain on one worker.
@@ -48,9 +48,6 @@ enum Filter {
     TcpProxy(Rc<TcpProxy>),
     Http(Rc<HttpManager>),
 }
-
-/// How long a listener waits after it could not accept.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Listener {
     /// Builds the listener's filters and finds its stats. `bound` is the address it listens on,
@@ -87,39 +84,26 @@ impl Listener {
             chains: config.chains().map(chain).collect(),
             logging: logging("", &[]),
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
-            worker_stats: context.worker_stats.clone(),
         })
     }
 
-    /// Accepts until the future is dropped; each connection becomes a task of `connections`.
-    pub async fn accept_loop(self: Rc<Self>, acceptor: &Acceptor, connections: &TaskSet) {
-        loop {
-            match acceptor.accept().await {
-                Ok(socket) => self.start(socket, connections),
-                // Descriptors or memory have run out, which time may mend. The connection stays
-                // queued, so trying again at once would spin.
-                Err(_) => {
-                    self.worker_stats.inc(WorkerStat::AcceptErrors);
-                    self.reactor.sleep(ACCEPT_BACKOFF).await;
-                }
-            }
-        }
+    /// The configuration.
+    pub(crate) fn config(&self) -> &model::Listener {
+        &self.config
     }
 
-    /// Takes the connections that the kernel has queued: for the moment before the listener
-    /// closes, which would reset them.
-    pub fn accept_queued(self: &Rc<Self>, acceptor: &Acceptor, connections: &TaskSet) {
-        loop {
-            match acceptor.accept_queued() {
-                Ok(Some(socket)) => self.start(socket, connections),
-                Ok(None) => return,
-                Err(_) => return self.worker_stats.inc(WorkerStat::AcceptErrors),
-            }
-        }
+    /// The stats of this worker.
+    pub(crate) fn stats(&self) -> &Scope<ListenerStat> {
+        &self.stats
     }
 
-    fn start(self: &Rc<Self>, socket: Socket, connections: &TaskSet) {
-        self.worker_stats.inc(WorkerStat::Accepted);
+    /// Gives a connection its task, of `connections`.
+    pub(crate) fn start(
+        self: &Rc<Self>,
+        socket: Socket,
+        admission: Admission,
+        connections: &TaskSet,
+    ) {
         let Some(index) = self.chain_match.only().or_else(|| self.find_chain(&socket)) else {
             self.stats.inc(ListenerStat::NoFilterChainMatch);
             return ConnectionLog::begin(&self.logging, &socket).no_filter_chain();
@@ -128,10 +112,11 @@ impl Listener {
         match &self.chains[index.0].filter {
             Filter::Http(manager) => {
                 let manager = Rc::clone(manager);
-                connections.spawn(Rc::clone(self).http_connection(index, manager, socket));
+                connections
+                    .spawn(Rc::clone(self).http_connection(index, manager, socket, admission));
             }
             Filter::Echo | Filter::TcpProxy(_) => {
-                connections.spawn(Rc::clone(self).connection(index, socket));
+                connections.spawn(Rc::clone(self).connection(index, socket, admission));
             }
         }
     }
@@ -149,9 +134,10 @@ impl Listener {
         self: Rc<Self>,
         chain: ChainIndex,
         socket: Socket,
+        admission: Admission,
     ) -> impl Future<Output = ()> {
         // Counted from here, not from the first poll, which may come a turn later.
-        let presence = Presence::begin(self, chain);
+        let presence = Presence::begin(self, chain, admission);
         async move { presence.serve(socket).await }
     }
 
@@ -161,8 +147,9 @@ impl Listener {
         chain: ChainIndex,
         manager: Rc<HttpManager>,
         socket: Socket,
+        admission: Admission,
     ) -> impl Future<Output = ()> {
-        let presence = Presence::begin(self, chain);
+        let presence = Presence::begin(self, chain, admission);
         async move {
             let listener = &presence.listener;
             let _log = ConnectionLog::begin(&presence.chain().logging, &socket);
@@ -172,10 +159,14 @@ impl Listener {
     }
 
     #[cfg(test)]
-    pub(crate) fn http(self: Rc<Self>, socket: Socket) -> Option<impl Future<Output = ()>> {
+    pub(crate) fn http(
+        self: Rc<Self>,
+        socket: Socket,
+        admission: Admission,
+    ) -> Option<impl Future<Output = ()>> {
         let Filter::Http(manager) = &self.chains[0].filter else { return None };
         let manager = Rc::clone(manager);
-        Some(self.http_connection(ChainIndex(0), manager, socket))
+        Some(self.http_connection(ChainIndex(0), manager, socket, admission))
     }
 }
 
@@ -215,13 +206,15 @@ struct Presence {
     chain: ChainIndex,
     started: Instant,
     _active: GaugeGuard<ListenerStat>,
+    _admission: Admission,
 }
 
 impl Presence {
-    fn begin(listener: Rc<Listener>, chain: ChainIndex) -> Self {
+    fn begin(listener: Rc<Listener>, chain: ChainIndex, admission: Admission) -> Self {
         listener.stats.inc(ListenerStat::DownstreamCxTotal);
         let active = listener.stats.guard(ListenerStat::DownstreamCxActive);
-        Self { started: listener.reactor.now(), chain, _active: active, listener }
+        let started = listener.reactor.now();
+        Self { started, chain, _active: active, _admission: admission, listener }
     }
 
     fn chain(&self) -> &Chain {

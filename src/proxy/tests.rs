@@ -20,17 +20,17 @@ use observe::names::{WORKER_PREFIX, WorkerStat};
 use observe::{Kind, Registry, Shard, ShardIndex};
 use reactor::{Reactor, Settings, TaskSet};
 
-use crate::{Drain, Listener, WorkerContext};
+use crate::{Drain, Listener, ListenerShared, Reception, WorkerContext};
 
-fn listener_config(filter: model::TerminalFilter) -> Arc<model::Listener> {
+pub(crate) fn listener_config(filter: model::TerminalFilter) -> Arc<model::Listener> {
     Arc::new(model::Listener {
         name: "l".to_owned(),
         stat_prefix: Some("l".to_owned()),
-        address: base::Address::Ip("127.0.0.1:0".parse().unwrap()),
-        pipe_mode: None,
+        sockets: model::ListenerSockets::on(base::Address::Ip("127.0.0.1:0".parse().unwrap())),
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
-        tcp_backlog_size: None,
+        connection_limit: None,
+        ignore_global_connection_limit: false,
         access_logs: Vec::new(),
         filter_chains: vec![model::FilterChain {
             name: String::new(),
@@ -99,7 +99,7 @@ impl Bench {
         client: impl FnOnce(SocketAddr) + Send + 'static,
     ) {
         let config = listener_config(filter);
-        let bound = net::listener::bind(&config, 1).unwrap();
+        let bound = net::listener::bind(&config, 1, None).unwrap().addresses.remove(0);
         let shared = Shared::new(cluster_config(host), &self.registry);
         let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
         let clusters: Clusters = [cluster].into_iter().collect();
@@ -120,6 +120,9 @@ impl Bench {
         };
         let listener = Listener::new(&config, &bound.address, context);
         self.assert_connection_is_small(&listener);
+        let shared = ListenerShared::new(&config, None, 1);
+        let reception =
+            Reception::new(listener, 0, shared, None, &self.reactor, context.worker_stats);
         let socket = bound.sockets.into_iter().next().unwrap();
         let (done, parts) = reactor::channel::<()>(1).unwrap();
         let thread = thread::spawn(move || {
@@ -133,7 +136,7 @@ impl Bench {
             let returns = self.reactor.open_inbox(returns);
             attendant.spawn(Rc::clone(&access_logs).attend(self.reactor.clone(), returns));
             let mut inbox = self.reactor.open_inbox(parts);
-            let mut accepting = pin!(listener.accept_loop(&acceptor, &connections));
+            let mut accepting = pin!(reception.accept_loop(&acceptor, 0, &connections));
             let mut ended = pin!(async {
                 inbox.recv().await.unwrap();
                 connections.wait_empty().await;
@@ -195,9 +198,12 @@ impl Bench {
     fn assert_connection_is_small(&self, listener: &Rc<Listener>) {
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
         let socket = self.reactor.socket(near.into());
-        let connection = Rc::clone(listener).connection(filter::ChainIndex(0), socket.clone());
+        let stats = listener.stats();
+        let admit = || ListenerShared::new(listener.config(), None, 1).admit(stats).unwrap();
+        let chain = filter::ChainIndex(0);
+        let connection = Rc::clone(listener).connection(chain, socket.clone(), admit());
         assert!(size_of_val(&connection) <= CONNECTION_SIZE_MAX, "{}", size_of_val(&connection));
-        if let Some(connection) = Rc::clone(listener).http(socket) {
+        if let Some(connection) = Rc::clone(listener).http(socket, admit()) {
             let size = size_of_val(&connection);
             assert!(size <= HTTP_CONNECTION_SIZE_MAX, "{size}");
         }

@@ -45,24 +45,35 @@ impl Acceptor {
         Self { inner: Rc::new(Inner { core, fd, state: RefCell::default() }) }
     }
 
-    /// Waits for a connection.
+    /// As [`Acceptor::accept_fd`], with a socket of this reactor.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept(&self) -> io::Result<Socket> {
+        let fd = self.accept_fd().await?;
+        Ok(Socket::new(Rc::clone(&self.inner.core), fd))
+    }
+
+    /// Waits for a connection, whose descriptor is non-blocking and close-on-exec.
     ///
     /// # Errors
     /// What the kernel said, once; the next call starts to accept again. `EMFILE`, `ENFILE`,
     /// `ENOBUFS` and `ENOMEM` pass when resources come back: wait before the next call, for the
     /// connection that could not be accepted stays queued and the error would repeat at once.
-    pub async fn accept(&self) -> io::Result<Socket> {
+    pub async fn accept_fd(&self) -> io::Result<OwnedFd> {
         poll_fn(|context| self.poll_accept(context)).await
     }
 
-    fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<Socket>> {
+    /// What [`Acceptor::accept_fd`] would give at once, if there is something.
+    pub fn take(&self) -> Option<io::Result<OwnedFd>> {
+        self.inner.state.borrow_mut().take()
+    }
+
+    fn poll_accept(&self, context: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
         self.inner.core.await_point();
         let mut state = self.inner.state.borrow_mut();
-        if let Some(fd) = state.accepted.pop_front() {
-            return Poll::Ready(Ok(Socket::new(Rc::clone(&self.inner.core), fd)));
-        }
-        if let Some(errno) = state.failure.take() {
-            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        if let Some(accepted) = state.take() {
+            return Poll::Ready(accepted);
         }
         if state.armed.is_none() {
             let source = Rc::clone(&self.inner) as Rc<dyn Source>;
@@ -96,13 +107,22 @@ impl Acceptor {
     ///
     /// # Errors
     /// What `accept(2)` said.
-    pub fn accept_queued(&self) -> io::Result<Option<Socket>> {
+    pub fn accept_queued_fd(&self) -> io::Result<Option<OwnedFd>> {
         let accepted = self.inner.state.borrow_mut().accepted.pop_front();
-        let fd = match accepted {
-            Some(fd) => Some(fd),
-            None => accept_queued(&self.inner.fd)?,
-        };
-        Ok(fd.map(|fd| Socket::new(Rc::clone(&self.inner.core), fd)))
+        match accepted {
+            Some(fd) => Ok(Some(fd)),
+            None => accept_queued(&self.inner.fd),
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<io::Result<OwnedFd>> {
+        if let Some(fd) = self.accepted.pop_front() {
+            return Some(Ok(fd));
+        }
+        let errno = self.failure.take()?;
+        Some(Err(io::Error::from_raw_os_error(errno)))
     }
 }
 

@@ -11,6 +11,12 @@ pub(crate) fn cores(workers: usize) -> Option<Vec<CoreId>> {
     core_affinity::get_core_ids().filter(|allowed| allowed.len() == workers)
 }
 
+/// The same as the kernel's numbers.
+pub(crate) fn cpus(workers: usize) -> Option<Vec<u32>> {
+    let cpus = cores(workers)?.into_iter().map(|core| u32::try_from(core.id).unwrap_or(u32::MAX));
+    Some(cpus.collect())
+}
+
 /// Pins the calling thread. A refusal costs speed only, so it is logged and nothing more.
 pub(crate) fn pin(core: CoreId) {
     if !core_affinity::set_for_current(core) {

@@ -47,7 +47,8 @@ mod tests {
         let loaded = config::load(&[source()]).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let bootstrap = loaded.bootstrap;
-        let listeners = bootstrap.listeners.iter().filter_map(|listener| listener.address.ip());
+        let listeners =
+            bootstrap.listeners.iter().filter_map(|listener| listener.sockets.address.address.ip());
         let addresses: Vec<_> =
             listeners.chain(bootstrap.admin.map(|admin| admin.address)).collect();
         assert_eq!(addresses.len(), 5);
@@ -57,7 +58,7 @@ mod tests {
         }
         for (cluster, listener) in [(0, 1), (1, 3)] {
             let endpoint = &bootstrap.clusters[cluster].endpoints[0];
-            assert_eq!(endpoint.address, bootstrap.listeners[listener].address);
+            assert_eq!(endpoint.address, bootstrap.listeners[listener].sockets.address.address);
         }
     }
 }

@@ -23,6 +23,7 @@ mod bootstrap;
 mod demo;
 mod exit;
 mod fleet;
+mod handovers;
 mod listen;
 mod local_address;
 mod logging;

@@ -12,6 +12,7 @@ use base::Address;
 use config::model;
 use config::{Places, Problem, ProblemKind};
 use net::listener::{self, BoundListener};
+use proxy::{ConnectionLimit, ListenerShared};
 
 use crate::bootstrap::Bootstrap;
 
@@ -23,20 +24,28 @@ pub(crate) struct Bound {
     pub(crate) listeners: Vec<(Arc<model::Listener>, BoundListener)>,
 }
 
-/// One worker's socket of one listener.
+/// One worker's part of one listener.
 #[derive(Debug)]
 pub(crate) struct WorkerListener {
     pub(crate) config: Arc<model::Listener>,
-    /// The address it really listens on.
+    /// What it shares with the other workers.
+    pub(crate) shared: Arc<ListenerShared>,
+    /// The first address that it really listens on.
     pub(crate) address: Address,
-    pub(crate) socket: OwnedFd,
+    /// One for each address; none if the listener binds none.
+    pub(crate) sockets: Vec<OwnedFd>,
 }
 
-/// Binds the admin address and, for each listener, one socket per worker.
+/// Binds the admin address and, for each listener and address, one socket per worker. `cores` are
+/// the CPUs of the workers, if each has one to itself.
 ///
 /// # Errors
 /// One problem for each address that cannot be bound.
-pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, Vec<Problem>> {
+pub(crate) fn bind_all(
+    bootstrap: &Bootstrap,
+    workers: usize,
+    cores: Option<&[u32]>,
+) -> Result<Bound, Vec<Problem>> {
     let mut problems = Vec::new();
     let loaded = &bootstrap.loaded;
     let mut problem = |field_path: String, message: String| {
@@ -54,10 +63,11 @@ pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, V
     }
     let mut listeners = Vec::new();
     for (index, config) in loaded.bootstrap.listeners.iter().enumerate() {
-        match listener::bind(config, workers) {
+        match listener::bind(config, workers, cores) {
             Ok(bound) => listeners.push((Arc::clone(config), bound)),
             Err(error) => {
-                problem(format!("static_resources.listeners[{index}].address"), error.to_string())
+                let path = format!("static_resources.listeners[{index}].{}", error.field());
+                problem(path, error.to_string());
             }
         }
     }
@@ -65,16 +75,31 @@ pub(crate) fn bind_all(bootstrap: &Bootstrap, workers: usize) -> Result<Bound, V
 }
 
 impl Bound {
-    /// Deals the sockets out: for each worker, in order, one of each listener.
+    /// Deals the sockets out: for each worker, in order, one of each listener and address. At most
+    /// `connections_max` may come in through all of them.
     pub(crate) fn deal(
         listeners: Vec<(Arc<model::Listener>, BoundListener)>,
+        connections_max: Option<u64>,
         workers: usize,
     ) -> Vec<Vec<WorkerListener>> {
         let mut hands: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let global = connections_max.map(ConnectionLimit::new);
         for (config, bound) in listeners {
-            for (hand, socket) in hands.iter_mut().zip(bound.sockets) {
-                let config = Arc::clone(&config);
-                hand.push(WorkerListener { config, address: bound.address.clone(), socket });
+            let shared = ListenerShared::new(&config, global.as_ref(), workers);
+            let (mut address, mut sockets) = (None, Vec::new());
+            for bound in bound.addresses {
+                address.get_or_insert(bound.address);
+                sockets.push(bound.sockets.into_iter());
+            }
+            // There is one, or nothing was bound.
+            let Some(address) = address else { continue };
+            for hand in &mut hands {
+                hand.push(WorkerListener {
+                    config: Arc::clone(&config),
+                    shared: Arc::clone(&shared),
+                    address: address.clone(),
+                    sockets: sockets.iter_mut().filter_map(Iterator::next).collect(),
+                });
             }
         }
         hands
@@ -136,9 +161,9 @@ mod tests {
 
     #[test]
     fn each_worker_is_dealt_one_socket_of_each_listener() {
-        let bound = bind_all(&bootstrap(&yaml(0, &[0, 0])), 3).unwrap();
+        let bound = bind_all(&bootstrap(&yaml(0, &[0, 0])), 3, None).unwrap();
         assert_ne!(bound.admin.as_ref().unwrap().local_addr().unwrap().port(), 0);
-        let hands = Bound::deal(bound.listeners, 3);
+        let hands = Bound::deal(bound.listeners, None, 3);
         assert_eq!(hands.len(), 3);
         for hand in &hands {
             let names: Vec<_> = hand.iter().map(|one| one.config.name.as_str()).collect();
@@ -154,7 +179,7 @@ mod tests {
         let (first, second) = (taken(), taken());
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let text = yaml(port(&first), &[0, port(&second)]);
-        let problems = bind_all(&bootstrap(&text), 2).unwrap_err();
+        let problems = bind_all(&bootstrap(&text), 2, None).unwrap_err();
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let [admin, listener] = &lines[..] else { panic!("{lines:?}") };
         let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();

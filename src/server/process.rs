@@ -25,12 +25,12 @@ use crate::access_log::{self, AccessLogPart};
 use crate::base_id::BaseId;
 use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
-use crate::listen::{self, Bound};
+use crate::listen::{self, Bound, WorkerListener};
 use crate::logging::{self, Log};
 use crate::managers::Managers;
 use crate::options::{Mode, Options, ReportFormat, StatsTag};
 use crate::worker::{Command, Plan};
-use crate::{affinity, demo, exit, local_address, names};
+use crate::{affinity, demo, exit, handovers, local_address, names};
 
 /// Runs the process with these arguments, the first of which is the program's name.
 ///
@@ -163,7 +163,9 @@ fn serve(
         raise_core_limit();
     }
     let workers = worker_count(options.concurrency);
-    let bound = listen::bind_all(&bootstrap, workers).map_err(|problems| lines(&problems))?;
+    let cpus = affinity::cpus(workers);
+    let bound = listen::bind_all(&bootstrap, workers, cpus.as_deref())
+        .map_err(|problems| lines(&problems))?;
     let targets =
         access_log::open_all(&access_logs, &bootstrap).map_err(|problems| lines(&problems))?;
     let admin_address = admin_address(bound.admin.as_ref())?;
@@ -213,14 +215,9 @@ fn serve(
         })?;
     log.set_access_logs(log_writers.reopener());
     let local_address = local_address::find(options.local_address_ip_version);
-    let plans = plans(
-        features,
-        bound.listeners,
-        &clusters,
-        &registry,
-        (&random, local_address),
-        access_logs,
-    )?;
+    let hands = Bound::deal(bound.listeners, bootstrap.loaded.bootstrap.connection_limit, workers);
+    let plans =
+        plans(features, hands, &clusters, &registry, (&random, local_address), access_logs)?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -324,7 +321,9 @@ fn log_start(features: Features, workers: usize, bound: &Bound, admin: Option<&s
     tracing::info!(listeners = bound.listeners.len(), "all addresses are bound");
     for (config, listener) in &bound.listeners {
         // A line each would be many; /listeners shows them too.
-        tracing::debug!(listener = config.name, address = %listener.address, "listening");
+        for bound in &listener.addresses {
+            tracing::debug!(listener = config.name, address = %bound.address, "listening");
+        }
     }
     match admin {
         Some(address) => tracing::info!(address, "admin listening"),
@@ -372,7 +371,7 @@ fn configured(
         let place = written.find(|(_, resource)| resource.name() == config.name);
         ListenerInfo {
             name: names::of_listener(config),
-            address: bound.address.clone(),
+            addresses: bound.addresses.iter().map(|one| one.address.clone()).collect(),
             index: place.map_or(usize::MAX, |(index, _)| index),
         }
     };
@@ -389,7 +388,7 @@ fn configured(
 
 fn plans(
     features: Features,
-    listeners: Vec<(Arc<config::model::Listener>, net::listener::BoundListener)>,
+    hands: Vec<Vec<WorkerListener>>,
     clusters: &[Arc<Shared>],
     registry: &Registry,
     (random, local_address): (&RandomState, IpAddr),
@@ -397,7 +396,8 @@ fn plans(
 ) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
     let workers = access_logs.len();
     let cores = affinity::cores(workers);
-    let plan = |(index, (listeners, access_logs))| {
+    let handovers = handovers::parts(&hands).map_err(no_mailbox)?;
+    let plan = |(index, ((listeners, access_logs), handovers))| {
         let (sender, commands) = reactor::channel(COMMANDS_MAX)?;
         let core = cores.as_ref().and_then(|cores| cores.get(index).copied());
         let plan = Plan {
@@ -410,17 +410,18 @@ fn plans(
             local_address,
             random: random.clone(),
             access_logs,
+            handovers,
             commands,
         };
         Ok((plan, sender))
     };
-    let plans: io::Result<Vec<_>> = Bound::deal(listeners, workers)
-        .into_iter()
-        .zip(access_logs)
-        .enumerate()
-        .map(plan)
-        .collect();
-    plans.map_err(|error| one(format!("cannot make a mailbox: {error}; see 'ulimit -n'")))
+    let plans: io::Result<Vec<_>> =
+        hands.into_iter().zip(access_logs).zip(handovers).enumerate().map(plan).collect();
+    plans.map_err(no_mailbox)
+}
+
+fn no_mailbox(error: io::Error) -> Failures {
+    one(format!("cannot make a mailbox: {error}; see 'ulimit -n'"))
 }
 
 fn describe(failures: Vec<crate::fleet::Failure>) -> Failures {

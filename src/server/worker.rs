@@ -29,10 +29,11 @@ use observe::names::{
 };
 use observe::{Registry, Scope, ShardIndex};
 use proxy::access_log::WorkerLogs;
-use proxy::{Drain, Listener, WorkerContext};
+use proxy::{Drain, Listener, Reception, WorkerContext, take_handovers};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
 use crate::access_log::AccessLogPart;
+use crate::handovers::Handovers;
 use crate::listen::WorkerListener;
 use crate::{affinity, loop_stats};
 
@@ -66,6 +67,8 @@ pub(crate) struct Plan {
     /// Where seeds come from.
     pub(crate) random: RandomState,
     pub(crate) access_logs: AccessLogPart,
+    /// If connections are handed over between workers.
+    pub(crate) handovers: Option<Handovers>,
     pub(crate) commands: InboxParts<Command>,
 }
 
@@ -91,20 +94,20 @@ struct Worker {
     serving: bool,
     connections: Rc<TaskSet>,
     access_logs: Rc<WorkerLogs>,
-    /// Attends to the access logs, while there are any.
+    /// Attends to the access logs and to what other workers hand over, while there is either.
     attendant: TaskSet,
     drain: Drain,
     stats: Scope<WorkerStat>,
     splices: Scope<SpliceStat>,
 }
 
-/// A listener and the socket it accepts from.
+/// A listener and the sockets it accepts from, one for each address.
 struct Listening {
     inbound: bool,
-    listener: Rc<Listener>,
-    acceptor: Rc<Acceptor>,
-    /// One task while the worker serves.
-    accept_loop: TaskSet,
+    reception: Rc<Reception>,
+    acceptors: Vec<Rc<Acceptor>>,
+    /// One task for each socket while the worker serves.
+    accept_loops: TaskSet,
 }
 
 /// Why the worker woke up.
@@ -160,17 +163,33 @@ impl Worker {
             local_address: plan.local_address,
             seed: plan.random.hash_one(plan.index),
         };
-        let listen = |one: WorkerListener| Listening {
-            inbound: one.config.inbound,
-            listener: Listener::new(&one.config, &one.address, context),
-            acceptor: Rc::new(reactor.acceptor(one.socket)),
-            accept_loop: reactor.task_set(),
+        let (handovers, peers) = plan.handovers.map(|part| (part.inbox, part.peers)).unzip();
+        let listen = |(index, one): (usize, WorkerListener)| {
+            let listener = Listener::new(&one.config, &one.address, context);
+            let peers = peers.clone();
+            Listening {
+                inbound: one.config.inbound,
+                reception: Reception::new(listener, index, one.shared, peers, reactor, &stats),
+                acceptors: one
+                    .sockets
+                    .into_iter()
+                    .map(|fd| Rc::new(reactor.acceptor(fd)))
+                    .collect(),
+                accept_loops: reactor.task_set(),
+            }
         };
+        let listening: Vec<_> = plan.listeners.into_iter().enumerate().map(listen).collect();
+        let connections = Rc::new(reactor.task_set());
+        if let Some(handovers) = handovers {
+            let receptions = listening.iter().map(|one| Rc::clone(&one.reception)).collect();
+            let inbox = reactor.open_inbox(handovers);
+            attendant.spawn(take_handovers(receptions, inbox, Rc::clone(&connections)));
+        }
         let worker = Self {
             index: plan.index,
-            listening: plan.listeners.into_iter().map(listen).collect(),
+            listening,
             serving: false,
-            connections: Rc::new(reactor.task_set()),
+            connections,
             access_logs,
             attendant,
             drain,
@@ -237,12 +256,14 @@ impl Worker {
     }
 
     fn serve(&mut self) {
-        for Listening { listener, acceptor, accept_loop, .. } in &self.listening {
-            let (listener, acceptor) = (Rc::clone(listener), Rc::clone(acceptor));
-            let connections = Rc::clone(&self.connections);
-            accept_loop.spawn(async move {
-                listener.accept_loop(&acceptor, &connections).await;
-            });
+        for Listening { reception, acceptors, accept_loops, .. } in &self.listening {
+            for (address, acceptor) in acceptors.iter().enumerate() {
+                let (reception, acceptor) = (Rc::clone(reception), Rc::clone(acceptor));
+                let connections = Rc::clone(&self.connections);
+                accept_loops.spawn(async move {
+                    reception.accept_loop(&acceptor, address, &connections).await;
+                });
+            }
         }
         self.serving = true;
     }
@@ -251,11 +272,13 @@ impl Worker {
     async fn close(&mut self, listeners: Listeners) {
         let closes = |one: &mut Listening| one.inbound || listeners == Listeners::All;
         let closing: Vec<Listening> = self.listening.extract_if(.., closes).collect();
-        for Listening { listener, acceptor, accept_loop, .. } in closing {
-            accept_loop.abort_all();
-            // What the ring accepts until then is taken below; what comes after stays queued.
-            acceptor.stop().await;
-            listener.accept_queued(&acceptor, &self.connections);
+        for Listening { reception, acceptors, accept_loops, .. } in closing {
+            accept_loops.abort_all();
+            for acceptor in acceptors {
+                // What the ring accepts until then is taken below; what comes after stays queued.
+                acceptor.stop().await;
+                reception.accept_queued(&acceptor, &self.connections);
+            }
         }
     }
 
@@ -263,7 +286,9 @@ impl Worker {
     /// has panicked: a worker that goes on without it would be a listener that nobody serves.
     fn look_after(&self) -> Result<(), String> {
         loop_stats::publish(&self.stats, &self.splices, &self.reactor.stats());
-        if self.serving && self.listening.iter().any(|one| one.accept_loop.is_empty()) {
+        if self.serving
+            && self.listening.iter().any(|one| one.accept_loops.len() < one.acceptors.len())
+        {
             return Err("an accept loop ended by a panic".to_owned());
         }
         Ok(())

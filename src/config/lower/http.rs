@@ -241,6 +241,7 @@ mod tests {
             incomplete: &incomplete,
             problems: &mut problems,
             cluster_names: ["app"].into(),
+            runtime: model::Runtime::default(),
         };
         let manager = lower.http_connection_manager(&typed, "");
         (manager, problems.into_report())

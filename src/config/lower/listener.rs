@@ -1,7 +1,7 @@
 //! Listeners.
 
+use super::Lower;
 use super::filter_chain::FilterChains;
-use super::{Lower, address};
 use crate::model;
 use crate::typed::envoy::config::core::v3::TrafficDirection;
 use crate::typed::envoy::config::listener::v3 as pb;
@@ -15,19 +15,7 @@ impl Lower<'_> {
         message: &pb::Listener,
         path: &str,
     ) -> Option<model::Listener> {
-        let address = match &message.address {
-            Some(address) => self.address(address, &format!("{path}.address"), address::Use::Bind),
-            // An internal listener has none; it was reported before.
-            None if self.problems.is_reported(&format!("{path}.internal_listener")) => None,
-            None => {
-                self.absent(path, "address", "address is necessary");
-                None
-            }
-        };
-        let pipe_mode = match &message.address {
-            Some(address) => self.pipe_mode(address, &format!("{path}.address")),
-            None => None,
-        };
+        let sockets = self.listener_sockets(message, path);
         let access_logs = self.access_logs(&message.access_log, &format!("{path}.access_log"));
         let filter_chains = self.filter_chains(message, path);
         let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
@@ -35,11 +23,11 @@ impl Lower<'_> {
         Some(model::Listener {
             name: message.name.clone(),
             stat_prefix: Some(message.stat_prefix.clone()).filter(|prefix| !prefix.is_empty()),
-            address: address?,
-            pipe_mode,
+            sockets: sockets?,
             inbound: message.traffic_direction() == TrafficDirection::Inbound,
             per_connection_buffer_limit_bytes: limit,
-            tcp_backlog_size: message.tcp_backlog_size,
+            connection_limit: self.listener_connection_limit(&message.name),
+            ignore_global_connection_limit: message.ignore_global_conn_limit,
             access_logs,
             filter_chains: chains,
             default_filter_chain: default,

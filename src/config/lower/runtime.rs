@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use prost_types::{Struct, Value, value};
 use serde_json::Value as Json;
 
-use super::Lower;
+use super::{Lower, overload};
 use crate::document::clipped;
 use crate::model;
 use crate::typed::envoy::config::bootstrap::v3 as pb;
 use pb::runtime_layer::LayerSpecifier;
 
 /// Beginnings of the names that Envoy itself reads. Setting one of them changes what Envoy does,
-/// and Nuncio reads none yet. Every other name is only shown, there as here.
+/// and Nuncio reads hardly any yet ([`overload::is_read`]). Every other name is only shown, there as here.
 const READ_BY_ENVOY: &[&str] = &[
     "circuit_breakers.",
     "envoy.",
@@ -120,7 +120,8 @@ impl Lower<'_> {
                     continue;
                 }
             };
-            if READ_BY_ENVOY.iter().any(|prefix| name.starts_with(prefix)) {
+            let is_read_by_envoy = READ_BY_ENVOY.iter().any(|prefix| name.starts_with(prefix));
+            if is_read_by_envoy && !overload::is_read(&name) {
                 let text = format!("the runtime value {}, which Envoy acts upon", clipped(&name));
                 self.not_yet(&path, text, Some("remove it, or give it a name of your own"));
             }
@@ -239,11 +240,47 @@ layered_runtime:
 
     #[test]
     fn a_value_that_envoy_acts_upon_is_not_left_out_silently() {
-        let limit = "{envoy: {resource_limits: {listener: {in: {connection_limit: 9}}}}}";
-        let text = problems(&format!("{{name: s, static_layer: {limit}}}"));
-        assert!(
-            text.contains("not supported yet: the runtime value envoy.resource_limits."),
-            "{text}"
+        let text = problems("{name: s, static_layer: {upstream: {healthy_panic_threshold: 9}}}");
+        let expected = "not supported yet: the runtime value upstream.healthy_panic_threshold";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn limits_of_connections_are_read() {
+        let of_listener = "envoy: {resource_limits: {listener: {in: {connection_limit: 9}}}}";
+        let yaml = format!(
+            "layered_runtime: {{layers: [{{name: s, static_layer: {{{of_listener}, \
+             overload.global_downstream_max_connections: 30}}}}]}}\n\
+             static_resources: {{listeners: [{LISTENER}]}}"
         );
+        let (bootstrap, report) = lower_yaml(&yaml);
+        assert!(report.is_empty(), "{report}");
+        assert_eq!(bootstrap.connection_limit, Some(30));
+        assert_eq!(bootstrap.listeners[0].connection_limit, Some(9));
+    }
+
+    const LISTENER: &str = "{name: in, address: {pipe: {path: '@in'}}, filter_chains: [{filters: \
+         [{name: e, typed_config: {'@type': \
+         type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}]}";
+
+    /// The overload manager's monitor is the newer way to say it.
+    #[test]
+    fn the_overload_manager_overrules_the_runtime_and_watches_connections_only() {
+        let monitor = |name: &str| {
+            format!(
+                "layered_runtime: {{layers: [{{name: s, static_layer: \
+                 {{overload.global_downstream_max_connections: 30}}}}]}}\n\
+                 overload_manager: {{resource_monitors: [{{name: {name}, typed_config: {{'@type': \
+                 type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.\
+                 DownstreamConnectionsConfig, max_active_downstream_connections: 7}}}}]}}"
+            )
+        };
+        let (bootstrap, report) =
+            lower_yaml(&monitor("envoy.resource_monitors.global_downstream_max_connections"));
+        assert!(report.is_empty(), "{report}");
+        assert_eq!(bootstrap.connection_limit, Some(7));
+        let (_, report) = lower_yaml(&monitor("heap"));
+        let text = report.to_string();
+        assert!(text.contains("resource_monitors[0].name: not supported yet"), "{text}");
     }
 }

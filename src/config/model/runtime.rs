@@ -10,6 +10,22 @@ pub struct Runtime {
     pub layers: Vec<RuntimeLayer>,
 }
 
+impl Runtime {
+    /// The whole number that the static layers give `key`; the last layer counts.
+    #[must_use]
+    pub fn whole_number(&self, key: &str) -> Option<u64> {
+        let value = self.layers.iter().rev().find_map(|layer| match &layer.source {
+            RuntimeSource::Static(values) => values.get(key),
+            RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
+        });
+        match value? {
+            RuntimeValue::Number(number) => number.to_string().parse().ok(),
+            RuntimeValue::Text(text) => text.trim().parse().ok(),
+            RuntimeValue::Bool(_) | RuntimeValue::Fraction(_) => None,
+        }
+    }
+}
+
 /// Envoy's `config.bootstrap.v3.RuntimeLayer`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuntimeLayer {

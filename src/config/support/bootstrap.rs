@@ -1,11 +1,15 @@
 //! The bootstrap: process, node, admin, runtime, statistics.
 
 use super::Area;
-use super::Support::{Ignored, Supported};
+use super::Support::{Extension, Ignored, Supported};
+
+/// What the overload manager can watch.
+const RESOURCE_MONITORS: &[&str] =
+    &["envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"];
 
 const ALLOCATOR: &str = "it tunes Envoy's memory allocator";
 const NO_ADMIN_LOG: &str = "requests to the admin pages are not logged";
-const NO_CONNECTION_LIMIT: &str = "there is no global connection limit";
+const ADMIN_IS_APART: &str = "connections of the admin pages have a limit of their own";
 const NO_LOOKUP: &str = "no name is looked up: every supported cluster has IP addresses";
 const NO_MANAGEMENT: &str = "no management server is configured to read it";
 const NO_WATCHDOG: &str = "no watchdog runs; Envoy only counts these";
@@ -28,6 +32,7 @@ pub(super) const BOOTSTRAP: Area = &[
             ("memory_allocator_manager", Ignored(ALLOCATOR)),
             ("node", Supported),
             ("node_context_params", Ignored(NO_MANAGEMENT)),
+            ("overload_manager", Supported),
             (
                 "perf_tracing_file_path",
                 Ignored("Envoy writes that file only when it was built for it"),
@@ -57,7 +62,7 @@ pub(super) const BOOTSTRAP: Area = &[
             ("access_log", Ignored(NO_ADMIN_LOG)),
             ("access_log_path", Ignored(NO_ADMIN_LOG)),
             ("address", Supported),
-            ("ignore_global_conn_limit", Ignored(NO_CONNECTION_LIMIT)),
+            ("ignore_global_conn_limit", Ignored(ADMIN_IS_APART)),
             ("profile_path", Ignored("the admin pages have no CPU profiler")),
         ],
     ),
@@ -75,6 +80,24 @@ pub(super) const BOOTSTRAP: Area = &[
         ],
     ),
     ("envoy.config.bootstrap.v3.LayeredRuntime", &[("layers", Supported)]),
+    (
+        "envoy.config.overload.v3.OverloadManager",
+        &[
+            (
+                "refresh_interval",
+                Ignored("connections are counted as they come and go, not from time to time"),
+            ),
+            ("resource_monitors", Supported),
+        ],
+    ),
+    (
+        "envoy.config.overload.v3.ResourceMonitor",
+        &[("name", Supported), ("typed_config", Extension(RESOURCE_MONITORS))],
+    ),
+    (
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        &[("max_active_downstream_connections", Supported)],
+    ),
     (
         "envoy.config.bootstrap.v3.RuntimeLayer",
         &[

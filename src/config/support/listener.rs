@@ -10,7 +10,6 @@ const NETWORK_FILTERS: &[&str] = &[
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
 ];
 
-const NO_CONNECTION_LIMIT: &str = "there is no global connection limit";
 const NO_LISTENER_FILTER: &str = "no listener filter is configured, so nothing waits";
 const SUFFIX: &str = "as Envoy does: it never carried it out";
 const NO_READER: &str = "nothing that reads metadata is configured";
@@ -20,36 +19,45 @@ pub(super) const LISTENER: Area = &[
         "envoy.config.listener.v3.Listener",
         &[
             ("access_log", Supported),
+            ("additional_addresses", Supported),
             ("address", Supported),
-            ("bind_to_port", Only(&["true"])),
-            ("bypass_overload_manager", Ignored("no overload manager is configured")),
-            (
-                "connection_balance_config",
-                Ignored("each worker has its own socket; the kernel spreads connections over them"),
-            ),
+            ("bind_to_port", Supported),
+            ("bypass_overload_manager", Only(&["false"])),
+            ("connection_balance_config", Supported),
             ("continue_on_listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
             ("default_filter_chain", Supported),
-            ("enable_reuse_port", Only(&["true"])),
+            ("deprecated_v1", Supported),
+            ("enable_reuse_port", Supported),
             ("filter_chains", Supported),
-            ("freebind", Only(&["false"])),
-            ("ignore_global_conn_limit", Ignored(NO_CONNECTION_LIMIT)),
+            ("freebind", Supported),
+            ("ignore_global_conn_limit", Supported),
             ("listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
-            (
-                "max_connections_to_accept_per_socket_event",
-                Ignored("the ring hands out connections one by one"),
-            ),
+            ("max_connections_to_accept_per_socket_event", Supported),
             ("metadata", Ignored(NO_READER)),
             ("name", Supported),
             ("per_connection_buffer_limit_bytes", Supported),
             ("reuse_port", Supported),
+            ("socket_options", Supported),
             ("stat_prefix", Supported),
             ("tcp_backlog_size", Supported),
-            ("tcp_fast_open_queue_length", Only(&["0"])),
+            ("tcp_fast_open_queue_length", Supported),
+            ("tcp_keepalive", Supported),
             ("traffic_direction", Supported),
-            ("transparent", Only(&["false"])),
+            ("transparent", Supported),
             ("use_original_dst", Only(&["false"])),
         ],
     ),
+    (
+        "envoy.config.listener.v3.AdditionalAddress",
+        &[("address", Supported), ("socket_options", Supported), ("tcp_keepalive", Supported)],
+    ),
+    (
+        "envoy.config.listener.v3.Listener.ConnectionBalanceConfig",
+        &[("cpu_locality_balance", Supported), ("exact_balance", Supported)],
+    ),
+    ("envoy.config.listener.v3.Listener.ConnectionBalanceConfig.CpuLocalityBalance", &[]),
+    ("envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance", &[]),
+    ("envoy.config.listener.v3.Listener.DeprecatedV1", &[("bind_to_port", Supported)]),
     (
         "envoy.config.listener.v3.FilterChain",
         &[

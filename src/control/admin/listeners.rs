@@ -18,8 +18,8 @@ use super::view::View;
 pub struct ListenerInfo {
     /// Its name; never empty, see Envoy's `listener.proto`: one without a name is given one.
     pub name: String,
-    /// Where it listens; the port is the real one.
-    pub address: Address,
+    /// Where it listens, one address at least; ports are the real ones.
+    pub addresses: Vec<Address>,
     /// Its place among the listeners of the configuration.
     pub index: usize,
 }
@@ -30,8 +30,14 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
     if query.first("format") == Some("json") {
         let statuses: Vec<Value> = listeners
             .iter()
-            .map(|ListenerInfo { name, address, .. }| {
-                json!({ "name": name, "local_address": address_json(address) })
+            .map(|ListenerInfo { name, addresses, .. }| {
+                let mut addresses = addresses.iter().map(address_json);
+                let mut status = json!({ "name": name, "local_address": addresses.next() });
+                let additional: Vec<Value> = addresses.collect();
+                if !additional.is_empty() {
+                    status["additional_local_addresses"] = additional.into();
+                }
+                status
             })
             .collect();
         let list =
@@ -39,8 +45,10 @@ pub(crate) fn listeners(view: &Rc<View>, query: &Query) -> Page {
         return Page::json(document(&list));
     }
     let mut text = String::new();
-    for ListenerInfo { name, address, .. } in listeners {
-        let _ = writeln!(text, "{name}::{address}");
+    for ListenerInfo { name, addresses, .. } in listeners {
+        for address in addresses {
+            let _ = writeln!(text, "{name}::{address}");
+        }
     }
     Page::text(StatusCode::OK, text)
 }

@@ -15,6 +15,8 @@ crate::stats! {
         DownstreamCxDestroy => counter "downstream_cx_destroy",
         /// From accepting to closing.
         DownstreamCxLengthMs => histogram "downstream_cx_length_ms" ms,
+        /// Connections taken in one go, before what they bring is looked at.
+        ConnectionsAcceptedPerSocketEvent => histogram "connections_accepted_per_socket_event",
         /// Connections rejected because the listener's own connection limit was reached.
         DownstreamCxOverflow => counter "downstream_cx_overflow",
         /// Connections rejected by the global connection limit.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::model::{
     self, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator, AccessLogSink,
-    RuntimeSource, RuntimeValue, TerminalFilter,
+    TerminalFilter,
 };
 use observe::ResponseFlag;
 use observe::access_log::{
@@ -145,7 +145,7 @@ fn filter_from(config: &AccessLogFilter, runtime: &model::Runtime) -> Filter {
             use_independent_randomness,
         } => {
             // A whole number in the runtime is a percentage, whatever the denominator here.
-            let percentage = whole_number(runtime, runtime_key);
+            let percentage = runtime.whole_number(runtime_key);
             Filter::Sampled {
                 numerator: percentage.unwrap_or_else(|| u64::from(*numerator)),
                 denominator: percentage.map_or_else(|| u64::from(*denominator), |_| 100),
@@ -166,7 +166,7 @@ fn filter_from(config: &AccessLogFilter, runtime: &model::Runtime) -> Filter {
 }
 
 fn comparison(config: &AccessLogComparison, runtime: &model::Runtime) -> Comparison {
-    let value = whole_number(runtime, &config.runtime_key);
+    let value = runtime.whole_number(&config.runtime_key);
     Comparison {
         operator: match config.operator {
             AccessLogOperator::Equal => FilterOperator::Equal,
@@ -175,19 +175,5 @@ fn comparison(config: &AccessLogComparison, runtime: &model::Runtime) -> Compari
             AccessLogOperator::NotEqual => FilterOperator::NotEqual,
         },
         value: value.unwrap_or_else(|| u64::from(config.default_value)),
-    }
-}
-
-/// The whole number that the static layers of the runtime give a key; the last layer counts.
-fn whole_number(runtime: &model::Runtime, key: &str) -> Option<u64> {
-    let layers = runtime.layers.iter().rev();
-    let value = layers.filter_map(|layer| match &layer.source {
-        RuntimeSource::Static(values) => values.get(key),
-        RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
-    });
-    match value.into_iter().next()? {
-        RuntimeValue::Number(number) => number.to_string().parse().ok(),
-        RuntimeValue::Text(text) => text.trim().parse().ok(),
-        RuntimeValue::Bool(_) | RuntimeValue::Fraction(_) => None,
     }
 }

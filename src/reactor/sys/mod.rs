@@ -6,3 +6,4 @@ pub(crate) mod eventfd;
 pub(crate) mod mapping;
 pub(crate) mod pipe;
 pub(crate) mod prefetch;
+pub(crate) mod socket_option;

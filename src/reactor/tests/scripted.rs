@@ -75,7 +75,7 @@ fn one_accept_brings_many_connections_and_is_armed_again_when_it_ends() {
     stage.step();
     let Poll::Ready(Ok(socket)) = poll_accept(&acceptor, &probe) else { panic!() };
     assert_eq!(socket.fd().raw(), first.fd);
-    assert!(acceptor.accept_queued().unwrap().is_some());
+    assert!(acceptor.accept_queued_fd().unwrap().is_some());
     assert!(poll_accept(&acceptor, &probe).is_pending(), "an aborted connection is no error");
     stage.step();
     assert!(stage.script.in_flight().iter().any(|op| op.op == Seen::Accept), "armed again");
@@ -159,7 +159,7 @@ fn a_stopped_acceptor_keeps_what_it_has_and_accepts_no_more_until_asked() {
     assert!(poll(&mut stop, &probe).is_ready());
     assert_eq!(names(&stage.turn()), [""; 0]);
     assert!(watched.is_open());
-    assert!(acceptor.accept_queued().unwrap().is_some());
+    assert!(acceptor.accept_queued_fd().unwrap().is_some());
     drop(stop);
     drop(acceptor);
     stage.end();

@@ -29,11 +29,11 @@ fn plans(
     let config = Arc::new(model::Listener {
         name: "echo".to_owned(),
         stat_prefix: Some("echo".to_owned()),
-        address: base::Address::Ip(([127, 0, 0, 1], 0).into()),
-        pipe_mode: None,
+        sockets: model::ListenerSockets::on(base::Address::Ip(([127, 0, 0, 1], 0).into())),
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
-        tcp_backlog_size: None,
+        connection_limit: None,
+        ignore_global_connection_limit: false,
         access_logs: Vec::new(),
         filter_chains: vec![model::FilterChain {
             name: String::new(),
@@ -42,8 +42,8 @@ fn plans(
         }],
         default_filter_chain: None,
     });
-    let bound = net::listener::bind(&config, workers).unwrap();
-    let address = bound.address.ip().unwrap();
+    let bound = net::listener::bind(&config, workers, None).unwrap();
+    let address = bound.addresses[0].address.ip().unwrap();
     let plan = |(index, listeners)| {
         let (sender, commands) = reactor::channel(COMMANDS_MAX).unwrap();
         let plan = Plan {
@@ -56,11 +56,12 @@ fn plans(
             local_address: Ipv4Addr::LOCALHOST.into(),
             random: RandomState::new(),
             access_logs: no_access_logs(),
+            handovers: None,
             commands,
         };
         (plan, sender)
     };
-    let hands = Bound::deal(vec![(config, bound)], workers);
+    let hands = Bound::deal(vec![(config, bound)], None, workers);
     (hands.into_iter().enumerate().map(plan).collect(), address)
 }
 
