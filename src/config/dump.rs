@@ -33,9 +33,10 @@ pub struct Dump {
     bootstrap: Vec<u8>,
     listeners: Vec<Resource>,
     clusters: Vec<Resource>,
+    has_http: bool,
 }
 
-/// A listener or a cluster as it was written.
+/// A listener, a cluster or a route configuration as it was written.
 #[derive(Clone)]
 pub struct Resource {
     name: String,
@@ -58,8 +59,9 @@ impl std::error::Error for DumpError {}
 impl fmt::Debug for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The bytes hold private keys.
-        let Self { bootstrap, listeners, clusters } = self;
+        let Self { bootstrap, listeners, clusters, has_http } = self;
         let mut dump = f.debug_struct("Dump");
+        dump.field("has_http", has_http);
         dump.field("bytes", &bootstrap.len());
         dump.field("listeners", listeners).field("clusters", clusters).finish()
     }
@@ -75,14 +77,17 @@ impl fmt::Debug for Resource {
 impl Dump {
     /// Takes a mapped bootstrap apart.
     pub(crate) fn new(mut bootstrap: DynamicMessage) -> Self {
-        let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
+        let (mut listeners, mut clusters, mut has_http) = (Vec::new(), Vec::new(), false);
         if bootstrap.has_field_by_name(RESOURCES)
             && let Some(Value::Message(resources)) = bootstrap.get_field_by_name_mut(RESOURCES)
         {
+            for listener in messages(resources, "listeners") {
+                has_http |= !managers(&listener).is_empty();
+            }
             listeners = taken(resources, "listeners");
             clusters = taken(resources, "clusters");
         }
-        Self { bootstrap: bootstrap.encode_to_vec(), listeners, clusters }
+        Self { bootstrap: bootstrap.encode_to_vec(), listeners, clusters, has_http }
     }
 
     /// The bootstrap as it stands in `BootstrapConfigDump.bootstrap`, without "@type", and without
@@ -104,6 +109,28 @@ impl Dump {
         &self.listeners
     }
 
+    /// Whether any listener carries HTTP.
+    #[must_use]
+    pub fn has_http(&self) -> bool {
+        self.has_http
+    }
+
+    /// The route configurations that stand inside the listener at this place of the file, in its
+    /// order. Taken out of it on demand: they may be most of a configuration.
+    #[must_use]
+    pub fn route_configs(&self, listener: usize) -> Vec<Resource> {
+        let listener = self.listeners.get(listener);
+        let Some(Ok(listener)) = listener.map(Resource::decoded) else { return Vec::new() };
+        let route_config = |manager: DynamicMessage| {
+            let field = manager.descriptor().get_field_by_name("route_config")?;
+            if !manager.has_field(&field) {
+                return None;
+            }
+            manager.get_field(&field).as_message().map(Resource::new)
+        };
+        managers(&listener).into_iter().filter_map(route_config).collect()
+    }
+
     /// `static_resources.clusters` in the order of the file.
     #[must_use]
     pub fn clusters(&self) -> &[Resource] {
@@ -118,16 +145,51 @@ fn taken(resources: &mut DynamicMessage, field: &str) -> Vec<Resource> {
     let Some(Value::List(items)) = resources.take_field_by_name(field) else {
         return Vec::new();
     };
-    let resource = |item: Value| {
-        let Value::Message(item) = item else { return None };
-        let name = item.get_field_by_name("name");
-        let name = name.as_deref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Resource { name, kind: item.descriptor(), encoded: item.encode_to_vec() })
-    };
-    items.into_iter().filter_map(resource).collect()
+    items.iter().filter_map(Value::as_message).map(Resource::new).collect()
 }
 
+/// The messages of a repeated field.
+fn messages(of: &DynamicMessage, field: &str) -> Vec<DynamicMessage> {
+    let value = of.get_field_by_name(field);
+    let items = value.as_deref().and_then(Value::as_list).unwrap_or_default();
+    items.iter().filter_map(Value::as_message).cloned().collect()
+}
+
+/// Every HTTP connection manager of a listener, in the order of its filter chains.
+fn managers(listener: &DynamicMessage) -> Vec<DynamicMessage> {
+    let mut chains = messages(listener, "filter_chains");
+    let default = listener.get_field_by_name("default_filter_chain");
+    chains.extend(default.as_deref().and_then(Value::as_message).cloned());
+    let filters = chains.iter().flat_map(|chain| messages(chain, "filters"));
+    filters.filter_map(|filter| manager(&filter)).collect()
+}
+
+fn manager(filter: &DynamicMessage) -> Option<DynamicMessage> {
+    let any = filter.get_field_by_name("typed_config")?;
+    let any = any.as_message()?;
+    let (type_url, bytes) = (any.get_field_by_number(1)?, any.get_field_by_number(2)?);
+    if type_url.as_str()?.strip_prefix(schema::TYPE_URL_PREFIX)? != HTTP_CONNECTION_MANAGER {
+        return None;
+    }
+    let kind = schema::message(HTTP_CONNECTION_MANAGER)?;
+    DynamicMessage::decode(kind, bytes.as_bytes()?.clone()).ok()
+}
+
+const HTTP_CONNECTION_MANAGER: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
 impl Resource {
+    fn new(message: &DynamicMessage) -> Self {
+        let name = message.get_field_by_name("name");
+        let name = name.as_deref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { name, kind: message.descriptor(), encoded: message.encode_to_vec() }
+    }
+
+    fn decoded(&self) -> Result<DynamicMessage, DumpError> {
+        DynamicMessage::decode(self.kind.clone(), self.encoded.as_slice())
+            .map_err(|error| DumpError(error.to_string()))
+    }
+
     /// Its name, which a listener may lack.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -158,9 +220,7 @@ impl Resource {
     }
 
     fn rendered(&self, mut json: Map<String, Json>) -> Result<Json, DumpError> {
-        let message = DynamicMessage::decode(self.kind.clone(), self.encoded.as_slice())
-            .map_err(|error| DumpError(error.to_string()))?;
-        fields(&message, Shown::Whole, &mut json)?;
+        fields(&self.decoded()?, Shown::Whole, &mut json)?;
         Ok(Json::Object(json))
     }
 }

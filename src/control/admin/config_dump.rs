@@ -91,15 +91,28 @@ enum Section {
     Clusters,
     Endpoints,
     Listeners,
+    ScopedRoutes,
+    Routes,
     Secrets,
 }
 
 impl Section {
-    fn all(asked: &Asked) -> impl Iterator<Item = Self> {
-        let all =
-            [Self::Bootstrap, Self::Clusters, Self::Endpoints, Self::Listeners, Self::Secrets];
-        let endpoints = asked.include_eds;
-        all.into_iter().filter(move |section| *section != Self::Endpoints || endpoints)
+    fn all(view: &View, asked: &Asked) -> impl Iterator<Item = Self> {
+        let all = [
+            Self::Bootstrap,
+            Self::Clusters,
+            Self::Endpoints,
+            Self::Listeners,
+            Self::ScopedRoutes,
+            Self::Routes,
+            Self::Secrets,
+        ];
+        let (endpoints, http) = (asked.include_eds, view.configured().dump.has_http());
+        all.into_iter().filter(move |section| match section {
+            Self::Endpoints => endpoints,
+            Self::ScopedRoutes | Self::Routes => http,
+            Self::Bootstrap | Self::Clusters | Self::Listeners | Self::Secrets => true,
+        })
     }
 
     /// Full name of its message type.
@@ -109,6 +122,8 @@ impl Section {
             Self::Clusters => "envoy.admin.v3.ClustersConfigDump",
             Self::Endpoints => "envoy.admin.v3.EndpointsConfigDump",
             Self::Listeners => "envoy.admin.v3.ListenersConfigDump",
+            Self::ScopedRoutes => "envoy.admin.v3.ScopedRoutesConfigDump",
+            Self::Routes => "envoy.admin.v3.RoutesConfigDump",
             Self::Secrets => "envoy.admin.v3.SecretsConfigDump",
         }
     }
@@ -116,7 +131,7 @@ impl Section {
     /// Its list with elements, and the type of those.
     fn list(self) -> Option<List> {
         let (list, element, of) = match self {
-            Self::Bootstrap | Self::Secrets => return None,
+            Self::Bootstrap | Self::ScopedRoutes | Self::Secrets => return None,
             Self::Clusters => (
                 "static_clusters",
                 "envoy.admin.v3.ClustersConfigDump.StaticCluster",
@@ -135,6 +150,11 @@ impl Section {
                 "envoy.admin.v3.ListenersConfigDump.StaticListener",
                 Of { field: "listener", message: "envoy.config.listener.v3.Listener" },
             ),
+            Self::Routes => (
+                "static_route_configs",
+                "envoy.admin.v3.RoutesConfigDump.StaticRouteConfig",
+                Of { field: "route_config", message: "envoy.config.route.v3.RouteConfiguration" },
+            ),
         };
         Some(List { name: list, element, of })
     }
@@ -143,15 +163,19 @@ impl Section {
     fn elements(self, view: &Rc<View>, asked: &Asked) -> Items {
         let (view, asked) = (Rc::clone(view), asked.clone());
         let count = match self {
-            Self::Bootstrap | Self::Secrets => 0,
+            Self::Bootstrap | Self::ScopedRoutes | Self::Secrets => 0,
             Self::Clusters | Self::Endpoints => view.clusters().len(),
             Self::Listeners => view.configured().listeners.len(),
+            Self::Routes => view.configured().dump.listeners().len(),
         };
-        Items::new((0..count).filter_map(move |index| match self {
-            Self::Bootstrap | Self::Secrets => None,
-            Self::Clusters => cluster(&view, &asked, index),
-            Self::Endpoints => endpoints(view.clusters().get(index)?, &asked),
-            Self::Listeners => listener(&view, &asked, index),
+        Items::new((0..count).flat_map(move |index| match self {
+            Self::Bootstrap | Self::ScopedRoutes | Self::Secrets => Vec::new(),
+            Self::Clusters => Vec::from_iter(cluster(&view, &asked, index)),
+            Self::Endpoints => {
+                Vec::from_iter(view.clusters().get(index).and_then(|one| endpoints(one, &asked)))
+            }
+            Self::Listeners => Vec::from_iter(listener(&view, &asked, index)),
+            Self::Routes => route_configs(&view, &asked, index),
         }))
     }
 }
@@ -180,7 +204,7 @@ fn any_type(message: &str) -> Value {
 }
 
 fn sections(view: &Rc<View>, asked: &Asked, mask_text: &str) -> Page {
-    let chosen: Vec<Tree> = Section::all(asked)
+    let chosen: Vec<Tree> = Section::all(view, asked)
         .filter(|section| {
             asked.mask.as_ref().is_none_or(|mask| mask.is_valid_for(section.message()))
         })
@@ -263,6 +287,13 @@ fn listener(view: &View, asked: &Asked, index: usize) -> Option<Value> {
     Some(element(view, "listener", resource))
 }
 
+/// The route configurations in the listener at this place of the file.
+fn route_configs(view: &View, asked: &Asked, index: usize) -> Vec<Value> {
+    let inside = view.configured().dump.route_configs(index);
+    let wanted = inside.iter().filter(|one| asked.wants(one.name()));
+    wanted.map(|one| element(view, "route_config", one)).collect()
+}
+
 /// The endpoints of a cluster as they are in use, defaults filled in.
 fn endpoints(cluster: &Shared, asked: &Asked) -> Option<Value> {
     let config = cluster.config();
@@ -296,7 +327,7 @@ fn endpoints(cluster: &Shared, asked: &Asked) -> Option<Value> {
 
 /// The elements of the list called `resource`, whichever section has it.
 fn elements(view: &Rc<View>, asked: &Asked, resource: &str) -> Page {
-    let found = Section::all(asked)
+    let found = Section::all(view, asked)
         .find_map(|section| Some((section, is_repeated(section.message(), resource)?)));
     let Some((section, repeated)) = found else {
         let text = format!("{resource} not found in config dump");

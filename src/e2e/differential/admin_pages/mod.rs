@@ -39,8 +39,8 @@ impl Hosts {
     }
 }
 
-/// A named listener that relays, an inbound one without a name that echoes; a cluster of two hosts
-/// and one of none; layers of the runtime with values of each kind.
+/// A named listener that relays, an inbound one without a name that echoes, one of HTTP; a cluster
+/// of two hosts and one of none; layers of the runtime with values of each kind.
 const CONFIGURATION: &str = r#"
 node: {id: front-1, cluster: front, locality: {zone: here}}
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
@@ -74,6 +74,27 @@ static_resources:
       - name: envoy.filters.network.echo
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo
+  - name: web
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": "type.googleapis.com/envoy.extensions.filters.network.\
+            http_connection_manager.v3.HttpConnectionManager"
+          stat_prefix: web
+          route_config:
+            name: local
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - {match: {prefix: "/old"}, redirect: {path_redirect: "/new"}}
+              - {match: {prefix: "/"}, route: {cluster: backend, timeout: 3s}}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
   clusters:
   - name: none
     type: STATIC
@@ -95,11 +116,12 @@ fn start(program: &Program, hosts: &Hosts) -> Proxy {
     Proxy::start(program, &hosts.yaml(), &["--concurrency", "1", "--drain-time-s", "1"])
 }
 
-/// Where the listeners listen: the relay, then the echo.
+/// Where the listeners of TCP listen: the relay, then the echo.
 fn listening(proxy: &Proxy) -> [SocketAddr; 2] {
     let page = proxy.ask("GET /listeners").body;
     let address = |line: &str| line.rsplit_once("::")?.1.parse().ok();
-    let addresses: Vec<SocketAddr> = page.lines().filter_map(address).collect();
+    let lines = page.lines().filter(|line| !line.starts_with("web::"));
+    let addresses: Vec<SocketAddr> = lines.filter_map(address).collect();
     addresses.try_into().unwrap_or_else(|_| panic!("two listeners expected:\n{page}"))
 }
 
