@@ -210,8 +210,7 @@ fn invalid(what: String) -> io::Error {
 }
 
 /// Reads a message and answers what is left behind it.
-#[cfg(test)]
-fn parse(mut bytes: &[u8], method: &str) -> Result<(Message, Vec<u8>), String> {
+pub(crate) fn parse(mut bytes: &[u8], method: &str) -> Result<(Message, Vec<u8>), String> {
     let has_none = |status| matches!(status, 100..=199 | 204 | 304) || method == "HEAD";
     let message = read(&mut bytes, has_none).map_err(|error| error.to_string())?;
     Ok((message, bytes.to_vec()))

@@ -23,6 +23,7 @@ mod masks;
 mod observed;
 mod plan;
 mod process;
+mod recorded;
 mod relay;
 mod rows;
 mod stage;

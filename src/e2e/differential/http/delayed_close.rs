@@ -6,7 +6,6 @@
 use super::plan::Http;
 use super::{LAST, OK, PROBE};
 use crate::differential::Scenario;
-use crate::differential::plan::Plan;
 use crate::differential::stage::Stage;
 use crate::peer::Peer;
 
