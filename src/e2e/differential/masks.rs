@@ -21,6 +21,11 @@ const MASKS: &[Mask] = &[
         reason: PACE,
     },
     Mask {
+        scenario: "http_close_stalled",
+        observations: "downstream_cx_tx_bytes_total",
+        reason: "what the kernel takes for a client that reads nothing depends on the pieces",
+    },
+    Mask {
         scenario: "http_chunks",
         observations: "x_tx_bytes_total",
         reason: "chunks that come in one turn are passed on one by one, not as one",

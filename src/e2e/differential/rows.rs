@@ -47,8 +47,6 @@ const OPEN: &[(&str, Lack, &str)] = &[
     ("A3", Lack::Test, "upstream_bind_config is not there yet"),
     ("A5", Lack::Test, "delayed close is not there yet"),
     ("A7", Lack::Test, "to be written"),
-    ("A8", Lack::Test, "delayed close is not there yet"),
-    ("A11", Lack::Test, "delayed close is not there yet"),
     ("A19", Lack::Test, "to be written"),
     ("A20", Lack::Test, "TLS is not there yet"),
     ("A25", Lack::Test, "there are no filter chains yet"),

@@ -3,10 +3,14 @@
 //!
 //! Long timeouts show what does not wait: a script that waited would not end in time.
 
+use std::time::Duration;
+
 use super::plan::Http;
 use super::{LAST, OK, PROBE};
 use crate::differential::Scenario;
+use crate::differential::plan::Plan;
 use crate::differential::stage::Stage;
+use crate::patience::pause;
 use crate::peer::Peer;
 
 macro_rules! manager {
@@ -19,7 +23,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "http_close_after_flush",
-            shows: "A9: closed as soon as the answer to a last request is sent",
+            shows: "A8, A9: closed as soon as the answer to a last request is sent",
             plan: manager!("delayed_close_timeout: 60s"),
             script: after_flush,
         },
@@ -34,7 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "http_close_wait",
-            shows: "A10, A12: after a reply of the proxy's own the client has time to close first",
+            shows: "A8, A10, A12: after a reply of the proxy's own the client has time to close first",
             plan: manager!("delayed_close_timeout: 60s"),
             script: |stage| {
                 for request in UNREAD {
@@ -62,6 +66,37 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: |stage| play_to_end(stage, &UNREAD[..4]),
         },
         Scenario {
+            name: "http_close_stalled",
+            shows: "A9, A11: a client that takes nothing is cut by delayed_close_timeout",
+            plan: || small_buffer(&["delayed_close_timeout: 0.3s"]),
+            script: |stage| {
+                let mut client = asked_for_much(stage);
+                stage.expect_stat("http.downstream_cx_delayed_close_timeout", 1);
+                stage.expect_stat("http.downstream_cx_active", 0);
+                let (bytes, ending) = client.receive_to_end();
+                assert!(bytes.len() < MUCH, "it was not stalled");
+                stage.note("the stalled client ended by", ending);
+                note_log(stage);
+            },
+        },
+        Scenario {
+            name: "http_close_slow",
+            shows: "A11: a slow client is not cut: the time counts from the last progress",
+            plan: || small_buffer(&["delayed_close_timeout: 3s"]),
+            script: |stage| {
+                let mut client = asked_for_much(stage);
+                // Four seconds in all, one at a time.
+                for _ in 0..4 {
+                    pause(Duration::from_secs(1));
+                    client.receive(MUCH / 5);
+                }
+                let (bytes, ending) = client.receive_to_end();
+                assert!(bytes.len() >= MUCH / 5, "{} bytes are missing", MUCH / 5 - bytes.len());
+                stage.note("the slow client ended by", ending);
+                note_log(stage);
+            },
+        },
+        Scenario {
             name: "http_close_last_of_configuration",
             shows: "A9, A10: the last request by max_requests_per_connection",
             plan: manager!(
@@ -80,6 +115,29 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             },
         },
     ]
+}
+
+/// More than fits in a small send buffer and a small receive buffer, less than a proxy takes in
+/// ahead of its client: it has the end of the response when the client has next to nothing.
+const MUCH: usize = 90_000;
+
+fn small_buffer(manager: &'static [&'static str]) -> Plan {
+    // SO_SNDBUF of SOL_SOCKET.
+    let listener: &[&str] =
+        &["socket_options: [{level: 1, name: 7, int_value: 4096, state: STATE_LISTENING}]"];
+    Http { listener, manager, ..Http::default() }.plan()
+}
+
+/// A client that has asked for much, which the proxy has, and has read nothing of it.
+fn asked_for_much(stage: &Stage<'_>) -> Peer {
+    let mut client = stage.connect_with_receive_buffer(4096);
+    client.send(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n");
+    let mut upstream = stage.accept();
+    upstream.receive_request();
+    upstream.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {MUCH}\r\n\r\n").as_bytes());
+    upstream.send(&vec![b'x'; MUCH]);
+    stage.expect_stat("cluster.upstream_rq_active", 0);
+    client
 }
 
 /// Requests whose replies close: what else the client may send is not wanted.
@@ -126,7 +184,7 @@ fn after_flush(stage: &mut Stage<'_>) {
     for (request, answer) in [
         (&b"GET /a HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n"[..], OK),
         (
-            b"POST /b HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc",
+            b"POST /b HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc",
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         ),
         (b"HEAD /c HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n", HEAD),

@@ -10,6 +10,8 @@ use crate::differential::plan::{Endpoint, Plan, Texts};
 /// else to the cluster `$NAME`. Marks are those of `Template`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Http {
+    /// Fields of the listener.
+    pub(super) listener: &'static [&'static str],
     /// Fields of the connection manager.
     pub(super) manager: &'static [&'static str],
     /// Items of `virtual_hosts`, before the one for all domains.
@@ -43,6 +45,7 @@ impl Http {
         };
         let mut listeners = LISTENER.replace("$LOG_FORMAT", self.log_format.unwrap_or(LOG_FORMAT));
         for (mark, text) in [
+            ("  $FIELDS\n", items(2, self.listener)),
             ("        $MANAGER\n", items(8, self.manager)),
             ("          $HOSTS\n", items(10, self.hosts)),
             ("            $ROUTES\n", items(12, self.routes)),
@@ -71,6 +74,7 @@ impl Http {
 const LISTENER: &str = r#"
 - name: $NAME
   address: $LISTENER
+  $FIELDS
   filter_chains:
   - filters:
     - name: envoy.filters.network.http_connection_manager
