@@ -20,7 +20,7 @@ mod host;
 mod lent;
 mod waiter;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -78,6 +78,17 @@ struct PoolContext {
     send_meter: Rc<SendMeter<ClusterStat>>,
     /// Every connection's task. They hold their pool, so they are ended by name.
     tasks: TaskSet,
+    /// The stats of the codec are known.
+    declared: Cell<bool>,
+}
+
+impl PoolContext {
+    /// A connection is made: from now on the cluster is spoken to in HTTP/1.
+    fn speaks_http1(&self) {
+        if !self.declared.replace(true) {
+            self.shared.declare_http1();
+        }
+    }
 }
 
 impl HttpPools {
@@ -92,8 +103,8 @@ impl HttpPools {
             reactor: reactor.clone(),
             send_meter: Rc::clone(send_meter),
             tasks: reactor.task_set(),
+            declared: Cell::new(false),
         });
-        shared.declare_http1();
         Self { context, hosts: shared.hosts().map(|_| OnceCell::new()).collect() }
     }
 

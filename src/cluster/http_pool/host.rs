@@ -184,6 +184,7 @@ impl HostPool {
 
     /// The life of one connection: the task that owns it.
     fn connection(self: Rc<Self>, token: Token) -> impl Future<Output = ()> {
+        self.context.speaks_http1();
         self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
         // Counted from here, not from the first poll, which comes a turn later.
         let existence = Existence::begin(&self.context.reactor, &self.counts, token);
