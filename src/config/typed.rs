@@ -2211,6 +2211,37 @@ pub mod envoy {
             }
         }
         pub mod filters {
+            pub mod http {
+                pub mod router {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct Router {
+    #[prost(message, optional, tag = "1")]
+    pub dynamic_stats: ::core::option::Option<bool>,
+    #[prost(bool, tag = "2")]
+    pub start_child_span: bool,
+    #[prost(message, repeated, tag = "3")]
+    pub upstream_log: ::prost::alloc::vec::Vec<
+        super::super::super::super::super::config::accesslog::v3::AccessLog,
+    >,
+    #[prost(bool, tag = "4")]
+    pub suppress_envoy_headers: bool,
+    #[prost(string, repeated, tag = "5")]
+    pub strict_check_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "6")]
+    pub respect_expected_rq_timeout: bool,
+    #[prost(bool, tag = "7")]
+    pub suppress_grpc_request_failure_code_stats: bool,
+    #[prost(message, repeated, tag = "8")]
+    pub upstream_http_filters: ::prost::alloc::vec::Vec<
+        super::super::super::network::http_connection_manager::v3::HttpFilter,
+    >,
+    #[prost(message, optional, tag = "10")]
+    pub reject_connect_request_early_data: ::core::option::Option<bool>,
+}
+                    }
+                }
+            }
             pub mod network {
                 pub mod http_connection_manager {
                     pub mod v3 {

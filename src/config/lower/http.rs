@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
+
 use super::Lower;
 use crate::document::clipped;
 use crate::model;
 use crate::typed::envoy::config::core::v3 as core;
+use crate::typed::envoy::extensions::filters::http::router::v3::Router;
 use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use crate::typed::envoy::extensions::upstreams::http::v3 as upstream;
 use core::http_protocol_options::HeadersWithUnderscoresAction;
@@ -81,7 +84,7 @@ impl Lower<'_> {
             DELAYED_CLOSE_TIMEOUT,
         );
         let access_log = self.access_logs(&message.access_log, &format!("{path}.access_log"));
-        self.http_filters(&message.http_filters, &format!("{path}.http_filters"));
+        let router = self.http_filters(&message.http_filters, &format!("{path}.http_filters"));
         let server_name = match message.server_name.as_str() {
             "" => SERVER_NAME,
             name => name,
@@ -113,18 +116,19 @@ impl Lower<'_> {
             xff_num_trusted_hops: message.xff_num_trusted_hops,
             skip_xff_append: message.skip_xff_append,
             via: message.via.clone(),
+            suppress_envoy_headers: router.suppress_envoy_headers,
             access_log,
         })
     }
 
-    /// The router is the only one so far, and ends the chain.
-    fn http_filters(&mut self, filters: &[pb::HttpFilter], path: &str) {
+    /// The router is the only one so far, and ends the chain. Answers its options.
+    fn http_filters(&mut self, filters: &[pb::HttpFilter], path: &str) -> Router {
         use pb::http_filter::ConfigType;
 
-        let Some((_, before)) = filters.split_last() else {
+        let Some((last, before)) = filters.split_last() else {
             let hint = "Envoy accepts such a chain and answers no request; add the router";
             self.not_yet(path, "an HTTP filter chain without filters", Some(hint));
-            return;
+            return Router::default();
         };
         for (index, filter) in before.iter().enumerate() {
             let Some(ConfigType::TypedConfig(any)) = &filter.config_type else {
@@ -138,6 +142,13 @@ impl Lower<'_> {
                 );
                 self.invalid(&format!("{path}[{index}]"), text, None);
             }
+        }
+        // What is wrong with its options was reported before.
+        match &last.config_type {
+            Some(ConfigType::TypedConfig(any)) => {
+                Router::decode(any.value.as_slice()).unwrap_or_default()
+            }
+            None => Router::default(),
         }
     }
 
@@ -280,6 +291,7 @@ mod tests {
         assert_eq!(manager.delayed_close_timeout, Some(Duration::from_secs(1)));
         assert_eq!(manager.server_name, "envoy");
         assert!(manager.generate_request_id && !manager.use_remote_address);
+        assert!(!manager.suppress_envoy_headers);
         assert_eq!(manager.route_config.virtual_hosts, []);
     }
 

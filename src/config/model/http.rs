@@ -54,6 +54,9 @@ pub struct HttpConnectionManager {
     pub skip_xff_append: bool,
     /// `via`: appended to the `via` header of requests and responses; empty leaves it alone.
     pub via: String,
+    /// `suppress_envoy_headers` of the router: neither requests nor responses get the `x-envoy-`
+    /// fields that the router adds.
+    pub suppress_envoy_headers: bool,
     /// `access_log`, in file order.
     pub access_log: Vec<AccessLog>,
 }

@@ -50,7 +50,10 @@ pub(super) const HTTP: Area = &[
             ("typed_config", Extension(HTTP_FILTERS)),
         ],
     ),
-    ("envoy.extensions.filters.http.router.v3.Router", &[("dynamic_stats", Only(&["true"]))]),
+    (
+        "envoy.extensions.filters.http.router.v3.Router",
+        &[("dynamic_stats", Only(&["true"])), ("suppress_envoy_headers", Supported)],
+    ),
     (
         "envoy.config.route.v3.RouteConfiguration",
         &[

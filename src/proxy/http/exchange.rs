@@ -329,7 +329,9 @@ impl<'a> Exchange<'a> {
         decoder: &mut ResponseDecoder,
     ) -> Result<(), Stop> {
         self.journal.forwarded(&target.cluster, timeout);
-        headers::prepare_forwarding(&mut self.heads.request, timeout);
+        if !self.manager.prepared.config.suppress_envoy_headers {
+            headers::prepare_forwarding(&mut self.heads.request, timeout);
+        }
         if self.request_complete {
             let now = self.manager.reactor.now();
             self.deadlines.response = timeout.map(|timeout| now + timeout);
@@ -540,7 +542,7 @@ impl<'a> Exchange<'a> {
         let response = &mut self.heads.response;
         target.stats.count(response.status, Origin::of(response));
         self.journal.upstream_responded(now);
-        if self.request_complete {
+        if self.request_complete && !self.manager.prepared.config.suppress_envoy_headers {
             let service_time = self.journal.since_request(now);
             headers::prepare_upstream_response(response, service_time);
         }
@@ -637,7 +639,9 @@ impl<'a> Exchange<'a> {
         let Heads { request, scratch, .. } = &mut *self.heads;
         scratch.clear();
         scratch.extend_from_slice(request.path());
-        request.headers.set(KnownName::XEnvoyOriginalPath, scratch);
+        if !self.manager.prepared.config.suppress_envoy_headers {
+            request.headers.set(KnownName::XEnvoyOriginalPath, scratch);
+        }
         scratch.clear();
         scratch.extend_from_slice(prefix.as_bytes());
         scratch.extend_from_slice(request.path().get(matched..).unwrap_or_default());
@@ -655,7 +659,7 @@ impl<'a> Exchange<'a> {
                 self.closes |= failure.closes();
                 let status = failure.status(self.request_complete);
                 self.begin_reply(status);
-                if failure.is_overload() {
+                if failure.is_overload() && !self.manager.prepared.config.suppress_envoy_headers {
                     let headers = &mut self.heads.response.headers;
                     headers.append_known(KnownName::XEnvoyOverloaded, b"true");
                 }

@@ -58,6 +58,7 @@ pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpCo
         xff_num_trusted_hops: 0,
         skip_xff_append: false,
         via: String::new(),
+        suppress_envoy_headers: false,
         access_log,
     }
 }

@@ -73,6 +73,26 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             &[],
             SANITIZED
         ),
+        Scenario {
+            name: "http_suppress_envoy_headers",
+            shows: "http: suppress_envoy_headers of the router",
+            plan: || {
+                let routes: &[&str] =
+                    &["- {match: {prefix: /prefix}, redirect: {prefix_rewrite: /new}}"];
+                Http { routes, router: SUPPRESS, ..Http::default() }.plan()
+            },
+            script: |stage| play(stage, SUPPRESSED),
+        },
+        Scenario {
+            name: "http_suppress_overloaded",
+            shows: "http: suppress_envoy_headers where a breaker is at its limit",
+            plan: || {
+                let cluster: &[&str] =
+                    &["circuit_breakers: {thresholds: [{max_pending_requests: 0}]}"];
+                Http { cluster, router: SUPPRESS, ..Http::default() }.plan()
+            },
+            script: |stage| play(stage, &[local(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n")]),
+        },
         options!("http_via", "http: via", &["via: some proxy"], VIA),
         options!(
             "http_no_request_id",
@@ -140,6 +160,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
     ]
 }
+
+const SUPPRESS: &[&str] = &["suppress_envoy_headers: true"];
+
+const SUPPRESSED: &[Case] = &[
+    answered(b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", OK),
+    answered(
+        b"GET / HTTP/1.1\r\nhost: a.test\r\nx-envoy-original-path: /x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-envoy-upstream-service-time: 77\r\ncontent-length: 0\r\n\r\n",
+    ),
+    local(b"GET /prefix/x HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+];
 
 const TO: &[&str] = &[
     "- {match: {path: /to}, redirect: {path_redirect: /x}}",

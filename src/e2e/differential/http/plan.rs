@@ -22,6 +22,8 @@ pub(super) struct Http {
     pub(super) cluster: &'static [&'static str],
     /// Fields of the cluster's `HttpProtocolOptions`.
     pub(super) protocol: &'static [&'static str],
+    /// Fields of the router.
+    pub(super) router: &'static [&'static str],
     /// The format of the access log; the scenarios' own unless it is set.
     pub(super) log_format: Option<&'static str>,
 }
@@ -49,6 +51,7 @@ impl Http {
             ("        $MANAGER\n", items(8, self.manager)),
             ("          $HOSTS\n", items(10, self.hosts)),
             ("            $ROUTES\n", items(12, self.routes)),
+            ("            $ROUTER\n", items(12, self.router)),
         ] {
             listeners = listeners.replace(mark, &text);
         }
@@ -105,6 +108,7 @@ const LISTENER: &str = r#"
         - name: envoy.filters.http.router
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+            $ROUTER
 "#;
 
 /// What a line says that does not depend on how fast the machine is.
