@@ -296,6 +296,12 @@ impl Outbox {
         self.inner.state.borrow().buffered
     }
 
+    /// Bytes queued so far, sent or not.
+    pub fn bytes_queued(&self) -> u64 {
+        let state = self.inner.state.borrow();
+        state.sent + state.buffered as u64
+    }
+
     /// Bytes the kernel has taken so far.
     pub fn bytes_sent(&self) -> u64 {
         self.inner.state.borrow().sent

@@ -244,6 +244,13 @@ impl Receiver {
         self.inner.received.get()
     }
 
+    /// Of them, those that were taken from here and not given back.
+    pub fn bytes_taken(&self) -> u64 {
+        let state = self.inner.state.borrow();
+        let ready: usize = state.ready.iter().map(|span| span.len()).sum();
+        self.inner.received.get() - ready as u64
+    }
+
     /// When bytes last came in; before the first, when the receiver was made.
     pub fn last_received(&self) -> Instant {
         self.inner.last_received.get()

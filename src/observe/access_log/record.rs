@@ -178,20 +178,27 @@ impl TimePoint {
 }
 
 /// When the moments of a connection or request came, each measured from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    points: [Option<Duration>; TimePoint::ALL.len()],
+    /// In nanoseconds, or [`NEVER`]: every exchange carries one.
+    points: [u64; TimePoint::ALL.len()],
 }
+
+/// What did not come. A moment that is this late (585 years) is not told from it.
+const NEVER: u64 = u64::MAX;
 
 impl Timing {
     /// Notes that `point` came `after_start`. Of several calls the last counts.
     pub fn set(&mut self, point: TimePoint, after_start: Duration) {
-        self.points[point as usize] = Some(after_start);
+        self.points[point as usize] = nanoseconds(after_start);
     }
 
     /// Notes the first time only.
     pub fn set_first(&mut self, point: TimePoint, after_start: Duration) {
-        self.points[point as usize].get_or_insert(after_start);
+        let noted = &mut self.points[point as usize];
+        if *noted == NEVER {
+            *noted = nanoseconds(after_start);
+        }
     }
 
     /// When `point` came, if it has. The start itself is always there.
@@ -199,9 +206,22 @@ impl Timing {
     pub fn get(&self, point: TimePoint) -> Option<Duration> {
         match point {
             TimePoint::DownstreamReceiveBegin => Some(Duration::ZERO),
-            _ => self.points[point as usize],
+            _ => {
+                let noted = self.points[point as usize];
+                (noted != NEVER).then(|| Duration::from_nanos(noted))
+            }
         }
     }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { points: [NEVER; TimePoint::ALL.len()] }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
 }
 
 /// What is known of the upstream side. All of it is empty until a host was picked.

@@ -45,6 +45,8 @@ pub(crate) struct Noticed<'b> {
     pub(crate) host: Option<&'b [u8]>,
     /// Fields dropped for an underscore.
     pub(crate) dropped_underscores: u32,
+    /// As [`MessageStart::field_bytes`](crate::http1::MessageStart::field_bytes).
+    pub(crate) field_bytes: u32,
 }
 
 /// Copies the lines of a section, which is all of `bytes` up to the empty line, into `list`.
@@ -74,8 +76,10 @@ pub(crate) fn copy<'b>(
     let start = bytes.as_ptr().addr();
     let copy = list.receive(bytes, lines.len());
     let mut noticed = Noticed::default();
+    let mut field_bytes = 0;
     for line in lines {
         let name = line.name.as_bytes();
+        field_bytes += name.len() + line.value.len() + FIELD_FRAME_BYTES;
         let at = name.as_ptr().addr() - start;
         // `httparse` has found every line, so each line end is before a name, or the last one. A
         // section that starts with a name (a trailer) has no line before it.
@@ -106,8 +110,12 @@ pub(crate) fn copy<'b>(
             return Err(ErrorKind::InvalidContentLength.into());
         }
     }
+    noticed.field_bytes = u32::try_from(field_bytes).unwrap_or(u32::MAX);
     Ok(noticed)
 }
+
+/// The colon and the line end of a field.
+const FIELD_FRAME_BYTES: usize = 3;
 
 /// What is wrong with a complete section that `httparse` refused: control characters come first,
 /// as Envoy looks for them before anything else.

@@ -311,8 +311,8 @@ fn interpret(
     if !head.authority().is_none_or(authority::is_authority) {
         return Err(ErrorKind::InvalidAuthority.into());
     }
-    let dropped_underscores = noticed.dropped_underscores;
-    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores })
+    let fields::Noticed { dropped_underscores, field_bytes, .. } = noticed;
+    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores, field_bytes })
 }
 
 /// How the body ends: RFC 9112 section 6.3. Removes what must not be forwarded.

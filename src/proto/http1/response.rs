@@ -41,6 +41,8 @@ pub struct ResponseDecoder {
     phase: Phase,
     partial: HeadBuffer,
     body: Body,
+    /// Of the interim responses before this one.
+    interim_field_bytes: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +57,19 @@ impl ResponseDecoder {
     /// A decoder for a new connection. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { phase: Phase::Idle, partial: HeadBuffer::new(), body: Body::new() }
+        Self {
+            phase: Phase::Idle,
+            partial: HeadBuffer::new(),
+            body: Body::new(),
+            interim_field_bytes: 0,
+        }
     }
 
     /// A request is being sent: the next bytes are the response to it. To be called on a new
     /// connection, or after [`Event::End`].
     pub fn expect(&mut self, expect: Expect) {
         self.phase = Phase::Head(expect);
+        self.interim_field_bytes = 0;
     }
 
     /// Forgets everything but the memory: the next bytes are of another connection.
@@ -165,10 +173,12 @@ impl ResponseDecoder {
     }
 
     #[inline]
-    fn started(&mut self, consumed: usize, start: MessageStart, head: &ResponseHead) -> Step {
+    fn started(&mut self, consumed: usize, mut start: MessageStart, head: &ResponseHead) -> Step {
         if head.is_interim() {
+            self.interim_field_bytes = self.interim_field_bytes.saturating_add(start.field_bytes);
             return Step { consumed, event: Event::Interim };
         }
+        start.field_bytes = start.field_bytes.saturating_add(self.interim_field_bytes);
         self.phase = Phase::Body;
         self.body.start(start.framing);
         Step { consumed, event: Event::Head(start) }
@@ -267,7 +277,8 @@ fn interpret(
     if head.status < 100 {
         return Err(ErrorKind::InvalidStatusLine.into());
     }
-    fields::copy(bytes, response.headers, field_rules(options), false, &mut head.headers)?;
+    let noticed =
+        fields::copy(bytes, response.headers, field_rules(options), false, &mut head.headers)?;
     let framing = framing(options, expect, head)?;
     let is_coded_in_http_10 = head.version == Version::Http10 && framing == Framing::Chunked;
     let announces_close = !connection::keeps_alive(head.version, &head.headers);
@@ -275,7 +286,8 @@ fn interpret(
         && !is_coded_in_http_10
         && !announces_close;
     connection::remove_hop_by_hop(&mut head.headers, head.status == 101);
-    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores: 0 })
+    let fields::Noticed { dropped_underscores, field_bytes, .. } = noticed;
+    Ok(MessageStart { framing, keep_alive, announces_close, dropped_underscores, field_bytes })
 }
 
 /// How the body ends: RFC 9112 section 6.3. Removes what must not be forwarded.

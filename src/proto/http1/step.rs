@@ -44,6 +44,10 @@ pub struct MessageStart {
     /// Whether fields were dropped for an underscore in their name: how many. Each counts
     /// `http1.dropped_headers_with_underscores`.
     pub dropped_underscores: u32,
+    /// Bytes of names and values as they came, and three for colon and line end of each field; of
+    /// a response, the fields of interim heads before it too. That is what Envoy counts as
+    /// `%DOWNSTREAM_HEADER_BYTES_RECEIVED%` and `%UPSTREAM_HEADER_BYTES_RECEIVED%`.
+    pub field_bytes: u32,
 }
 
 /// How the end of a body is found: RFC 9112 section 6.3.

@@ -201,7 +201,8 @@ impl<'a> Exchange<'a> {
             Err(stop) => Err(stop),
         };
         let next = self.end(answered, &mut sink);
-        self.journal.write(self.manager, self.connection, &self.heads, self.route_name);
+        let metered = (source.metered(self.request_complete), sink.metered());
+        self.journal.write(self.manager, self.connection, &self.heads, self.route_name, metered);
         next
     }
 
@@ -424,6 +425,7 @@ impl<'a> Exchange<'a> {
         let mut up_response = UpstreamResponse::new(stream.stream(), decoder, options, method);
         up_request.send_head(&self.heads.request, self.request_complete);
         let flowed = self.flow(target, source, sink, &mut up_request, &mut up_response).await;
+        self.journal.upstream_metered(up_request.metered(), up_response.metered(flowed.is_ok()));
         let stats = target.cluster.stats();
         if up_response.closes() {
             stats.inc(ClusterStat::UpstreamCxCloseNotify);

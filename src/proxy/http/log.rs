@@ -16,6 +16,7 @@ use proto::{HeaderList, KnownName, Name, RequestHead, ResponseHead, Version};
 use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::{Heads, HttpManager};
+use super::port::Metered;
 use crate::connection_log::connect_error;
 
 /// The story of one exchange.
@@ -31,6 +32,8 @@ pub(super) struct Journal {
     protocol: Protocol,
     bytes_received: u64,
     bytes_sent: u64,
+    /// Request and response on the host's side.
+    upstream: (Metered, Metered),
     /// Nothing is known of the request: its head did not come.
     headless: bool,
     /// Who the client is, if that is not the peer.
@@ -56,6 +59,7 @@ impl Journal {
             protocol: Protocol::Http11,
             bytes_received: 0,
             bytes_sent: 0,
+            upstream: Default::default(),
             headless: true,
             client: None,
             cluster: None,
@@ -144,6 +148,11 @@ impl Journal {
         self.bytes_sent = bytes;
     }
 
+    /// How long request and response were on the host's side.
+    pub(super) fn upstream_metered(&mut self, request: Metered, response: Metered) {
+        self.upstream = (request, response);
+    }
+
     /// Since the request began.
     pub(super) fn since_start(&self, now: Instant) -> Duration {
         now.duration_since(self.started)
@@ -183,21 +192,22 @@ impl Journal {
         self.flags.set(ResponseFlag::DownstreamConnectionTermination);
     }
 
-    /// Writes the exchange's lines.
+    /// Writes the exchange's lines. `request` and `response` are what the client sent and got.
     pub(super) fn write(
         &mut self,
         manager: &HttpManager,
         connection: &HttpConnection,
         heads: &Heads,
         route_name: &str,
+        (request, response): (Metered, Metered),
     ) {
         if manager.logs.is_empty() {
             return;
         }
         let now = manager.reactor.now();
         self.note(TimePoint::DownstreamSendEnd, now);
-        let request = (!self.headless).then_some(&heads.request);
-        let messages = Messages { request, response: &heads.response };
+        let known = (!self.headless).then_some(&heads.request);
+        let messages = Messages { request: known, response: &heads.response };
         let cluster = self.cluster.as_ref().map(|cluster| cluster.config());
         // Its port is not told.
         let client = self.client.map(|client| Address::Ip(SocketAddr::new(client, 0)));
@@ -210,6 +220,10 @@ impl Journal {
             flags: self.flags,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
+            wire_bytes_received: request.wire,
+            wire_bytes_sent: response.wire,
+            header_bytes_received: request.fields,
+            header_bytes_sent: response.fields,
             response_code: self.status,
             response_code_details: self.details.as_deref(),
             protocol: Some(self.protocol),
@@ -225,6 +239,10 @@ impl Journal {
                 cluster_observability_name: cluster.map(|cluster| cluster.stat_name.as_str()),
                 host: self.host.as_ref(),
                 attempts: self.attempts,
+                wire_bytes_received: self.upstream.1.wire,
+                wire_bytes_sent: self.upstream.0.wire,
+                header_bytes_received: self.upstream.1.fields,
+                header_bytes_sent: self.upstream.0.fields,
                 transport_failure_reason: self.transport_failure.as_deref(),
                 protocol: self.connected.then_some(Protocol::Http11),
                 ..UpstreamRecord::default()

@@ -47,6 +47,9 @@ pub(crate) trait BodySource {
 
     /// The trailers, once they have come.
     fn trailers(&self) -> &HeaderList;
+
+    /// What has come of it so far; of one that is not complete, all that has come.
+    fn metered(&self, is_complete: bool) -> Metered;
 }
 
 /// A source whose body may lie on its connection as it is, so that it need not be looked at.
@@ -56,6 +59,15 @@ pub(crate) trait BulkSource<'s>: BodySource {
 
     /// So many bytes of the rest were taken from there.
     fn skip(&mut self, bytes: u64);
+}
+
+/// How long a message is that came or went, as bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Metered {
+    /// All of it, framing too.
+    pub(crate) wire: u64,
+    /// The fields of its head.
+    pub(crate) fields: u64,
 }
 
 /// Where the body of a message goes.
@@ -74,6 +86,9 @@ pub(crate) trait BodySink {
 
     /// Ends the message.
     fn end(&mut self, trailers: Option<&HeaderList>);
+
+    /// What was sent of it so far.
+    fn metered(&self) -> Metered;
 }
 
 /// A sink whose body may go to its connection as it is.

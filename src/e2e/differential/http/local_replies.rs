@@ -1,7 +1,7 @@
 //! What the proxy answers itself: refused requests, no route, redirects, direct responses.
 
 use super::plan::Http;
-use super::{Case, OK, answered, local, play, usual};
+use super::{Case, OK, answered, closed, local, play, usual};
 use crate::differential::Scenario;
 use crate::differential::plan::Plan;
 
@@ -36,6 +36,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "access log: Envoy's default line for HTTP",
             plan: || Http { log_format: Some(""), ..Http::default() }.plan(),
             script: |stage| play(stage, LOGGED),
+        },
+        Scenario {
+            name: "http_byte_meters",
+            shows: "access log: bytes on the wire and in heads",
+            // A time in a head would be of one digit or of two.
+            plan: || {
+                let router: &[&str] = &["suppress_envoy_headers: true"];
+                Http { log_format: Some(METERS), router, ..Http::default() }.plan()
+            },
+            script: |stage| play(stage, METERED),
         },
         Scenario {
             name: "http_json_log",
@@ -192,6 +202,62 @@ const LOGGED: &[Case] = &[
     local(b"GET /missing HTTP/1.1\r\nhost: b.test\r\n\r\n"),
     local(b"BAD\r\n\r\n"),
 ];
+
+/// The counts of bytes on the wire, and of heads among them.
+const METERS: &str = "log_format: {text_format_source: {inline_string: \"\
+    %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% body %BYTES_RECEIVED% %BYTES_SENT% \
+    wire %DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT% \
+    heads %DOWNSTREAM_HEADER_BYTES_RECEIVED% %DOWNSTREAM_HEADER_BYTES_SENT% \
+    decompressed %DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED% \
+    %DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT% \
+    upstream wire %UPSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT% \
+    heads %UPSTREAM_HEADER_BYTES_RECEIVED% %UPSTREAM_HEADER_BYTES_SENT% \
+    fields %REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES% %RESPONSE_TRAILERS_BYTES%\\n\"}}";
+
+const METERED: &[Case] = &[
+    local(b"GET /probe?1 HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /missing HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"HEAD /probe HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    answered(b"GET /length HTTP/1.1\r\nHost: a.test\r\nX-Mixed-Case: 1\r\n\r\n", OK),
+    answered(b"HEAD /head HTTP/1.1\r\nhost: a.test\r\n\r\n", OK_HEAD),
+    answered(
+        b"POST /chunked HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n\
+          3;x=y\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n",
+        b"HTTP/1.1 200 Fine\r\ntransfer-encoding: chunked\r\n\r\n5;e\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",
+    ),
+    answered(
+        b"POST /length HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc",
+        b"HTTP/1.1 204 No Content\r\nconnection: keep-alive\r\n\r\n",
+    ),
+    answered(
+        b"POST /expect HTTP/1.1\r\nhost: a.test\r\nexpect: 100-continue\r\n\
+          content-length: 3\r\n\r\nabc",
+        OK,
+    ),
+    answered(
+        b"GET /103 HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\
+          content-length: 2\r\n\r\nok",
+    ),
+    closed(
+        b"GET /until-close HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: 1\r\n\r\nup to the end",
+    ),
+    closed(
+        b"GET /cut HTTP/1.1\r\nhost: a.test\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
+    ),
+    closed(b"GET /none HTTP/1.1\r\nhost: a.test\r\n\r\n", b""),
+    answered(b"GET /garbage HTTP/1.1\r\nhost: a.test\r\n\r\n", b"garbage\r\n\r\n"),
+    local(b"POST /probe?body HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc"),
+    local(b"POST /probe?part HTTP/1.1\r\nhost: a.test\r\ncontent-length: 9\r\n\r\nabc"),
+    local(b"\r\nGET /probe?blank HTTP/1.1\r\nhost: a.test\r\n\r\n"),
+    local(b"GET /probe HTTP/1.1\r\nhost: a.test\r\na : b\r\nrest: 1\r\n\r\n"),
+    local(b"BAD\r\n\r\n"),
+    local(b"POST /probe HTTP/1.1\r\nhost: a.test\r\ncontent-length: x\r\n\r\nabcdef"),
+];
+
+const OK_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
 
 const JSON: &str = "log_format: {json_format: {\
     method: '%REQ(:METHOD)%', path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%', \

@@ -10,9 +10,9 @@ use proto::http1::{
 use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::Receiver;
 
-use super::super::port::{BodyPart, BodySource, BulkSource, ResponseSink, SourceError};
+use super::super::port::{BodyPart, BodySource, BulkSource, Metered, ResponseSink, SourceError};
 use super::message::Message;
-use super::{HEAD_CREDIT, poll_bytes, poll_part};
+use super::{HEAD_CREDIT, metered, poll_bytes, poll_part};
 
 /// The request of an exchange.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub(crate) struct Request<'a> {
     stream: &'a Stream,
     decoder: &'a mut RequestDecoder,
     options: &'a RequestOptions,
+    /// What had been taken from the stream before it.
+    taken_before: u64,
+    field_bytes: u64,
 }
 
 impl<'a> Request<'a> {
@@ -28,7 +31,8 @@ impl<'a> Request<'a> {
         decoder: &'a mut RequestDecoder,
         options: &'a RequestOptions,
     ) -> Self {
-        Self { stream, decoder, options }
+        let taken_before = stream.receiver().bytes_taken();
+        Self { stream, decoder, options, taken_before, field_bytes: 0 }
     }
 
     /// The head. `None` if the client ended the connection before the head began.
@@ -50,6 +54,7 @@ impl<'a> Request<'a> {
             bytes.advance(consumed);
             receiver.unread(bytes);
             if let Event::Head(start) = event {
+                self.field_bytes = u64::from(start.field_bytes);
                 return Poll::Ready(Ok(Some(start)));
             }
         }
@@ -76,6 +81,10 @@ impl BodySource for Request<'_> {
     fn trailers(&self) -> &HeaderList {
         self.decoder.trailers()
     }
+
+    fn metered(&self, is_complete: bool) -> Metered {
+        metered(self.stream.receiver(), is_complete, self.taken_before, self.field_bytes)
+    }
 }
 
 impl<'s, 'a: 's> BulkSource<'s> for Request<'a> {
@@ -97,8 +106,7 @@ impl ResponseSink for Response<'_> {
     }
 
     fn send_head(&mut self, head: &ResponseHead, is_whole: bool) {
-        let (to, encoder) = (self.to, &mut self.encoder);
-        let write = |out: &mut Vec<u8>| *encoder = encode_response_head(head, to, is_whole, out);
-        self.stream.outbox().write(write);
+        let to = self.to;
+        self.write_head(|out| encode_response_head(head, to, is_whole, out));
     }
 }

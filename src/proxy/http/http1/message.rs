@@ -8,7 +8,7 @@ use proto::HeaderList;
 use proto::http1::BodyEncoder;
 use reactor::{Outbox, Span};
 
-use super::super::port::{BodySink, BulkSink};
+use super::super::port::{BodySink, BulkSink, Metered};
 
 /// A message that is written to a stream. `to` is what the form of its head depends on.
 #[derive(Debug)]
@@ -17,12 +17,34 @@ pub(crate) struct Message<'a, T> {
     pub(super) to: T,
     pub(super) encoder: BodyEncoder,
     enable_trailers: bool,
+    /// What the stream had sent before it.
+    queued_before: u64,
+    field_bytes: u64,
 }
 
 impl<'a, T> Message<'a, T> {
     pub(crate) fn new(stream: &'a Stream, to: T, enable_trailers: bool) -> Self {
-        Self { stream, to, encoder: BodyEncoder::Nothing, enable_trailers }
+        let queued_before = stream.outbox().bytes_queued();
+        let encoder = BodyEncoder::Nothing;
+        Self { stream, to, encoder, enable_trailers, queued_before, field_bytes: 0 }
     }
+
+    /// Sends the head that `encode` writes.
+    pub(super) fn write_head(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> BodyEncoder) {
+        let (encoder, field_bytes) = (&mut self.encoder, &mut self.field_bytes);
+        self.stream.outbox().write(|out| {
+            let start = out.len();
+            *encoder = encode(out);
+            *field_bytes += fields_of(&out[start..]).len() as u64;
+        });
+    }
+}
+
+/// The field lines of a head: what is between its first line and the empty one.
+fn fields_of(head: &[u8]) -> &[u8] {
+    let first_line = head.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let end = head.len().saturating_sub(b"\r\n".len());
+    head.get(first_line..end).unwrap_or_default()
 }
 
 impl<T> BodySink for Message<'_, T> {
@@ -63,6 +85,11 @@ impl<T> BodySink for Message<'_, T> {
             Some(trailers) => encoder.end_with_trailers(trailers, out),
             None => encoder.end(out),
         });
+    }
+
+    fn metered(&self) -> Metered {
+        let wire = self.stream.outbox().bytes_queued().saturating_sub(self.queued_before);
+        Metered { wire, fields: self.field_bytes }
     }
 }
 

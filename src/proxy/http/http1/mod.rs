@@ -16,10 +16,17 @@ use std::task::{Context, Poll};
 use proto::http1::{Error, Event, Step};
 use reactor::{Received, Receiver, Span};
 
-use super::port::{BodyPart, SourceError};
+use super::port::{BodyPart, Metered, SourceError};
 
 /// What a receive asks for while a head is awaited.
 pub(crate) const HEAD_CREDIT: usize = reactor::RECV_CREDIT_MAX as usize;
+
+/// What has come of a message before which so much had been taken from its stream.
+fn metered(receiver: &Receiver, is_complete: bool, taken_before: u64, fields: u64) -> Metered {
+    // Behind a message that is complete the next one may wait.
+    let now = if is_complete { receiver.bytes_taken() } else { receiver.bytes_received() };
+    Metered { wire: now.saturating_sub(taken_before), fields }
+}
 
 /// Takes bytes from the receiver, if there are any.
 fn poll_bytes(

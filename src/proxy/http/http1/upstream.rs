@@ -11,19 +11,18 @@ use proto::{HeaderList, Method, RequestHead, ResponseHead};
 use reactor::Receiver;
 
 use super::super::port::{
-    BodyPart, BodySource, BulkSource, RequestSink, ResponseSource, ResponseStart, SourceError,
+    BodyPart, BodySource, BulkSource, Metered, RequestSink, ResponseSource, ResponseStart,
+    SourceError,
 };
 use super::message::Message;
-use super::{HEAD_CREDIT, poll_bytes, poll_part};
+use super::{HEAD_CREDIT, metered, poll_bytes, poll_part};
 
 /// The request of an exchange, on its way to a host.
 pub(crate) type UpstreamRequest<'a> = Message<'a, ()>;
 
 impl RequestSink for UpstreamRequest<'_> {
     fn send_head(&mut self, head: &RequestHead, is_whole: bool) {
-        let encoder = &mut self.encoder;
-        let write = |out: &mut Vec<u8>| *encoder = encode_request_head(head, is_whole, out);
-        self.stream.outbox().write(write);
+        self.write_head(|out| encode_request_head(head, is_whole, out));
     }
 }
 
@@ -34,6 +33,8 @@ pub(crate) struct UpstreamResponse<'a> {
     decoder: &'a mut ResponseDecoder,
     options: &'a ResponseOptions,
     start: Option<MessageStart>,
+    /// What had been taken from the stream before it.
+    taken_before: u64,
 }
 
 impl<'a> UpstreamResponse<'a> {
@@ -45,7 +46,8 @@ impl<'a> UpstreamResponse<'a> {
         method: Method,
     ) -> Self {
         decoder.expect(Expect::of(method));
-        Self { stream, decoder, options, start: None }
+        let taken_before = stream.receiver().bytes_taken();
+        Self { stream, decoder, options, start: None, taken_before }
     }
 
     /// Whether the connection may carry another exchange, once this one is over in both
@@ -81,6 +83,11 @@ impl BodySource for UpstreamResponse<'_> {
 
     fn trailers(&self) -> &HeaderList {
         self.decoder.trailers()
+    }
+
+    fn metered(&self, is_complete: bool) -> Metered {
+        let field_bytes = self.start.map_or(0, |start| u64::from(start.field_bytes));
+        metered(self.stream.receiver(), is_complete, self.taken_before, field_bytes)
     }
 }
 
