@@ -181,7 +181,9 @@ impl Connection {
         }
         let mut payload = Vec::new();
         settings::encode_initial(&self.options, self.role == Role::Server, &mut payload);
-        self.queue(FrameKind::SETTINGS, 0, 0, &payload);
+        frame::encode(FrameKind::SETTINGS, 0, 0, &payload, &mut self.out);
+        // The preface leaves with the first frame, so it is counted as a part of it.
+        self.count_outbound(self.out.len(), false);
         let increment = self.options.connection_window.saturating_sub(INITIAL_WINDOW);
         if increment > 0 {
             self.queue_window_update(0, increment);
