@@ -223,25 +223,43 @@ impl HeaderList {
         joins: impl Fn(KnownName) -> bool,
     ) {
         let name_start = self.bytes.len();
-        let (kind, name_len) = match known {
-            Some(known) if self.first[known as usize] != 0 && joins(known) => {
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(value);
-                self.join(known, start..start + value.len());
-                let first = self.first[known as usize] as usize - 1;
-                self.fields[first].is_never_indexed |= is_never_indexed;
+        let (kind, name_len) = if let Some(known) = known {
+            let first = &mut self.first[known as usize];
+            if *first == 0 {
+                *first = offset(self.fields.len() + 1);
+            } else if joins(known) {
+                self.join_decoded(known, value, is_never_indexed);
                 return;
             }
-            Some(known) => (Kind::Known(known), known.as_str().len()),
-            None => {
-                self.bytes.extend_from_slice(name);
-                (Kind::Other, name.len())
-            }
+            (Kind::Known(known), known.as_str().len())
+        } else {
+            self.bytes.extend_from_slice(name);
+            (Kind::Other, name.len())
         };
-        self.push(kind, name_start, name_len, value);
-        if is_never_indexed && let Some(field) = self.fields.last_mut() {
-            field.is_never_indexed = true;
-        }
+        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        // No position is above this one, so one check is enough.
+        offset(self.bytes.len());
+        #[expect(clippy::cast_possible_truncation, reason = "none is above the one just checked")]
+        let field = Field {
+            name_start: name_start as u32,
+            name_len: name_len as u32,
+            value_start: value_start as u32,
+            value_len: value.len() as u32,
+            kind,
+            is_never_indexed,
+        };
+        self.fields.push(field);
+        self.live += 1;
+    }
+
+    #[cold]
+    fn join_decoded(&mut self, known: KnownName, value: &[u8], is_never_indexed: bool) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.join(known, start..start + value.len());
+        let first = self.first[known as usize] as usize - 1;
+        self.fields[first].is_never_indexed |= is_never_indexed;
     }
 
     /// All fields with what an encoder wants to know of them.

@@ -453,7 +453,7 @@ impl Connection {
             if self.ended == Some(stream) {
                 self.ended = None;
             }
-            if !cfg!(planted = "http2_connection_window_leak") {
+            if !cfg!(planted = "http2_pair_window_leak") {
                 self.give_back(unconsumed);
             }
         }

@@ -23,12 +23,7 @@ impl ReceiveWindow {
     /// Notes a received frame. `false` when the peer must not have sent so much.
     #[inline]
     pub(crate) const fn receive(&mut self, bytes: u32) -> bool {
-        let limit = if cfg!(planted = "http2_connection_window_off_by_one") {
-            self.size + 1
-        } else {
-            self.size
-        };
-        if bytes > limit - self.outstanding {
+        if bytes > self.size - self.outstanding {
             return false;
         }
         self.outstanding += bytes;

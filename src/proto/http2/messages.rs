@@ -261,7 +261,9 @@ impl Connection {
         state.receive = Half::Body;
         let is_success = (200..300).contains(&head.status);
         let is_tunnel = state.request.is_tunnel() && is_success;
-        let has_no_body = state.request == RequestKind::Head || matches!(head.status, 204 | 304);
+        let is_head =
+            state.request == RequestKind::Head && !cfg!(planted = "http2_client_head_body");
+        let has_no_body = is_head || matches!(head.status, 204 | 304);
         state.length_left = match summary.content_length {
             _ if is_tunnel => None,
             _ if has_no_body => Some(0),

@@ -83,7 +83,7 @@ impl Reader {
         let length = (FRAME_HEADER_BYTES - self.partial.len()).min(input.len());
         self.partial.extend_from_slice(&input[..length]);
         let header = self.partial.first_chunk().map(FrameHeader::parse);
-        if header.is_some() {
+        if header.is_some() && !cfg!(planted = "http2_server_keeps_cut_header") {
             self.partial.clear();
         }
         (length, header)

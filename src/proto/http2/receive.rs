@@ -318,6 +318,8 @@ impl Connection {
 
     /// How long the body of this frame is, is known. Section 8.1.1: it must fit `content-length`.
     fn begin_body(&mut self, now: Instant, data: Data) -> Result<Option<Event>, ErrorKind> {
+        #[cfg(planted = "http2_server_padding_is_body")]
+        let data = Data { padding: 0, ..data };
         let length = data.left - data.padding;
         self.inbound.payload(&self.options, length == 0, data.ends_stream)?;
         self.reader.phase = Phase::Data(data);
@@ -359,7 +361,8 @@ impl Connection {
             return Progress::Event(Event::Body { stream: data.stream, range });
         }
         self.reader.phase = self.after_data(data);
-        match self.ended.take() {
+        match if cfg!(planted = "http2_client_ends_twice") { self.ended } else { self.ended.take() }
+        {
             Some(stream) => Progress::Event(self.end_receive(stream)),
             None => Progress::Continue,
         }

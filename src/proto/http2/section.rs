@@ -218,27 +218,14 @@ impl<'a> Section<'a> {
             value
         };
         let is_secret = field.is_never_indexed;
-        match &mut self.target {
-            Target::Request(head) => {
-                head.headers.append_decoded(known, field.name, value, is_secret, joins_in_requests);
-            }
-            Target::Response(head) => {
-                head.headers.append_decoded(
-                    known,
-                    field.name,
-                    value,
-                    is_secret,
-                    joins_in_responses,
-                );
-            }
-            Target::RequestTrailers(list) => {
-                list.append_decoded(known, field.name, value, is_secret, joins_in_requests);
-            }
-            Target::ResponseTrailers(list) => {
-                list.append_decoded(known, field.name, value, is_secret, joins_in_responses);
-            }
-            Target::Nothing => {}
-        }
+        let (list, joins): (&mut HeaderList, fn(KnownName) -> bool) = match &mut self.target {
+            Target::Request(head) => (&mut head.headers, joins_in_requests),
+            Target::Response(head) => (&mut head.headers, joins_in_responses),
+            Target::RequestTrailers(list) => (list, joins_in_requests),
+            Target::ResponseTrailers(list) => (list, joins_in_responses),
+            Target::Nothing => return,
+        };
+        list.append_decoded(known, field.name, value, is_secret, joins);
     }
 
     /// RFC 9110 section 8.6: digits, once.

@@ -166,7 +166,10 @@ impl Connection {
             return self.offer(stream, 0, true);
         }
         let id = state.id;
-        self.send_section(stream, id, true, |encoder, out| encode_fields(encoder, trailers, out));
+        let ends_stream = !cfg!(planted = "http2_differential_endless_trailers");
+        self.send_section(stream, id, ends_stream, |encoder, out| {
+            encode_fields(encoder, trailers, out);
+        });
         self.end_send(stream);
         Ok(())
     }

@@ -83,9 +83,7 @@ pub(crate) fn encode_initial(options: &Options, is_server: bool, payload: &mut V
         push(id::ENABLE_PUSH, 0);
     }
     push(id::HEADER_TABLE_SIZE, options.hpack_table_size);
-    if options.allow_connect {
-        push(id::ENABLE_CONNECT_PROTOCOL, 1);
-    }
+    push(id::ENABLE_CONNECT_PROTOCOL, u32::from(options.allow_connect));
     push(id::MAX_CONCURRENT_STREAMS, options.concurrent_streams_max);
     push(id::INITIAL_WINDOW_SIZE, options.stream_window);
 }

@@ -325,11 +325,12 @@ fn a_rapid_reset_is_cut_at_the_burst() {
 fn made_you_reset_is_the_same_bucket() {
     // CVE-2025-8671: the peer provokes resets of ours.
     let options = Options { stream_reset_burst: 10, ..Options::default() };
-    let provocations: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 4] = [
-        ("WINDOW_UPDATE of zero", Box::new(|id| number(WINDOW_UPDATE, id, 0))),
-        ("a window too large", Box::new(|id| number(WINDOW_UPDATE, id, 0x7fff_ffff))),
-        ("DATA behind the end", Box::new(|id| data(id, 0, "x"))),
-        ("HEADERS behind the end", Box::new(|id| whole(id, GET))),
+    type Provoke = fn(u32) -> Vec<u8>;
+    let provocations: [(&str, Provoke); 4] = [
+        ("WINDOW_UPDATE of zero", |id| number(WINDOW_UPDATE, id, 0)),
+        ("a window too large", |id| number(WINDOW_UPDATE, id, 0x7fff_ffff)),
+        ("DATA behind the end", |id| data(id, 0, "x")),
+        ("HEADERS behind the end", |id| whole(id, GET)),
     ];
     for (name, provoke) in provocations {
         let attack = |count: u32| -> Vec<u8> {

@@ -156,10 +156,13 @@ fn the_first_frames_are_those_of_envoy() {
         ["SETTINGS 1=4096 8=1 3=1024 4=16777216", "WINDOW_UPDATE 0 25100289"]
     );
     let custom = Options { custom_settings: vec![(0x99, 7)], ..small_windows() };
-    assert_eq!(frames(&written(&mut server(&custom))), ["SETTINGS 153=7 1=4096 3=1024 4=65535"]);
+    assert_eq!(
+        frames(&written(&mut server(&custom))),
+        ["SETTINGS 153=7 1=4096 8=0 3=1024 4=65535"]
+    );
     let bytes = written(&mut client(&small_windows()));
     assert!(bytes.starts_with(PREFACE));
-    assert_eq!(frames(&bytes), ["SETTINGS 2=0 1=4096 3=1024 4=65535"]);
+    assert_eq!(frames(&bytes), ["SETTINGS 2=0 1=4096 8=0 3=1024 4=65535"]);
 }
 
 #[test]

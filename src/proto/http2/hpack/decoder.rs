@@ -62,7 +62,7 @@ impl Decoder {
     /// than the table is, the next block has to say so.
     pub fn set_size_limit(&mut self, size: usize) {
         self.size_limit = size;
-        self.is_update_due = self.table.size_max() > size;
+        self.is_update_due |= self.table.size_max() > size;
     }
 
     /// The size of the table, as RFC 7541 section 4.1 counts it.

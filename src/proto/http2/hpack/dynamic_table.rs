@@ -21,8 +21,8 @@ pub(crate) struct DynamicTable {
     origin: u64,
     size: usize,
     size_max: usize,
-    /// How many entries were ever inserted.
-    inserted: u64,
+    /// How many entries were ever inserted; wraps.
+    inserted: u32,
 }
 
 /// What is known of an entry besides its text.
@@ -61,9 +61,9 @@ impl DynamicTable {
         self.entries.len()
     }
 
-    /// How many entries were ever inserted: the next one has this as its number.
+    /// How many entries were ever inserted, and the number of the next one; wraps.
     #[inline]
-    pub(crate) const fn inserted(&self) -> u64 {
+    pub(crate) const fn inserted(&self) -> u32 {
         self.inserted
     }
 
@@ -120,7 +120,7 @@ impl DynamicTable {
         self.bytes.extend_from_slice(value);
         self.entries.push_back(entry);
         self.size += size;
-        self.inserted += 1;
+        self.inserted = self.inserted.wrapping_add(1);
     }
 
     fn evict_until(&mut self, size: usize) {

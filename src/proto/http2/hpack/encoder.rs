@@ -5,9 +5,9 @@
 //! they are secrets that could be guessed by their size (section 7.1.3) or where the peer that
 //! sent them asked for it.
 //!
-//! Entries are found by two small tables of numbers, one by name and value, one by name. A number
-//! whose entry has left, or whose place another text took, is a miss: that costs compression,
-//! never correctness, and looking up is one comparison.
+//! Entries are found by small tables of numbers: the last entry of each known name, and by what
+//! name, or name and value, hash to. A number whose entry has left, or whose place another text
+//! took, is a miss: that costs compression, never correctness, and looking up is a comparison.
 
 use crate::headers::KnownName;
 use crate::http2::hpack::decoder::INITIAL_TABLE_SIZE;
@@ -34,11 +34,13 @@ struct PendingSizes {
     last: usize,
 }
 
-/// Numbers of entries, plus one, by what they hash to.
+/// Numbers of entries, plus one; they wrap, since what is found is compared.
 #[derive(Debug)]
 struct Places {
-    by_field: [u64; PLACES],
-    by_name: [u64; PLACES],
+    /// The last entry of each known name, which nearly always has the same value again.
+    by_known: [u32; KnownName::COUNT],
+    by_name: [u32; PLACES],
+    by_field: [u32; PLACES],
 }
 
 /// How a literal is kept.
@@ -133,10 +135,11 @@ impl Encoder {
             self.encode_incremental(kind, name, value, out);
             return;
         }
-        let pattern = if indexing == Indexing::Never { 0x10 } else { 0 };
+        let keeps_mark = !cfg!(planted = "http2_hpack_round_trip_loses_mark");
+        let pattern = if indexing == Indexing::Never && keeps_mark { 0x10 } else { 0 };
         let mut index = static_table::name_index(kind, name);
         if index == 0 {
-            index = self.dynamic_name_index(name, hash(name));
+            index = self.dynamic_name_index(kind, name, hash(name));
         }
         integer::encode(index, 4, pattern, out);
         if index == 0 {
@@ -146,15 +149,25 @@ impl Encoder {
     }
 
     fn encode_incremental(&mut self, kind: NameKind, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-        let name_hash = hash(name);
+        let name_hash = match kind {
+            NameKind::Known(known) => {
+                if let Some(index) = self.last_of_known(known, value) {
+                    integer::encode(index, 7, 0x80, out);
+                    return;
+                }
+                0
+            }
+            _ => hash(name),
+        };
+        // Names are told apart by their comparison, so that a known one need not be hashed.
         let field_hash = name_hash.wrapping_mul(MIX) ^ hash(value);
-        if let Some(index) = self.dynamic_field_index(name, value, field_hash) {
+        if let Some(index) = self.dynamic_field_index(name, value, name_hash, field_hash) {
             integer::encode(index, 7, 0x80, out);
             return;
         }
         let mut index = static_table::name_index(kind, name);
         if index == 0 {
-            index = self.dynamic_name_index(name, name_hash);
+            index = self.dynamic_name_index(kind, name, name_hash);
         }
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         // One that takes most of the table would push out what is worth more.
@@ -166,26 +179,51 @@ impl Encoder {
         self.text(value, out);
         if is_worth {
             let places = self.places.get_or_insert_with(Places::new);
-            let number = self.table.inserted() + 1;
+            let number = self.table.inserted().wrapping_add(1);
             places.by_field[place(field_hash)] = number;
-            places.by_name[place(name_hash)] = number;
+            match kind {
+                NameKind::Known(known) => places.by_known[known as usize] = number,
+                _ => places.by_name[place(name_hash)] = number,
+            }
             self.table.insert(kind, true, name, value);
         }
     }
 
-    /// The index of the entry with this name and value.
+    /// The index of the last entry of a known name, if it has this value.
     #[inline]
-    fn dynamic_field_index(&self, name: &[u8], value: &[u8], hash: u64) -> Option<usize> {
-        let number = self.places.as_ref()?.by_field[place(hash)];
-        let index = self.index_of(number)?;
-        let (_, found_name, found_value) = self.table.get(index)?;
-        (found_value == value && found_name == name).then_some(index + STATIC_LEN + 1)
+    fn last_of_known(&self, known: KnownName, value: &[u8]) -> Option<usize> {
+        let index = self.index_of(self.places.as_ref()?.by_known[known as usize])?;
+        let (entry, _, found) = self.table.get(index)?;
+        (entry.kind == NameKind::Known(known) && found == value).then_some(index + STATIC_LEN + 1)
     }
 
-    /// The index of an entry with this name, or 0.
-    fn dynamic_name_index(&self, name: &[u8], hash: u64) -> usize {
+    /// The index of an entry with this name and value.
+    fn dynamic_field_index(
+        &self,
+        name: &[u8],
+        value: &[u8],
+        name_hash: u64,
+        field_hash: u64,
+    ) -> Option<usize> {
+        let places = self.places.as_ref()?;
+        let is_it = |number: u32| {
+            let index = self.index_of(number)?;
+            let (_, found_name, found_value) = self.table.get(index)?;
+            (found_value == value && found_name == name).then_some(index + STATIC_LEN + 1)
+        };
+        is_it(places.by_name[place(name_hash)])
+            .or_else(|| is_it(places.by_field[place(field_hash)]))
+    }
+
+    /// The index of an entry with this name, or 0. (Known names that are not in the static table
+    /// are found by their last entry.)
+    fn dynamic_name_index(&self, kind: NameKind, name: &[u8], hash: u64) -> usize {
         let found = || {
-            let number = self.places.as_ref()?.by_name[place(hash)];
+            let places = self.places.as_ref()?;
+            let number = match kind {
+                NameKind::Known(known) => places.by_known[known as usize],
+                _ => places.by_name[place(hash)],
+            };
             let index = self.index_of(number)?;
             let (_, found, _) = self.table.get(index)?;
             (found == name).then_some(index + STATIC_LEN + 1)
@@ -193,11 +231,12 @@ impl Encoder {
         found().unwrap_or(0)
     }
 
-    /// How far from the newest the entry with this number (plus one) is, if it is still there.
+    /// How far from the newest the entry with this number (plus one) is, if it is still there. No
+    /// number is as far as nothing that is there.
     #[inline]
-    fn index_of(&self, number: u64) -> Option<usize> {
-        let age = usize::try_from(self.table.inserted().checked_sub(number)?).ok()?;
-        (number > 0 && age < self.table.len()).then_some(age)
+    fn index_of(&self, number: u32) -> Option<usize> {
+        let age = self.table.inserted().wrapping_sub(number) as usize;
+        (age < self.table.len()).then_some(age)
     }
 
     /// A string literal, in the shorter of its two forms: section 5.2.
@@ -217,7 +256,11 @@ impl Encoder {
 
 impl Places {
     fn new() -> Box<Self> {
-        Box::new(Self { by_field: [0; PLACES], by_name: [0; PLACES] })
+        Box::new(Self {
+            by_known: [0; KnownName::COUNT],
+            by_name: [0; PLACES],
+            by_field: [0; PLACES],
+        })
     }
 }
 

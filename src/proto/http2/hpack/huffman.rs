@@ -104,7 +104,9 @@ pub(crate) fn encode(source: &[u8], out: &mut Vec<u8>) {
     }
     if count > 0 {
         let padding = (8 - count % 8) % 8;
-        let padded = bits << padding | ((1 << padding) - 1);
+        let ones =
+            if cfg!(planted = "http2_differential_zero_padding") { 0 } else { (1 << padding) - 1 };
+        let padded = bits << padding | ones;
         let bytes = (count + padding) / 8;
         for index in (0..bytes).rev() {
             #[expect(clippy::cast_possible_truncation, reason = "one byte after the other")]

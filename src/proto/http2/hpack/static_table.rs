@@ -40,21 +40,28 @@ pub(crate) fn name_index(kind: NameKind, name: &[u8]) -> usize {
 /// The entry that has this name and value, or 0.
 #[inline]
 pub(crate) fn full_index(kind: NameKind, value: &[u8]) -> usize {
-    match (kind, value) {
-        (NameKind::Pseudo(Pseudo::Method), b"GET") => 2,
-        (NameKind::Pseudo(Pseudo::Method), b"POST") => 3,
-        (NameKind::Pseudo(Pseudo::Path), b"/") => 4,
-        (NameKind::Pseudo(Pseudo::Path), b"/index.html") => 5,
-        (NameKind::Pseudo(Pseudo::Scheme), b"http") => 6,
-        (NameKind::Pseudo(Pseudo::Scheme), b"https") => 7,
-        (NameKind::Pseudo(Pseudo::Status), b"200") => 8,
-        (NameKind::Pseudo(Pseudo::Status), b"204") => 9,
-        (NameKind::Pseudo(Pseudo::Status), b"206") => 10,
-        (NameKind::Pseudo(Pseudo::Status), b"304") => 11,
-        (NameKind::Pseudo(Pseudo::Status), b"400") => 12,
-        (NameKind::Pseudo(Pseudo::Status), b"404") => 13,
-        (NameKind::Pseudo(Pseudo::Status), b"500") => 14,
-        (NameKind::Known(KnownName::AcceptEncoding), b"gzip, deflate") => 16,
+    match kind {
+        NameKind::Pseudo(pseudo) => full_pseudo_index(pseudo, value),
+        NameKind::Known(KnownName::AcceptEncoding) if value == b"gzip, deflate" => 16,
+        _ => 0,
+    }
+}
+
+fn full_pseudo_index(pseudo: Pseudo, value: &[u8]) -> usize {
+    match (pseudo, value) {
+        (Pseudo::Method, b"GET") => 2,
+        (Pseudo::Method, b"POST") => 3,
+        (Pseudo::Path, b"/") => 4,
+        (Pseudo::Path, b"/index.html") => 5,
+        (Pseudo::Scheme, b"http") => 6,
+        (Pseudo::Scheme, b"https") => 7,
+        (Pseudo::Status, b"200") => 8,
+        (Pseudo::Status, b"204") => 9,
+        (Pseudo::Status, b"206") => 10,
+        (Pseudo::Status, b"304") => 11,
+        (Pseudo::Status, b"400") => 12,
+        (Pseudo::Status, b"404") => 13,
+        (Pseudo::Status, b"500") => 14,
         _ => 0,
     }
 }
