@@ -8,8 +8,10 @@ mod address;
 mod cidr;
 mod ids;
 mod slab;
+mod uuid;
 
 pub use address::Address;
 pub use cidr::Cidr;
 pub use ids::{ConnectionIds, WorkerId};
 pub use slab::{Key, Slab};
+pub use uuid::Uuid;

@@ -18,7 +18,8 @@ use observe::access_log::{AccessLogType, CloseType, Record, TimePoint, Timing, U
 use observe::{ResponseFlag, ResponseFlags};
 use reactor::{Reactor, Socket};
 
-use crate::access_log::{AccessLogs, next_random};
+use crate::access_log::AccessLogs;
+use crate::random::Random;
 
 /// What the connections of one listener have in common in their lines.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct ConnectionLogging {
     pub(crate) of_filter: AccessLogs,
     pub(crate) ids: Rc<ConnectionIds>,
     /// Where stream ids are drawn from.
-    pub(crate) random: Rc<Cell<u64>>,
+    pub(crate) random: Rc<Random>,
 }
 
 /// One connection.
@@ -140,7 +141,7 @@ impl<'a> ConnectionLog<'a> {
     /// The filter sends its connections to an upstream.
     pub(crate) fn begin_upstream(&self) {
         let Some(facts) = &self.facts else { return };
-        let stream_id = uuid(&self.logging.random);
+        let stream_id = self.logging.random.uuid().to_string();
         facts.changing.borrow_mut().upstream = Some(Upstream { stream_id, ..Upstream::default() });
     }
 
@@ -402,7 +403,7 @@ const IDLE: &str = "tcp_session_idle_timeout";
 const MAX_DURATION: &str = "max_connection_duration_reached";
 
 /// `alt_stat_name`, or the name. The model keeps what stats are called, without colons.
-fn observability_name(config: &model::Cluster) -> &str {
+pub(crate) fn observability_name(config: &model::Cluster) -> &str {
     let is_name = config.stat_name == config.name.replace(':', "_");
     if is_name { &config.name } else { &config.stat_name }
 }
@@ -422,37 +423,9 @@ pub(crate) fn connect_error(error: &std::io::Error) -> String {
     }
 }
 
-/// A random UUID, version 4 (RFC 9562 section 5.4).
-fn uuid(random: &Cell<u64>) -> String {
-    let (high, low) = (next_random(random), next_random(random));
-    let high = high & !0xf000 | 0x4000;
-    let low = low & !(0b11 << 62) | 0b10 << 62;
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stream_ids_are_uuids_and_differ() {
-        let random = Cell::new(7);
-        let (first, second) = (uuid(&random), uuid(&random));
-        assert_ne!(first, second);
-        for id in [first, second] {
-            let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-            assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
-            assert_eq!(id.as_bytes()[14], b'4', "{id}");
-            assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
-        }
-    }
 
     #[test]
     fn connect_errors_are_told_in_envoys_words() {

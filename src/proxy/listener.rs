@@ -65,7 +65,7 @@ impl Listener {
             of_listener: context.access_logs.logs(&config.access_logs),
             of_filter: context.access_logs.logs(of_filter),
             ids: Rc::clone(context.connection_ids),
-            random: context.access_logs.random(),
+            random: Rc::clone(context.random),
         };
         let chain = |chain: &model::FilterChain| {
             let of_filter: &[_] = match &chain.terminal {
@@ -185,7 +185,7 @@ impl Filter {
                 let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
                 context.registry.declare::<TcpProxyDormantStat>(&of_filter);
                 let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
-                let random = context.access_logs.random();
+                let random = Rc::clone(context.random);
                 let config = tcp_proxy.clone();
                 let filter = TcpProxy::new(config, context.clusters, stats, random);
                 Self::TcpProxy(Rc::new(filter))

@@ -12,7 +12,6 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -29,6 +28,7 @@ use reactor::{Reactor, Socket};
 
 use crate::connection_log::ConnectionLog;
 use crate::meter::{self, FromDownstream, FromUpstream};
+use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
 
 /// A `tcp_proxy` filter on one worker.
@@ -38,7 +38,7 @@ pub(crate) struct TcpProxy {
     route: Route,
     stats: Scope<TcpProxyStat>,
     to_downstream: Rc<SendMeter<TcpProxyStat>>,
-    random: Rc<Cell<u64>>,
+    random: Rc<Random>,
 }
 
 impl TcpProxy {
@@ -48,7 +48,7 @@ impl TcpProxy {
         config: model::TcpProxy,
         clusters: &Clusters,
         stats: Scope<TcpProxyStat>,
-        random: Rc<Cell<u64>>,
+        random: Rc<Random>,
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
         let route = Route::new(&config.route, clusters);

@@ -1,13 +1,12 @@
 //! Which cluster a connection of `tcp_proxy` goes to, and how long it waits before it tries again.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use cluster::{Cluster, Clusters};
 use config::model::{Backoff, TcpRoute};
 
-use crate::access_log::next_random;
+use crate::random::Random;
 
 /// A `tcp_proxy`'s clusters on one worker. One that is `None` does not exist (row C6).
 #[derive(Debug)]
@@ -37,12 +36,12 @@ impl Route {
     }
 
     /// The cluster for one attempt; drawn, if there are several (row C4).
-    pub(crate) fn pick(&self, random: &Cell<u64>) -> Option<&Rc<Cluster>> {
+    pub(crate) fn pick(&self, random: &Random) -> Option<&Rc<Cluster>> {
         match self {
             Self::One(cluster) => cluster.as_ref(),
             Self::Weighted { total: 0, .. } => None,
             Self::Weighted { total, clusters } => {
-                let mut place = next_random(random) % total;
+                let mut place = random.below(*total);
                 for (weight, cluster) in clusters {
                     if place < *weight {
                         return cluster.as_ref();
@@ -68,7 +67,7 @@ impl Waits {
         Self { config, next: config.base_interval }
     }
 
-    pub(crate) fn next(&mut self, random: &Cell<u64>) -> Duration {
+    pub(crate) fn next(&mut self, random: &Random) -> Duration {
         let longest = self.next;
         self.next = self.next.saturating_mul(2).min(self.config.max_interval);
         random_below(longest, random)
@@ -76,9 +75,9 @@ impl Waits {
 }
 
 /// A whole number of milliseconds below `limit`; zero if there is none.
-pub(crate) fn random_below(limit: Duration, random: &Cell<u64>) -> Duration {
+pub(crate) fn random_below(limit: Duration, random: &Random) -> Duration {
     let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(next_random(random).checked_rem(limit).unwrap_or(0))
+    Duration::from_millis(random.below(limit))
 }
 
 #[cfg(test)]
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn waits_are_random_and_the_longest_doubles_up_to_the_limit() {
-        let random = Cell::new(1);
+        let random = Random::new(1);
         let milliseconds = Duration::from_millis;
         let config = Backoff { base_interval: milliseconds(100), max_interval: milliseconds(500) };
         let mut longest = [Duration::ZERO; 5];
@@ -105,7 +104,7 @@ mod tests {
 
     #[test]
     fn nothing_is_below_nothing() {
-        let random = Cell::new(1);
+        let random = Random::new(1);
         assert_eq!(random_below(Duration::ZERO, &random), Duration::ZERO);
         assert_eq!(random_below(Duration::from_millis(1), &random), Duration::ZERO);
         assert_eq!(random_below(Duration::from_micros(1), &random), Duration::ZERO);

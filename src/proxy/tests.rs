@@ -20,7 +20,7 @@ use observe::names::{WORKER_PREFIX, WorkerStat};
 use observe::{Kind, Registry, Shard, ShardIndex};
 use reactor::{Reactor, Settings, TaskSet};
 
-use crate::{Drain, Listener, ListenerShared, Reception, WorkerContext};
+use crate::{Drain, Listener, ListenerShared, Random, Reception, WorkerContext};
 
 pub(crate) fn listener_config(filter: model::TerminalFilter) -> Arc<model::Listener> {
     Arc::new(model::Listener {
@@ -104,7 +104,8 @@ impl Bench {
         let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
         let clusters: Clusters = [cluster].into_iter().collect();
         let worker_stats = self.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&self.shard);
-        let (access_logs, returns) = self.access_logs(&config);
+        let random = Rc::new(Random::new(0));
+        let (access_logs, returns) = self.access_logs(&config, &random);
         let connection_ids = Rc::new(ConnectionIds::new(0, 1));
         let context = WorkerContext {
             reactor: &self.reactor,
@@ -116,7 +117,7 @@ impl Bench {
             connection_ids: &connection_ids,
             drain: &Drain::default(),
             local_address: Ipv4Addr::LOCALHOST.into(),
-            seed: 0,
+            random: &random,
         };
         let listener = Listener::new(&config, &bound.address, context);
         self.assert_connection_is_small(&listener);
@@ -160,6 +161,7 @@ impl Bench {
     fn access_logs(
         &self,
         config: &Arc<model::Listener>,
+        random: &Rc<Random>,
     ) -> (Rc<WorkerLogs>, reactor::InboxParts<Written>) {
         let bootstrap =
             model::Bootstrap { listeners: vec![Arc::clone(config)], ..model::Bootstrap::default() };
@@ -190,7 +192,7 @@ impl Bench {
         let settings =
             LogSettings { flush_min_bytes: 4096, flush_interval: Duration::from_secs(60) };
         let place = (&self.registry, &self.shard);
-        let logs = WorkerLogs::new(Arc::new(plan), outlets, settings, 0, place, 0);
+        let logs = WorkerLogs::new(Arc::new(plan), outlets, settings, 0, place, random);
         (Rc::new(logs), returns)
     }
 

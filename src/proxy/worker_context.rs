@@ -14,6 +14,7 @@ use reactor::Reactor;
 
 use crate::access_log::WorkerLogs;
 use crate::drain::Drain;
+use crate::random::Random;
 
 /// What a worker has that its listeners need.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,6 @@ pub struct WorkerContext<'a> {
     pub drain: &'a Drain,
     /// An address of this host by which others know it.
     pub local_address: IpAddr,
-    /// Where the worker's randomness begins.
-    pub seed: u64,
+    /// The worker's randomness.
+    pub random: &'a Rc<Random>,
 }

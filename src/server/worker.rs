@@ -29,7 +29,7 @@ use observe::names::{
 };
 use observe::{Registry, Scope, ShardIndex};
 use proxy::access_log::WorkerLogs;
-use proxy::{Drain, Listener, Reception, WorkerContext, take_handovers};
+use proxy::{Drain, Listener, Random, Reception, WorkerContext, take_handovers};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
 use crate::access_log::AccessLogPart;
@@ -136,13 +136,14 @@ impl Worker {
         thread.gauge_set(ThreadClusterManagerStat::ClustersInflated, inflated);
         let stats = plan.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&shard);
         let AccessLogPart { plan: log_plan, outlets, settings, returns } = plan.access_logs;
+        let random = Rc::new(Random::new(plan.random.hash_one(plan.index)));
         let access_logs = Rc::new(WorkerLogs::new(
             log_plan,
             outlets,
             settings,
             plan.index,
             (&plan.registry, &shard),
-            plan.random.hash_one((plan.index, "access logs")),
+            &random,
         ));
         let attendant = reactor.task_set();
         if !access_logs.is_empty() {
@@ -161,7 +162,7 @@ impl Worker {
             connection_ids: &connection_ids,
             drain: &drain,
             local_address: plan.local_address,
-            seed: plan.random.hash_one(plan.index),
+            random: &random,
         };
         let (handovers, peers) = plan.handovers.map(|part| (part.inbox, part.peers)).unzip();
         let listen = |(index, one): (usize, WorkerListener)| {

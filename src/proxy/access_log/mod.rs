@@ -16,7 +16,6 @@
 mod plan;
 mod sink;
 
-use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,11 +28,13 @@ pub use sink::{BUFFER_BYTES_MAX, Batch, Buffer, LogSettings, Outlets, WorkerLogs
 use plan::Compiled;
 use sink::Sink;
 
+use crate::random::Random;
+
 /// One access log of a listener or filter, on one worker.
 pub(crate) struct AccessLog {
     compiled: Arc<Compiled>,
     sink: Rc<Sink>,
-    random: Rc<Cell<u64>>,
+    random: Rc<Random>,
 }
 
 /// The access logs of one listener or filter, on one worker.
@@ -63,7 +64,7 @@ impl AccessLogs {
 impl AccessLog {
     fn log(&self, record: &Record<'_>) {
         let Compiled { filter, format, .. } = &*self.compiled;
-        let random = &mut || next_random(&self.random);
+        let random = &mut || self.random.number();
         if filter.as_ref().is_none_or(|filter| filter.passes(record, random)) {
             self.sink.write(|buffer| format.write_line(record, buffer));
         }
@@ -74,13 +75,4 @@ impl fmt::Debug for AccessLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessLog").field("sink", &self.sink).finish_non_exhaustive()
     }
-}
-
-/// SplitMix64: good enough to choose lines by, and a seed is all it needs.
-pub(crate) fn next_random(state: &Cell<u64>) -> u64 {
-    let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    state.set(next);
-    let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

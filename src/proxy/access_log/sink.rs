@@ -1,6 +1,6 @@
 //! One worker's buffers, one for each destination, and when they are handed over.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,6 +17,7 @@ use reactor::{Inbox, Reactor};
 
 use super::plan::Plan;
 use super::{AccessLog, AccessLogs};
+use crate::random::Random;
 
 /// Lines that one worker holds back for one destination while the writer is busy. Beyond that
 /// lines are dropped and counted. A second of 5,000 requests at 200 bytes each.
@@ -78,7 +79,7 @@ pub struct WorkerLogs {
     worker: usize,
     stats: Option<Scope<FilesystemStat>>,
     /// Where sampling gets its numbers from.
-    random: Rc<Cell<u64>>,
+    random: Rc<Random>,
 }
 
 impl WorkerLogs {
@@ -90,7 +91,7 @@ impl WorkerLogs {
         settings: LogSettings,
         worker: usize,
         (registry, shard): (&Registry, &Shard),
-        seed: u64,
+        random: &Rc<Random>,
     ) -> Self {
         let stats = || registry.scope::<FilesystemStat>(FILESYSTEM_PREFIX).on(shard);
         let own = || registry.scope::<AccessLogStat>(ACCESS_LOG_PREFIX).on(shard);
@@ -106,7 +107,7 @@ impl WorkerLogs {
         };
         let stats = (!outlets.is_empty()).then(stats);
         let sinks = outlets.into_iter().map(sink).collect();
-        Self { plan, sinks, settings, worker, stats, random: Rc::new(Cell::new(seed)) }
+        Self { plan, sinks, settings, worker, stats, random: Rc::clone(random) }
     }
 
     /// The logs that `configs` ask for.
@@ -118,11 +119,6 @@ impl WorkerLogs {
             Some(AccessLog { compiled, sink, random: Rc::clone(&self.random) })
         };
         AccessLogs::new(configs.iter().filter_map(log).collect())
-    }
-
-    /// Where sampling and stream ids get their numbers from.
-    pub(crate) fn random(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.random)
     }
 
     /// Whether there is anything to attend to.

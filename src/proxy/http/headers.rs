@@ -17,7 +17,6 @@ use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::HttpManager;
 use super::referer;
-use super::request_id::uuid;
 
 /// Whether the client waits for leave to send its body. Takes the field away: it has been heard.
 pub(super) fn take_expect_continue(request: &mut RequestHead) -> bool {
@@ -142,8 +141,7 @@ pub(super) fn prepare_request(
     if config.generate_request_id {
         let keeps = !at_edge || config.preserve_external_request_id;
         if !keeps || !headers.contains(KnownName::XRequestId) {
-            let id = uuid(manager.random.borrow_mut().u128(..));
-            headers.set(KnownName::XRequestId, &id);
+            headers.set(KnownName::XRequestId, manager.random.uuid().as_bytes());
         }
     }
     // It speaks of the client's certificate, and there is none without TLS.

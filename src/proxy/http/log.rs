@@ -17,7 +17,7 @@ use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::{Heads, HttpManager};
 use super::port::Metered;
-use crate::connection_log::connect_error;
+use crate::connection_log::{connect_error, observability_name};
 
 /// The story of one exchange.
 #[derive(Debug)]
@@ -236,7 +236,7 @@ impl Journal {
             route_name,
             upstream: UpstreamRecord {
                 cluster: cluster.map(|cluster| cluster.name.as_str()),
-                cluster_observability_name: cluster.map(|cluster| cluster.stat_name.as_str()),
+                cluster_observability_name: cluster.map(observability_name),
                 host: self.host.as_ref(),
                 attempts: self.attempts,
                 wire_bytes_received: self.upstream.1.wire,

@@ -2,7 +2,6 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/http_conn_man>
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use super::response_stats::ResponseStats;
 use super::route::RouteTable;
 use crate::access_log::AccessLogs;
 use crate::drain::Drain;
+use crate::random::Random;
 use crate::worker_context::WorkerContext;
 
 /// What every worker reads of a connection manager: made once.
@@ -83,7 +83,7 @@ pub(crate) struct HttpManager {
     pub(super) codec_stats: Scope<Http1CodecStat>,
     pub(super) send_meter: Rc<SendMeter<HttpStat>>,
     pub(super) date: DateCache,
-    pub(super) random: RefCell<fastrand::Rng>,
+    pub(super) random: Rc<Random>,
     pub(super) codecs: Shelf<Codecs>,
     pub(super) heads: Shelf<Heads>,
     pub(super) exchanges: Recycler<exchange::Start, exchange::Next>,
@@ -157,7 +157,7 @@ impl HttpManager {
             codec_stats: context.registry.scope(HTTP1_PREFIX).on(context.shard),
             send_meter,
             date: DateCache::default(),
-            random: RefCell::new(fastrand::Rng::with_seed(context.seed)),
+            random: Rc::clone(context.random),
             codecs: Shelf::new(),
             heads: Shelf::new(),
             exchanges: Recycler::new(exchange::run),

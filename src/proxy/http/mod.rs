@@ -24,7 +24,6 @@ mod pump;
 mod recycle;
 mod redirect;
 mod referer;
-mod request_id;
 mod response_stats;
 mod route;
 #[cfg(test)]
