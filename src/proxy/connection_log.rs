@@ -404,7 +404,8 @@ const MAX_DURATION: &str = "max_connection_duration_reached";
 
 /// `alt_stat_name`, or the name. The model keeps what stats are called, without colons.
 pub(crate) fn observability_name(config: &model::Cluster) -> &str {
-    let is_name = config.stat_name == config.name.replace(':', "_");
+    let in_stats = config.name.bytes().map(|byte| if byte == b':' { b'_' } else { byte });
+    let is_name = config.stat_name.bytes().eq(in_stats);
     if is_name { &config.name } else { &config.stat_name }
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn of_listener(listener: &model::Listener) -> String {
     }
 }
 
-/// `RandomState` begins with keys of its own each time, so what it makes of two constants is random.
+/// `RandomState` begins with keys of its own each time, so what it makes of two constants is
+/// random.
 fn random() -> u128 {
     let random = RandomState::new();
     u128::from(random.hash_one(0_u8)) << 64 | u128::from(random.hash_one(1_u8))
