@@ -8,7 +8,7 @@ use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
 use reactor::{Reactor, Socket};
 
-use crate::breaker::Token;
+use crate::breaker::{Resource, Token, WorkerLimits};
 
 /// Which side ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +51,11 @@ impl UpstreamConnection {
         let (cluster, at_host) = (existence.cluster(), existence.host());
         cluster.inc(ClusterStat::UpstreamRqTotal);
         at_host.inc(HostStat::RqTotal);
-        let request = cluster.guard(ClusterStat::UpstreamRqActive);
+        // It counts as a request, which holds up nobody but requests of HTTP.
+        existence.limits().take(Resource::Requests);
+        let guard = cluster.guard(ClusterStat::UpstreamRqActive);
         let request_at_host = at_host.guard(HostStat::RqActive);
-        Self { socket, host, existence, _request: request, _request_at_host: request_at_host }
+        Self { socket, host, existence, _request: guard, _request_at_host: request_at_host }
     }
 
     /// The connected socket.
@@ -83,6 +85,7 @@ impl UpstreamConnection {
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
+        self.existence.limits().give_back(Resource::Requests);
         let stats = self.existence.cluster();
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
         stats.inc(match self.existence.closed_by.get() {
@@ -101,7 +104,7 @@ pub(crate) struct Existence {
     closed_by: Cell<ClosedBy>,
     active: GaugeGuard<ClusterStat>,
     active_at_host: GaugeGuard<HostStat>,
-    _token: Token,
+    token: Token,
 }
 
 impl Existence {
@@ -114,7 +117,7 @@ impl Existence {
             active_at_host: counts.host.guard(HostStat::CxActive),
             reactor: reactor.clone(),
             started: reactor.now(),
-            _token: token,
+            token,
         }
     }
 
@@ -124,6 +127,10 @@ impl Existence {
 
     fn host(&self) -> &Scope<HostStat> {
         self.active_at_host.scope()
+    }
+
+    fn limits(&self) -> &WorkerLimits {
+        self.token.limits()
     }
 
     /// How long ago the connect began.

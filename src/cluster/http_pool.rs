@@ -32,6 +32,7 @@ use reactor::{Reactor, TaskSet};
 pub(crate) use host::HostPool;
 pub use lent::HttpStream;
 
+use crate::breaker::WorkerLimits;
 use crate::connect::ConnectFailure;
 use crate::connection::Counts;
 use crate::shared::Shared;
@@ -74,6 +75,7 @@ pub(crate) struct HttpPools {
 #[derive(Debug)]
 struct PoolContext {
     shared: Arc<Shared>,
+    limits: Rc<WorkerLimits>,
     reactor: Reactor,
     send_meter: Rc<SendMeter<ClusterStat>>,
     /// Every connection's task. They hold their pool, so they are ended by name.
@@ -95,11 +97,13 @@ impl HttpPools {
     /// Pools for the cluster's hosts; nothing is connected yet.
     pub(crate) fn new(
         shared: &Arc<Shared>,
+        limits: &Rc<WorkerLimits>,
         reactor: &Reactor,
         send_meter: &Rc<SendMeter<ClusterStat>>,
     ) -> Self {
         let context = Rc::new(PoolContext {
             shared: Arc::clone(shared),
+            limits: Rc::clone(limits),
             reactor: reactor.clone(),
             send_meter: Rc::clone(send_meter),
             tasks: reactor.task_set(),

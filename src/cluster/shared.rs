@@ -6,16 +6,17 @@ use config::model;
 use observe::names::{ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, cluster_prefix};
 use observe::{Registry, ScopeId, Shard};
 
-use crate::breaker::Breaker;
+use crate::breaker::Limits;
 
 /// The configuration of a cluster, its circuit breakers and its stats scope. Made once by
 /// `server`; every worker makes its own [`crate::Cluster`] from it.
 #[derive(Debug)]
 pub struct Shared {
     config: Arc<model::Cluster>,
-    connections: Arc<Breaker>,
-    pending: Arc<Breaker>,
-    requests: Arc<Breaker>,
+    /// Of priority `DEFAULT`.
+    limits: Arc<Limits>,
+    /// Of priority `HIGH`, at which nothing is sent: they are only shown.
+    high_limits: Arc<Limits>,
     scope: ScopeId<ClusterStat>,
     registry: Registry,
     /// In the order of the configuration.
@@ -26,22 +27,24 @@ impl Shared {
     /// The process-wide part of `config`, with its stats in `registry`.
     #[must_use]
     pub fn new(config: Arc<model::Cluster>, registry: &Registry) -> Arc<Self> {
-        let cx_open = ClusterStat::CircuitBreakersDefaultCxOpen;
-        let connections = Breaker::new(config.max_connections, cx_open);
-        let pending_open = ClusterStat::CircuitBreakersDefaultRqPendingOpen;
-        let pending = Breaker::new(config.max_pending_requests, pending_open);
-        let requests_open = ClusterStat::CircuitBreakersDefaultRqOpen;
-        let requests = Breaker::new(config.max_requests, requests_open);
+        let limits = |thresholds, priority: &str| {
+            Limits::new(thresholds, &config.stat_name, priority, registry)
+        };
+        let high_limits = limits(&config.high_thresholds, "high");
+        let limits = limits(&config.thresholds, "default");
         let prefix = cluster_prefix(&config.stat_name);
         registry.declare::<ClusterDormantStat>(&prefix);
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
         let registry = registry.clone();
-        Arc::new(Self { config, connections, pending, requests, scope, registry, hosts })
+        Arc::new(Self { config, limits, high_limits, scope, registry, hosts })
     }
 
-    /// Sets the membership stats of the static host list, on control's shard. To be called once.
-    pub fn publish_membership(&self, control: &Shard) {
+    /// Sets the stats of the static host list and of the limits, on control's shard. To be called
+    /// once.
+    pub fn publish(&self, control: &Shard) {
+        self.limits.publish(control);
+        self.high_limits.publish(control);
         let stats = self.scope.on(control);
         let hosts = u64::try_from(self.config.endpoints.len()).unwrap_or(u64::MAX);
         stats.gauge_set(ClusterStat::WarmingState, 0);
@@ -73,19 +76,9 @@ impl Shared {
         self.hosts.get(index)
     }
 
-    /// The breaker for connections, connecting or connected.
-    pub(crate) fn connections(&self) -> &Arc<Breaker> {
-        &self.connections
-    }
-
-    /// The breaker for those who wait for a connect.
-    pub(crate) fn pending(&self) -> &Arc<Breaker> {
-        &self.pending
-    }
-
-    /// The breaker for HTTP requests under way.
-    pub(crate) fn requests(&self) -> &Arc<Breaker> {
-        &self.requests
+    /// The circuit breakers of priority `DEFAULT`.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Makes the stats known that a cluster has once it is spoken to in HTTP/1.

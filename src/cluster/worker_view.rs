@@ -12,6 +12,7 @@ use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
 use reactor::Reactor;
 
+use crate::breaker::{Resource, WorkerLimits};
 use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::{Counts, UpstreamConnection};
 use crate::http_pool::{HostPool, HttpHost, HttpPools};
@@ -25,6 +26,7 @@ pub struct Cluster {
     reactor: Reactor,
     stats: Scope<ClusterStat>,
     shard: Shard,
+    limits: Rc<WorkerLimits>,
     /// What this worker counts of each host it has met.
     hosts: Box<[OnceCell<Scope<HostStat>>]>,
     balancer: RefCell<RoundRobin>,
@@ -48,6 +50,7 @@ impl Cluster {
             ClusterStat::UpstreamCxTxBytesBuffered,
         ));
         Rc::new(Self {
+            limits: WorkerLimits::new(shared.limits(), shard),
             shared,
             reactor,
             stats,
@@ -107,7 +110,7 @@ impl Cluster {
         &self,
         picked: impl FnOnce(&Address),
     ) -> Result<UpstreamConnection, ConnectFailure> {
-        let Some(token) = self.shared.connections().try_acquire(&self.stats) else {
+        let Some(token) = self.limits.try_acquire(Resource::Connections) else {
             self.stats.inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
@@ -120,20 +123,21 @@ impl Cluster {
             return Err(ConnectFailure::NoHealthyHost);
         };
         picked(&host.address);
-        let Some(waiting) = self.shared.pending().try_acquire(&self.stats) else {
+        let Some(waiting) = self.limits.try_acquire(Resource::Pending) else {
             self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
             return Err(ConnectFailure::PendingOverflow { host: host.address.clone() });
         };
         let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;
         let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
-        connect::connect(&self.reactor, counts, tokens, host.address.clone(), timeout).await
+        let host = host.address.clone();
+        connect::connect(&self.reactor, counts, tokens, host, timeout).await
     }
 
     fn http_pool(&self, index: usize) -> Option<&Rc<HostPool>> {
         let (host, stats) = self.host(index)?;
         let counts = || Counts { cluster: self.stats.clone(), host: stats.clone() };
-        let new = || HttpPools::new(&self.shared, &self.reactor, &self.send_meter);
+        let new = || HttpPools::new(&self.shared, &self.limits, &self.reactor, &self.send_meter);
         self.http.get_or_init(new).host(index, &host.address, counts)
     }
 

@@ -153,20 +153,46 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
     pub per_connection_buffer_limit_bytes: u32,
-    /// `circuit_breakers.thresholds[DEFAULT].max_connections`, 1024 unless set.
-    pub max_connections: u32,
-    /// `circuit_breakers.thresholds[DEFAULT].max_pending_requests`, 1024 unless set: how many may
-    /// wait for a connect at a time.
-    pub max_pending_requests: u32,
-    /// `circuit_breakers.thresholds[DEFAULT].max_requests`, 1024 unless set: how many HTTP requests
-    /// may be under way at a time.
-    pub max_requests: u32,
+    /// `circuit_breakers.thresholds` of priority `DEFAULT`.
+    pub thresholds: Thresholds,
+    /// The same of priority `HIGH`.
+    pub high_thresholds: Thresholds,
+    /// `preconnect_policy.per_upstream_preconnect_ratio` in thousandths, 1000 unless set: how many
+    /// connections to a host there are to be for each that is used or waited for.
+    pub preconnect_per_mille: u32,
     /// `typed_extension_protocol_options` for HTTP; the defaults when there are none.
     pub http: UpstreamHttp,
     /// The same for TCP.
     pub tcp: UpstreamTcp,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// Envoy's `config.cluster.v3.CircuitBreakers.Thresholds`: the most of each there may be at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// `max_connections`, 1024 unless set.
+    pub max_connections: u32,
+    /// `max_pending_requests`, 1024 unless set: how many may wait for a connection.
+    pub max_pending_requests: u32,
+    /// `max_requests`, 1024 unless set: HTTP requests under way.
+    pub max_requests: u32,
+    /// `max_retries`, 3 unless set: requests that are tried again.
+    pub max_retries: u32,
+    /// `track_remaining`: stats say what is left of each.
+    pub track_remaining: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            track_remaining: false,
+        }
+    }
 }
 
 /// Envoy's `extensions.upstreams.tcp.v3.TcpProtocolOptions`.

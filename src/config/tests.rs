@@ -132,7 +132,10 @@ static_resources:
     assert_eq!((cluster.name.as_str(), cluster.stat_name.as_str()), ("service:web", "service_web"));
     assert_eq!(cluster.connect_timeout, Duration::from_millis(250));
     assert_eq!(cluster.per_connection_buffer_limit_bytes, 65_536);
-    assert_eq!((cluster.max_connections, cluster.max_pending_requests), (7, 0));
+    assert_eq!(
+        (cluster.thresholds.max_connections, cluster.thresholds.max_pending_requests),
+        (7, 0)
+    );
     let endpoints: Vec<_> =
         cluster.endpoints.iter().map(|e| (e.address.to_string(), e.weight)).collect();
     assert_eq!(endpoints, [("127.0.0.1:80".to_owned(), 3), ("[::1]:81".to_owned(), 1)]);
@@ -154,7 +157,7 @@ fn defaults_are_envoys() {
     let cluster = &loaded.bootstrap.clusters[0];
     assert_eq!(cluster.connect_timeout, Duration::from_secs(5));
     assert_eq!(cluster.per_connection_buffer_limit_bytes, 1 << 20);
-    assert_eq!((cluster.max_connections, cluster.max_pending_requests), (1024, 1024));
+    assert_eq!(cluster.thresholds, crate::model::Thresholds::default());
     assert!(cluster.endpoints.is_empty());
 
     let loaded = load_yaml("{}").unwrap();

@@ -337,7 +337,7 @@ fn clusters(bootstrap: &Bootstrap, registry: &Registry, control: &Shard) -> Vec<
     configs
         .map(|config| {
             let shared = Shared::new(Arc::clone(config), registry);
-            shared.publish_membership(control);
+            shared.publish(control);
             shared
         })
         .collect()

@@ -16,9 +16,10 @@ use super::PoolContext;
 use super::connection::{Holder, HttpConnection};
 use super::lent::HttpStream;
 use super::waiter::Waiters;
-use crate::breaker::Token;
+use crate::breaker::{Resource, Token};
 use crate::connect::{ConnectFailure, Waiting, connect_within};
 use crate::connection::{ClosedBy, Counts, Existence};
+use crate::preconnect::{CONNECTS_MAX, wants_connection};
 
 /// One host's pool.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct HostPool {
     connecting: Cell<usize>,
     /// Connecting, idle and lent.
     open: Cell<usize>,
+    /// How many exchanges have a connection.
+    lent: Cell<usize>,
 }
 
 /// Raises one of a pool's numbers until it is dropped.
@@ -54,7 +57,7 @@ impl Drop for Counted {
         cell.set(cell.get() - 1);
         // Whoever waited for a connect that ended by a panic must not wait for ever.
         if std::thread::panicking() {
-            self.pool.connect_if_needed();
+            self.pool.connect_for_waiters();
         }
     }
 }
@@ -80,6 +83,7 @@ impl HostPool {
             waiters: Waiters::default(),
             connecting: Cell::new(0),
             open: Cell::new(0),
+            lent: Cell::new(0),
         }
     }
 
@@ -97,11 +101,14 @@ impl HostPool {
 
     /// A connection for one exchange; see [`super::HttpHost::stream`].
     pub(crate) async fn stream(self: &Rc<Self>) -> Result<HttpStream, ConnectFailure> {
-        let connection = match self.take_idle() {
-            Some(connection) => connection,
-            None => self.wait().await?,
+        let Some(connection) = self.take_idle() else {
+            let connection = self.wait().await?;
+            return self.lend(connection);
         };
-        self.lend(connection)
+        let stream = self.lend(connection);
+        // Another one may be expected to be needed.
+        self.connect_if_needed();
+        stream
     }
 
     /// The idle connection that was used last. One about which there is news is its task's.
@@ -116,7 +123,7 @@ impl HostPool {
 
     async fn wait(self: &Rc<Self>) -> Result<Rc<HttpConnection>, ConnectFailure> {
         let stats = self.stats();
-        let Some(token) = self.context.shared.pending().try_acquire(stats) else {
+        let Some(token) = self.context.limits.try_acquire(Resource::Pending) else {
             stats.inc(ClusterStat::UpstreamRqPendingOverflow);
             return Err(ConnectFailure::PendingOverflow { host: self.address.clone() });
         };
@@ -142,7 +149,7 @@ impl HostPool {
     /// Counts the request and its limit.
     fn lend(self: &Rc<Self>, connection: Rc<HttpConnection>) -> Result<HttpStream, ConnectFailure> {
         let stats = self.stats();
-        let Some(token) = self.context.shared.requests().try_acquire(stats) else {
+        let Some(token) = self.context.limits.try_acquire(Resource::Requests) else {
             stats.inc(ClusterStat::UpstreamRqActiveOverflow);
             self.make_ready(connection);
             return Err(ConnectFailure::RequestOverflow);
@@ -155,31 +162,58 @@ impl HostPool {
         Ok(HttpStream::new(self, connection, token))
     }
 
+    /// An exchange has begun, or ended, to use a connection.
+    pub(super) fn count_lent(&self, change: isize) {
+        self.lent.set(self.lent.get().saturating_add_signed(change));
+    }
+
     /// Takes a connection that may be used again: for whoever waits, or to be kept.
-    pub(super) fn make_ready(&self, connection: Rc<HttpConnection>) {
-        if let Some(connection) = self.waiters.serve(connection) {
-            connection.set_idle(self.context.reactor.now());
-            self.idle.borrow_mut().push(connection);
+    pub(super) fn make_ready(self: &Rc<Self>, connection: Rc<HttpConnection>) {
+        match self.waiters.serve(connection) {
+            Some(connection) => {
+                connection.set_idle(self.context.reactor.now());
+                self.idle.borrow_mut().push(connection);
+            }
+            None => self.connect_for_waiters(),
         }
     }
 
-    /// Starts a connect if more are waiting than connecting, and the limit allows it.
-    fn connect_if_needed(self: &Rc<Self>) {
-        if self.waiters.len() <= self.connecting.get() {
-            return;
+    /// Starts connects if anybody waits. Nobody else is reason enough here: a host that refuses is
+    /// not to be asked without end.
+    fn connect_for_waiters(self: &Rc<Self>) {
+        if self.waiters.len() > 0 {
+            self.connect_if_needed();
         }
-        let (breaker, stats) = (self.context.shared.connections(), self.stats());
-        let token = match breaker.try_acquire(stats) {
-            Some(token) => token,
-            None => {
-                stats.inc(ClusterStat::UpstreamCxOverflow);
-                if self.open.get() > 0 {
-                    return;
-                }
-                breaker.acquire_anyway(stats)
+    }
+
+    /// Starts connects for those who wait and for those who are expected, as far as the limit
+    /// allows.
+    fn connect_if_needed(self: &Rc<Self>) {
+        for _ in 0..CONNECTS_MAX {
+            if !self.wants_connection() {
+                return;
             }
-        };
-        self.context.tasks.spawn(Rc::clone(self).connection(token));
+            let (limits, stats) = (&self.context.limits, self.stats());
+            let token = match limits.try_acquire(Resource::Connections) {
+                Some(token) => token,
+                None => {
+                    stats.inc(ClusterStat::UpstreamCxOverflow);
+                    if self.open.get() > 0 {
+                        return;
+                    }
+                    limits.acquire_anyway(Resource::Connections)
+                }
+            };
+            self.context.tasks.spawn(Rc::clone(self).connection(token));
+        }
+    }
+
+    fn wants_connection(&self) -> bool {
+        let (waiting, connecting) = (self.waiters.len(), self.connecting.get());
+        let per_mille = self.context.shared.config().preconnect_per_mille;
+        let unused = connecting + self.idle.borrow().len();
+        // Idle connections that nobody has taken are about to go.
+        waiting > connecting || wants_connection(waiting, self.lent.get(), unused, per_mille)
     }
 
     /// The life of one connection: the task that owns it.
@@ -216,7 +250,7 @@ impl HostPool {
             }
             drop(open);
             // A waiter whom only this connection could have served needs another one.
-            self.connect_if_needed();
+            self.connect_for_waiters();
         }
     }
 

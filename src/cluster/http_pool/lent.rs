@@ -28,6 +28,7 @@ pub struct HttpStream {
 
 impl HttpStream {
     pub(super) fn new(pool: &Rc<HostPool>, connection: Rc<HttpConnection>, token: Token) -> Self {
+        pool.count_lent(1);
         Self {
             pool: Rc::clone(pool),
             connection,
@@ -59,6 +60,7 @@ impl HttpStream {
 
 impl Drop for HttpStream {
     fn drop(&mut self) {
+        self.pool.count_lent(-1);
         let stats = &self.pool.counts().cluster;
         stats.add(ClusterStat::UpstreamCxRxBytesTotal, self.connection.take_received());
         if self.is_given_back {

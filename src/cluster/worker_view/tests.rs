@@ -33,9 +33,13 @@ impl Bench {
             stat_name: "back:end".to_owned(),
             connect_timeout: Duration::from_millis(100),
             per_connection_buffer_limit_bytes: 1024 * 1024,
-            max_connections,
-            max_pending_requests: max_pending,
-            max_requests: 1024,
+            thresholds: model::Thresholds {
+                max_connections,
+                max_pending_requests: max_pending,
+                ..model::Thresholds::default()
+            },
+            high_thresholds: model::Thresholds::default(),
+            preconnect_per_mille: 1000,
             http: model::UpstreamHttp::default(),
             tcp: model::UpstreamTcp::default(),
             endpoints: endpoints.collect(),
@@ -64,12 +68,18 @@ impl Bench {
         assert_eq!(self.moved(), expected);
     }
 
+    fn cx_open(&self) -> u64 {
+        let open = self.registry.snapshot().into_iter();
+        let mut open = open.filter(|sample| sample.name.ends_with(".default.cx_open"));
+        open.next().unwrap().value
+    }
+
     fn expect_gauges_at_zero(&self) {
         for sample in self.registry.snapshot() {
             assert!(sample.kind != Kind::Gauge || sample.value == 0, "{sample:?}");
         }
-        assert_eq!(self.cluster.shared.connections().count(), 0);
-        assert_eq!(self.cluster.shared.pending().count(), 0);
+        assert_eq!(self.cluster.limits.used(Resource::Connections), 0);
+        assert_eq!(self.cluster.limits.used(Resource::Pending), 0);
     }
 }
 
@@ -224,9 +234,9 @@ fn connections_beyond_the_limit_overflow_until_one_ends() {
     let first = bench.connect().unwrap();
     let _second = bench.connect().unwrap();
     assert!(matches!(bench.connect().unwrap_err(), ConnectFailure::Overflow));
-    assert_eq!(bench.cluster.stats().value(ClusterStat::CircuitBreakersDefaultCxOpen), 1);
+    assert_eq!(bench.cx_open(), 1);
     drop(first);
-    assert_eq!(bench.cluster.stats().value(ClusterStat::CircuitBreakersDefaultCxOpen), 0);
+    assert_eq!(bench.cx_open(), 0);
     bench.connect().unwrap();
     assert_eq!(bench.cluster.stats().value(ClusterStat::UpstreamCxOverflow), 1);
 }
@@ -293,7 +303,7 @@ fn membership_is_what_the_configuration_lists() {
     let control = registry.shard(ShardIndex::Control).unwrap();
     let bench = Bench::new(&[address, address], 1);
     let config = Arc::clone(&bench.cluster.shared);
-    Shared::new(Arc::new(config.config().clone()), &registry).publish_membership(&control);
+    Shared::new(Arc::new(config.config().clone()), &registry).publish(&control);
     let moved = registry.snapshot().into_iter().filter(|sample| sample.value > 0);
     let moved: Vec<_> = moved.map(|sample| (sample.name, sample.value)).collect();
     let expected = [

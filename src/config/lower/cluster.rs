@@ -13,15 +13,6 @@ use endpoint::lb_endpoint::HostIdentifier;
 /// Envoy's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Envoy's default of `max_connections`.
-const MAX_CONNECTIONS: u32 = 1024;
-
-/// Envoy's default of `max_requests`.
-const MAX_REQUESTS: u32 = 1024;
-
-/// Envoy's default of `max_pending_requests`.
-const MAX_PENDING_REQUESTS: u32 = 1024;
-
 impl Lower<'_> {
     pub(super) fn cluster(&mut self, message: &pb::Cluster, path: &str) -> model::Cluster {
         let connect_timeout = match &message.connect_timeout {
@@ -33,9 +24,8 @@ impl Lower<'_> {
             "" => &message.name,
             name => name,
         };
-        let thresholds = self.thresholds(message, &format!("{path}.circuit_breakers"));
-        let max_connections = thresholds.and_then(|thresholds| thresholds.max_connections);
-        let max_pending = thresholds.and_then(|thresholds| thresholds.max_pending_requests);
+        let (thresholds, high_thresholds) =
+            self.thresholds(message, &format!("{path}.circuit_breakers"));
         let options = self.protocol_options(message, path);
         model::Cluster {
             name: message.name.clone(),
@@ -43,11 +33,9 @@ impl Lower<'_> {
             stat_name: stat_name.replace(':', "_"),
             connect_timeout,
             per_connection_buffer_limit_bytes: limit,
-            max_connections: max_connections.unwrap_or(MAX_CONNECTIONS),
-            max_pending_requests: max_pending.unwrap_or(MAX_PENDING_REQUESTS),
-            max_requests: thresholds
-                .and_then(|thresholds| thresholds.max_requests)
-                .unwrap_or(MAX_REQUESTS),
+            thresholds,
+            high_thresholds,
+            preconnect_per_mille: preconnect_per_mille(message),
             http: options.http,
             tcp: options.tcp,
             endpoints: match &message.load_assignment {
@@ -65,30 +53,29 @@ impl Lower<'_> {
             .any(|field| self.problems.is_reported(&format!("{path}.{field}")))
     }
 
-    /// The thresholds of the default priority: the first ones count, as in Envoy.
-    fn thresholds<'m>(
+    /// The thresholds of priority `DEFAULT`, and of `HIGH`: the first of each count, as in Envoy.
+    fn thresholds(
         &mut self,
-        message: &'m pb::Cluster,
+        message: &pb::Cluster,
         path: &str,
-    ) -> Option<&'m pb::circuit_breakers::Thresholds> {
-        let breakers = message.circuit_breakers.as_ref()?;
-        let mut of_default = None;
-        for (index, thresholds) in breakers.thresholds.iter().enumerate() {
-            let path = format!("{path}.thresholds[{index}]");
-            match thresholds.priority() {
-                RoutingPriority::High => {
-                    let text =
-                        "thresholds of priority HIGH; only HTTP routes send at that priority";
-                    self.report(ProblemKind::Ignored, &path, text, None);
-                }
-                RoutingPriority::Default if of_default.is_some() => {
-                    let text = "thresholds after the first of their priority, as in Envoy";
-                    self.report(ProblemKind::Ignored, &path, text, None);
-                }
-                RoutingPriority::Default => of_default = Some(thresholds),
+    ) -> (model::Thresholds, model::Thresholds) {
+        let (mut of_default, mut of_high) = (None, None);
+        for (index, thresholds) in
+            message.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds).enumerate()
+        {
+            let of_priority = match thresholds.priority() {
+                RoutingPriority::Default => &mut of_default,
+                RoutingPriority::High => &mut of_high,
+            };
+            if of_priority.is_none() {
+                *of_priority = Some(lower_thresholds(thresholds));
+            } else {
+                let text = "thresholds after the first of their priority, as in Envoy";
+                let path = format!("{path}.thresholds[{index}]");
+                self.report(ProblemKind::Ignored, &path, text, None);
             }
         }
-        of_default
+        (of_default.unwrap_or_default(), of_high.unwrap_or_default())
     }
 
     fn endpoints(
@@ -126,4 +113,23 @@ impl Lower<'_> {
         };
         self.address(address, &format!("{path}.address"), address::Use::StaticEndpoint)
     }
+}
+
+fn lower_thresholds(message: &pb::circuit_breakers::Thresholds) -> model::Thresholds {
+    let default = model::Thresholds::default();
+    model::Thresholds {
+        max_connections: message.max_connections.unwrap_or(default.max_connections),
+        max_pending_requests: message.max_pending_requests.unwrap_or(default.max_pending_requests),
+        max_requests: message.max_requests.unwrap_or(default.max_requests),
+        max_retries: message.max_retries.unwrap_or(default.max_retries),
+        track_remaining: message.track_remaining,
+    }
+}
+
+fn preconnect_per_mille(message: &pb::Cluster) -> u32 {
+    let policy = message.preconnect_policy.as_ref();
+    let ratio = policy.and_then(|policy| policy.per_upstream_preconnect_ratio).unwrap_or(1.0);
+    // As a time it is in thousandths at once; the rules keep it between 1 and 3.
+    let thousandths = Duration::try_from_secs_f64(ratio).unwrap_or_default().as_millis();
+    u32::try_from(thousandths).unwrap_or(1000).clamp(1000, 3000)
 }

@@ -40,6 +40,7 @@ pub(super) const CLUSTER: Area = &[
             ("metadata", Ignored(NO_READER)),
             ("name", Supported),
             ("per_connection_buffer_limit_bytes", Supported),
+            ("preconnect_policy", Supported),
             ("respect_dns_ttl", Ignored(NO_LOOKUP)),
             ("round_robin_lb_config", Supported),
             ("transport_socket", Supported),
@@ -68,6 +69,10 @@ pub(super) const CLUSTER: Area = &[
             ),
         ],
     ),
+    (
+        "envoy.config.cluster.v3.Cluster.PreconnectPolicy",
+        &[("per_upstream_preconnect_ratio", Supported)],
+    ),
     ("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
     (
         "envoy.config.cluster.v3.UpstreamConnectionOptions",
@@ -81,9 +86,10 @@ pub(super) const CLUSTER: Area = &[
             ("max_connections", Supported),
             ("max_pending_requests", Supported),
             ("max_requests", Supported),
-            ("max_retries", Ignored(NO_RETRIES)),
+            ("max_retries", Supported),
             ("priority", Supported),
             ("retry_budget", Ignored(NO_RETRIES)),
+            ("track_remaining", Supported),
         ],
     ),
     (

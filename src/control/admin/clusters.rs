@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cluster::Shared;
-use config::model::{Cluster, Endpoint};
+use config::model::{Endpoint, Thresholds};
 use hyper::StatusCode;
 use observe::names::HostStat;
 use observe::{Kind, ScopeId, Stat};
@@ -62,36 +62,22 @@ impl Iterator for Chosen {
     }
 }
 
-/// Limits of a priority that the configuration does not set, or that nothing here can reach.
-const LIMIT_DEFAULT: u32 = 1024;
-const RETRIES_DEFAULT: u32 = 3;
-
 /// Names and values of the limits of one priority, in Envoy's order.
-fn limits(config: &Cluster, priority: Priority) -> [(&'static str, u32); 4] {
-    let (connections, pending) = match priority {
-        Priority::Default => (config.max_connections, config.max_pending_requests),
-        Priority::High => (LIMIT_DEFAULT, LIMIT_DEFAULT),
-    };
+fn limits(thresholds: &Thresholds) -> [(&'static str, u32); 4] {
     [
-        ("max_connections", connections),
-        ("max_pending_requests", pending),
-        ("max_requests", LIMIT_DEFAULT),
-        ("max_retries", RETRIES_DEFAULT),
+        ("max_connections", thresholds.max_connections),
+        ("max_pending_requests", thresholds.max_pending_requests),
+        ("max_requests", thresholds.max_requests),
+        ("max_retries", thresholds.max_retries),
     ]
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Priority {
-    Default,
-    High,
 }
 
 fn as_text(cluster: &Shared) -> String {
     let config = cluster.config();
     let name = &config.name;
     let mut text = format!("{name}::observability_name::{}\n", config.stat_name);
-    for (priority, word) in [(Priority::Default, "default"), (Priority::High, "high")] {
-        for (limit, value) in limits(config, priority) {
+    for (thresholds, word) in [(&config.thresholds, "default"), (&config.high_thresholds, "high")] {
+        for (limit, value) in limits(thresholds) {
             let _ = writeln!(text, "{name}::{word}_priority::{limit}::{value}");
         }
     }
@@ -134,21 +120,22 @@ fn as_json(cluster: &Shared) -> Value {
     if !hosts.is_empty() {
         status.insert("host_statuses".to_owned(), json!(hosts));
     }
-    let thresholds = [thresholds(config, Priority::Default), thresholds(config, Priority::High)];
+    let thresholds =
+        [thresholds(None, &config.thresholds), thresholds(Some("HIGH"), &config.high_thresholds)];
     status.insert("circuit_breakers".to_owned(), json!({ "thresholds": thresholds }));
     status.insert("observability_name".to_owned(), json!(config.stat_name));
     Value::Object(status)
 }
 
-fn thresholds(config: &Cluster, priority: Priority) -> Value {
-    let mut thresholds = Map::new();
-    if priority == Priority::High {
-        thresholds.insert("priority".to_owned(), json!("HIGH"));
+fn thresholds(priority: Option<&str>, thresholds: &Thresholds) -> Value {
+    let mut shown = Map::new();
+    if let Some(priority) = priority {
+        shown.insert("priority".to_owned(), json!(priority));
     }
-    for (limit, value) in limits(config, priority) {
-        thresholds.insert(limit.to_owned(), json!(value));
+    for (limit, value) in limits(thresholds) {
+        shown.insert(limit.to_owned(), json!(value));
     }
-    Value::Object(thresholds)
+    Value::Object(shown)
 }
 
 fn host_json(host: &Endpoint, stats: &ScopeId<HostStat>) -> Value {

@@ -33,6 +33,10 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "max_duration_stalled_", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "max_duration_stalled_", observations: "x_bytes_total", reason: KERNEL },
+    Mask { scenario: "track_remaining", observations: "remaining_cx_pools", reason: POOLS },
+    Mask { scenario: "zero_limits", observations: "remaining_cx_pools", reason: POOLS },
+    Mask { scenario: "one_request", observations: "remaining_cx_pools", reason: POOLS },
+    Mask { scenario: "high_limits", observations: "remaining_cx_pools", reason: POOLS },
     Mask { scenario: "slow_reader", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "slow_upstream", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "weighted_clusters", observations: "cluster-", reason: DRAWN },
@@ -49,6 +53,8 @@ pub(super) fn is_open(scenario: &str) -> bool {
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
                     where it must be crossed, the script checks that";
+
+const POOLS: &str = "without a limit Envoy says 2^64 - 1, Nuncio 2^63 - 1";
 
 const KERNEL: &str = "how many bytes a stalled connection takes is the kernel's decision";
 

@@ -14,6 +14,7 @@
 mod access_logs;
 mod admin;
 mod admin_pages;
+mod breakers;
 mod cluster_choice;
 mod durations;
 mod endings;
@@ -76,6 +77,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(timeouts::scenarios());
     all.extend(durations::scenarios());
     all.extend(weighted_clusters::scenarios());
+    all.extend(breakers::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(http::scenarios());

@@ -61,13 +61,8 @@ const OPEN: &[(&str, Lack, &str)] = &[
     ("C13", Lack::Test, "filter state is not there yet"),
     ("C19", Lack::Test, "to be written"),
     ("C20", Lack::Test, "outlier detection is not there yet"),
-    ("D3", Lack::Test, "preconnecting is not there yet"),
-    ("D4", Lack::Test, "preconnecting is not there yet"),
     ("D5", Lack::Test, "preconnecting is not there yet"),
     ("D10", Lack::Test, "it is about the secrets of HTTP/3, which is not there yet"),
-    ("D12", Lack::Test, "to be written"),
-    ("D14", Lack::Test, "to be written"),
-    ("D15", Lack::Test, "to be written"),
     ("D16", Lack::Test, "to be written"),
 ];
 

@@ -78,3 +78,28 @@ pub(super) fn cluster(suffix: &str, fields: &str, endpoints: &[usize]) -> String
     .unwrap();
     text
 }
+
+/// A listener at `address` that sends HTTP requests to the cluster `$NAME`, beside these clusters.
+pub(super) fn http_listener(address: &str, clusters: &[String]) -> Texts {
+    let extensions = "type.googleapis.com/envoy.extensions.filters";
+    let listeners = format!(
+        "- name: $NAME-http
+  address: {address}
+  filter_chains:
+  - filters:
+    - name: http
+      typed_config:
+        \"@type\": {extensions}.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: $NAME
+        route_config:
+          virtual_hosts:
+          - name: all
+            domains: ['*']
+            routes: [{{match: {{prefix: /}}, route: {{cluster: $NAME}}}}]
+        http_filters:
+        - name: envoy.filters.http.router
+          typed_config: {{\"@type\": {extensions}.http.router.v3.Router}}
+"
+    );
+    Texts { listeners, clusters: clusters.concat(), bootstrap: String::new() }
+}

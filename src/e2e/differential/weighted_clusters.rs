@@ -1,10 +1,12 @@
 //! `weighted_clusters` of `tcp_proxy`, and the order of what is checked before a connect.
 
+use std::time::Duration;
+
 use super::Scenario;
 use super::plan::{Endpoint, Plan};
 use super::stage::Stage;
-use super::tcp_texts::{TcpProxy, cluster};
-use crate::patience::wait_for;
+use super::tcp_texts::{TcpProxy, cluster, http_listener};
+use crate::patience::{pause, wait_for};
 use crate::peer::Ending;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -53,32 +55,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 /// A cluster of one connection, and a second listener that sends HTTP there: its pool has a
 /// connection even where the breaker is shut (row D6).
 fn beside_http(filter: &'static str) -> Plan {
-    let limit = "connect_timeout: 1s\ncircuit_breakers: {thresholds: [{max_connections: 1}]}";
+    let limit = "connect_timeout: 2s\ncircuit_breakers: {thresholds: [{max_connections: 1}]}";
     let mut texts = TcpProxy { filter, ..TcpProxy::PLAIN }.with(&[cluster("", limit, &[0])]);
-    texts.listeners.push_str(HTTP);
+    texts.listeners.push_str(&http_listener("$LISTENER1", &[]).listeners);
     Plan::template(texts, vec![Endpoint::silent()])
 }
-
-const HTTP: &str = "
-- name: $NAME-http
-  address: $LISTENER1
-  filter_chains:
-  - filters:
-    - name: http
-      typed_config:
-        \"@type\": type.googleapis.com/envoy.extensions.filters.network.\
-http_connection_manager.v3.HttpConnectionManager
-        stat_prefix: $NAME
-        route_config:
-          virtual_hosts:
-          - name: all
-            domains: ['*']
-            routes: [{match: {prefix: /}, route: {cluster: $NAME}}]
-        http_filters:
-        - name: envoy.filters.http.router
-          typed_config:
-            \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-";
 
 const ONE_TO_THREE: TcpProxy = TcpProxy {
     filter: "weighted_clusters:\n  clusters:\n  - {name: $NAME-a, weight: 1}\n  \
@@ -137,6 +118,8 @@ fn serve_one(stage: &Stage<'_>) -> usize {
 fn breaker_shut_while_connecting(stage: &mut Stage<'_>) {
     let mut client = stage.connect();
     stage.expect_stat("cluster.upstream_cx_total", 1);
+    // The connects are to fail one after the other.
+    pause(Duration::from_millis(500));
     let mut http = stage.connect_to(1);
     http.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     stage.expect_stat("cluster.upstream_cx_total", 2);

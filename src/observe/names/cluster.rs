@@ -107,16 +107,6 @@ crate::stats! {
         MembershipExcluded => gauge "membership_excluded",
         /// Largest host weight, set by hashing load balancers only; zero for the others.
         MaxHostWeight => gauge "max_host_weight",
-        /// 1 while the breaker for connections is at its limit.
-        CircuitBreakersDefaultCxOpen => gauge "circuit_breakers.default.cx_open",
-        /// 1 while the breaker for pools is at its limit.
-        CircuitBreakersDefaultCxPoolOpen => gauge "circuit_breakers.default.cx_pool_open",
-        /// 1 while the breaker for requests is at its limit.
-        CircuitBreakersDefaultRqOpen => gauge "circuit_breakers.default.rq_open",
-        /// 1 while the breaker for waiting users is at its limit.
-        CircuitBreakersDefaultRqPendingOpen => gauge "circuit_breakers.default.rq_pending_open",
-        /// 1 while the breaker for retries is at its limit.
-        CircuitBreakersDefaultRqRetryOpen => gauge "circuit_breakers.default.rq_retry_open",
         /// 1 while the cluster waits for its first hosts; a static cluster never does.
         WarmingState => gauge "warming_state",
     }

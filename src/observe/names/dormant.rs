@@ -14,16 +14,6 @@ crate::stats! {
         AssignmentTimeoutReceived => counter "assignment_timeout_received",
         /// As above.
         AssignmentUseCached => counter "assignment_use_cached",
-        /// No request priority `HIGH`: its breakers never open.
-        CircuitBreakersHighCxOpen => gauge "circuit_breakers.high.cx_open",
-        /// As above.
-        CircuitBreakersHighCxPoolOpen => gauge "circuit_breakers.high.cx_pool_open",
-        /// As above.
-        CircuitBreakersHighRqOpen => gauge "circuit_breakers.high.rq_open",
-        /// As above.
-        CircuitBreakersHighRqPendingOpen => gauge "circuit_breakers.high.rq_pending_open",
-        /// As above.
-        CircuitBreakersHighRqRetryOpen => gauge "circuit_breakers.high.rq_retry_open",
         /// No zone aware routing.
         LbLocalClusterNotOk => counter "lb_local_cluster_not_ok",
         /// As above.

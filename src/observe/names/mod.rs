@@ -5,6 +5,7 @@
 //! its value is a truth today.
 
 mod access_log;
+mod breaker;
 mod cluster;
 mod dormant;
 mod host;
@@ -17,6 +18,7 @@ mod tcp_proxy;
 mod worker;
 
 pub use access_log::{ACCESS_LOG_PREFIX, AccessLogStat, FILESYSTEM_PREFIX, FilesystemStat};
+pub use breaker::{BreakerStat, RemainingStat, breaker_prefix};
 pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
