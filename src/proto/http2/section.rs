@@ -250,15 +250,15 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    /// RFC 9113 section 8.2.3: pieces of one field, joined as clients write it.
+    /// RFC 9113 section 8.2.3: pieces of one field, joined as clients write it. As in Envoy, each
+    /// piece counts as a field.
     fn cookie(&mut self, field: Field<'_>) {
+        self.count += 1;
         if self.has_cookie {
             // A piece costs what it takes in the joined field.
             self.bytes -= KnownName::Cookie.as_str().len();
             self.bytes += COOKIE_SEPARATOR.len();
             self.scratch.cookie.extend_from_slice(COOKIE_SEPARATOR);
-        } else {
-            self.count += 1;
         }
         self.has_cookie = true;
         self.is_cookie_never_indexed |= field.is_never_indexed;

@@ -427,3 +427,57 @@ fn section_6_9_windows() {
         ),
     ]);
 }
+
+#[test]
+fn a_client_reads_frames_by_the_same_rules() {
+    let ok = open(1, ":status: 200");
+    let of = |identifier, value| frame(SETTINGS, 0, 0, &setting(identifier, value));
+    let long = vec![b'x'; 16_385];
+    let cases = [
+        Case(vec![frame(0xbe, 0xff, 0, b"xyz")], ""),
+        Case(vec![frame(0xbe, 0, 0, &long)], "!FrameTooLarge > GOAWAY 0 FRAME_SIZE_ERROR"),
+        Case(vec![frame(PING, 0, 0, b"12345678")], "> PING 12345678+ACK"),
+        Case(vec![frame(PING, 0, 0, b"1234567")], "!InvalidFrameSize > GOAWAY 0 FRAME_SIZE_ERROR"),
+        Case(vec![frame(PING, 0, 1, b"12345678")], "!InvalidStreamId > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(vec![frame(SETTINGS, 0, 0, &[0; 7])], "!InvalidFrameSize > GOAWAY 0 FRAME_SIZE_ERROR"),
+        Case(
+            vec![frame(SETTINGS, ACK, 0, &[])],
+            "!UnexpectedSettingsAck > GOAWAY 0 PROTOCOL_ERROR",
+        ),
+        Case(vec![of(4, 0x8000_0000)], "!InvalidWindowSetting > GOAWAY 0 FLOW_CONTROL_ERROR"),
+        Case(vec![of(5, 16_383)], "!InvalidSetting > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(vec![number(WINDOW_UPDATE, 0, 0)], "!ZeroWindowUpdate > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(
+            vec![number(WINDOW_UPDATE, 0, 0x7fff_0001)],
+            "!ConnectionFlowControl > GOAWAY 0 FLOW_CONTROL_ERROR",
+        ),
+        Case(
+            vec![number(WINDOW_UPDATE, 1, 0)],
+            "1 reset !ZeroStreamWindowUpdate > RST 1 PROTOCOL_ERROR",
+        ),
+        Case(vec![number(WINDOW_UPDATE, 3, 1)], "!IdleStream > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(vec![number(RST_STREAM, 2, 1)], "!IdleStream > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(vec![frame(GOAWAY, 0, 0, &[0; 7])], "!InvalidFrameSize > GOAWAY 0 FRAME_SIZE_ERROR"),
+        Case(
+            vec![frame(HEADERS, 0, 1, b"\x88"), frame(PING, 0, 0, b"12345678")],
+            "!UnexpectedContinuation > GOAWAY 0 PROTOCOL_ERROR",
+        ),
+        Case(
+            vec![frame(HEADERS, 0, 1, b""), frame(CONTINUATION, END_HEADERS, 1, b"\x88")],
+            "200 1",
+        ),
+        Case(
+            vec![frame(HEADERS, 4, 1, b"\xbe")],
+            "!InvalidHeaderBlock > GOAWAY 0 COMPRESSION_ERROR",
+        ),
+        Case(
+            vec![ok.clone(), data(1, PADDED, "\x04\0\0\0")],
+            "200 1 !InvalidPadding > GOAWAY 0 PROTOCOL_ERROR",
+        ),
+        Case(vec![ok.clone(), data(1, PADDED | END_STREAM, "\x02abc\0\0")], "200 1 1\"abc\" 1 end"),
+        Case(vec![ok.clone(), data(0, 0, "x")], "200 1 !InvalidStreamId > GOAWAY 0 PROTOCOL_ERROR"),
+        Case(vec![ok, data(1, 0, ""), data(1, 0, "")], "200 1 !InboundEmptyFramesFlood"),
+        Case(vec![frame(PRIORITY, 0, 0, &[0; 5])], "!InvalidStreamId > GOAWAY 0 PROTOCOL_ERROR"),
+    ];
+    check_client(&Options::default(), &["GET"], &cases);
+}

@@ -194,6 +194,17 @@ fn section_8_1_messages() {
 }
 
 #[test]
+fn trailers_have_the_limits_of_heads() {
+    let with = |count: usize| "a: b\n".repeat(count);
+    let text = |count| {
+        let bytes = [client_start(), open(1, POST), whole(1, &with(count))].concat();
+        read_requests(&Options::default(), &[&bytes])
+    };
+    assert!(text(100).ends_with("a=b} 1 end"));
+    assert_eq!(text(101), "POST / @x 1 1 reset !TooManyHeaders > RST 1 INTERNAL_ERROR");
+}
+
+#[test]
 fn section_8_1_1_content_length() {
     let with = |length: &str| format!("{POST}content-length: {length}\n");
     for length in ["x", "-1", "+1", "0x1", "", "1,1", "18446744073709551616"] {
