@@ -5,6 +5,7 @@
 
 mod delayed_close;
 mod failures;
+mod fields;
 mod limits;
 mod local_replies;
 mod messages;
@@ -29,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(options::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(pools::scenarios());
+    all.extend(fields::scenarios());
     all.extend(limits::scenarios());
     all.extend(delayed_close::scenarios());
     all

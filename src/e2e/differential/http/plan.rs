@@ -22,6 +22,8 @@ pub(super) struct Http {
     pub(super) cluster: &'static [&'static str],
     /// Fields of the cluster's `HttpProtocolOptions`.
     pub(super) protocol: &'static [&'static str],
+    /// The filter of the access log, as a field of it.
+    pub(super) log_filter: &'static [&'static str],
     /// Fields of the router.
     pub(super) router: &'static [&'static str],
     /// The format of the access log; the scenarios' own unless it is set.
@@ -51,6 +53,7 @@ impl Http {
             ("        $MANAGER\n", items(8, self.manager)),
             ("          $HOSTS\n", items(10, self.hosts)),
             ("            $ROUTES\n", items(12, self.routes)),
+            ("          $LOG_FILTER\n", items(10, self.log_filter)),
             ("            $ROUTER\n", items(12, self.router)),
         ] {
             listeners = listeners.replace(mark, &text);
@@ -88,6 +91,7 @@ const LISTENER: &str = r#"
         $MANAGER
         access_log:
         - name: file
+          $LOG_FILTER
           typed_config:
             "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
             path: $FOLDER/$NAME.log
