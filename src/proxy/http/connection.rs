@@ -204,6 +204,12 @@ impl HttpConnection {
         false
     }
 
+    /// We close it before its request has come to an end.
+    pub(super) fn closed_in_request(&self) {
+        self.manager.stats.inc(HttpStat::DownstreamCxDestroyActiveRq);
+        self.manager.stats.inc(HttpStat::DownstreamCxDestroyLocalActiveRq);
+    }
+
     fn count_received(&self) {
         let received = self.stream.receiver().bytes_received();
         let new = received - self.counted_bytes.replace(received);

@@ -432,6 +432,9 @@ impl<'a> Exchange<'a> {
         }
         match &flowed {
             Ok(()) if self.request_complete => {
+                if up_response.has_unasked_bytes() {
+                    stats.inc(ClusterStat::UpstreamCxProtocolError);
+                }
                 let reusable = up_response.is_reusable();
                 stream.give_back(reusable);
             }
@@ -673,7 +676,11 @@ impl<'a> Exchange<'a> {
                 return Next::Gone;
             }
             Err(Stop::Cut(failure)) => {
-                stats.inc(HttpStat::DownstreamRqTxReset);
+                match failure {
+                    // There is no other answer to what the client sent than to close.
+                    Failure::Codec(_) => self.connection.closed_in_request(),
+                    _ => stats.inc(HttpStat::DownstreamRqTxReset),
+                }
                 stats.inc(HttpStat::DownstreamRqRxReset);
                 self.count_failure(failure);
                 self.journal.cut(failure);

@@ -50,6 +50,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: early_response,
         },
         Scenario {
+            name: "http_client_breaks_off",
+            shows: "http: a client whose body breaks the protocol, before and in the response",
+            plan: usual,
+            script: client_breaks_off,
+        },
+        Scenario {
             name: "http_client_leaves",
             shows: "http: a client that closes while it waits; DC",
             plan: usual,
@@ -98,6 +104,10 @@ const FAILURES: &[Case] = &[
     closed(GET, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     closed(GET, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"),
     closed(b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc", b""),
+    reset(GET, b"HTTP/1.1 200 OK\r\ncontent-le"),
+    reset(GET, b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello"),
+    answered(GET, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more"),
+    answered(GET, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok and more"),
     answered(GET, b"garbage\r\n\r\n"),
     answered(GET, b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"),
     answered(GET, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"),
@@ -119,6 +129,30 @@ fn early_response(stage: &mut Stage<'_>) {
     stage.note_end("the client", &(stage.shown(&bytes), ending));
     drop(client);
     stage.note_end("the upstream", &upstream.receive_to_end());
+    note_log(stage);
+}
+
+fn client_breaks_off(stage: &mut Stage<'_>) {
+    for answer in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nok"] {
+        let mut client = stage.connect();
+        client.send(
+            b"POST / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        );
+        let mut upstream = stage.accept();
+        upstream.receive_head();
+        assert_eq!(upstream.receive(8), b"3\r\nabc\r\n");
+        upstream.send(answer);
+        let mut begun = Vec::new();
+        if !answer.is_empty() {
+            begun.extend_from_slice(client.receive_head().as_bytes());
+            begun.extend(client.receive(2));
+        }
+        client.send(b"no size\r\n");
+        let (bytes, ending) = client.receive_to_end();
+        begun.extend(bytes);
+        stage.note_end("the client", &(stage.shown(&begun), ending));
+        stage.note_end("the upstream", &upstream.receive_to_end());
+    }
     note_log(stage);
 }
 

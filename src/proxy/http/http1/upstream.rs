@@ -56,6 +56,19 @@ impl<'a> UpstreamResponse<'a> {
         self.start.is_some_and(|start| start.keep_alive) && self.stream.receiver().is_quiet()
     }
 
+    /// Whether the host has sent more than the response.
+    pub(crate) fn has_unasked_bytes(&self) -> bool {
+        let receiver = self.stream.receiver();
+        !receiver.is_quiet() && !receiver.is_ended()
+    }
+
+    /// What the failure of the connection means: a message that it cuts breaks the protocol, as
+    /// one that the end cuts.
+    fn failure(&mut self) -> SourceError {
+        let finished = self.decoder.finish();
+        finished.map_or_else(|error| SourceError::Protocol(error.kind()), |_| SourceError::Failed)
+    }
+
     /// Whether the host announced that it closes the connection.
     pub(crate) fn closes(&self) -> bool {
         self.start.is_some_and(|start| start.announces_close)
@@ -70,8 +83,11 @@ impl BodySource for UpstreamResponse<'_> {
     ) -> Poll<Result<BodyPart, SourceError>> {
         let (decoder, options) = (&mut *self.decoder, self.options);
         let decode = |bytes: &[u8]| decoder.decode_body(options, bytes);
-        if let Some(part) = ready!(poll_part(self.stream.receiver(), context, credit, decode))? {
-            return Poll::Ready(Ok(part));
+        match ready!(poll_part(self.stream.receiver(), context, credit, decode)) {
+            Ok(Some(part)) => return Poll::Ready(Ok(part)),
+            Ok(None) => {}
+            Err(SourceError::Failed) => return Poll::Ready(Err(self.failure())),
+            Err(error) => return Poll::Ready(Err(error)),
         }
         // The connection has ended, which may be the end of the body.
         Poll::Ready(match self.decoder.finish() {
@@ -109,7 +125,10 @@ impl ResponseSource for UpstreamResponse<'_> {
     ) -> Poll<Result<ResponseStart, SourceError>> {
         let receiver = self.stream.receiver();
         loop {
-            let Some(mut bytes) = ready!(poll_bytes(receiver, context, HEAD_CREDIT))? else {
+            let Ok(received) = ready!(poll_bytes(receiver, context, HEAD_CREDIT)) else {
+                return Poll::Ready(Err(self.failure()));
+            };
+            let Some(mut bytes) = received else {
                 // A head that was cut short breaks the protocol; none at all is an end.
                 return Poll::Ready(Err(match self.decoder.finish() {
                     Ok(_) => SourceError::Ended,
