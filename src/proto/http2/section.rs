@@ -51,6 +51,8 @@ pub(crate) struct Section<'a> {
     content_length: Option<u64>,
     dropped_underscores: u32,
     fault: Option<ErrorKind>,
+    /// Whether the rest is for nobody.
+    is_over: bool,
 }
 
 /// What a complete section says beside its fields.
@@ -78,6 +80,7 @@ impl<'a> Section<'a> {
             content_length: None,
             dropped_underscores: 0,
             fault: None,
+            is_over: false,
         };
         match &mut section.target {
             Target::Request(head) => {
@@ -89,7 +92,7 @@ impl<'a> Section<'a> {
                 head.version = Version::Http2;
             }
             Target::RequestTrailers(list) | Target::ResponseTrailers(list) => list.clear(),
-            Target::Nothing => {}
+            Target::Nothing => section.is_over = true,
         }
         section.scratch.cookie.clear();
         section.scratch.protocol.clear();
@@ -98,17 +101,18 @@ impl<'a> Section<'a> {
 
     /// Takes the next field of the block.
     #[inline]
-    pub(crate) fn field(&mut self, field: Field<'_>) {
-        if self.fault.is_some() || matches!(self.target, Target::Nothing) {
+    pub(crate) fn field(&mut self, field: &Field<'_>) {
+        if self.is_over {
             return;
         }
         if let Err(fault) = self.take(field) {
             self.fault = Some(fault);
+            self.is_over = true;
         }
     }
 
     #[inline]
-    fn take(&mut self, field: Field<'_>) -> Result<(), ErrorKind> {
+    fn take(&mut self, field: &Field<'_>) -> Result<(), ErrorKind> {
         if !field.is_valid {
             return Err(ErrorKind::InvalidHeaderField);
         }
@@ -158,7 +162,7 @@ impl<'a> Section<'a> {
 
     /// A field that the protocol itself may have a rule for.
     #[inline]
-    fn known(&mut self, known: KnownName, field: Field<'_>) -> Result<(), ErrorKind> {
+    fn known(&mut self, known: KnownName, field: &Field<'_>) -> Result<(), ErrorKind> {
         self.has_field = true;
         match known {
             // Section 8.2.2: connection-specific fields.
@@ -186,7 +190,7 @@ impl<'a> Section<'a> {
     }
 
     #[inline]
-    fn other(&mut self, field: Field<'_>) -> Result<(), ErrorKind> {
+    fn other(&mut self, field: &Field<'_>) -> Result<(), ErrorKind> {
         if field.name.starts_with(b":") {
             return Err(ErrorKind::InvalidHeaderField);
         }
@@ -208,7 +212,7 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    fn append(&mut self, known: Option<KnownName>, field: Field<'_>) {
+    fn append(&mut self, known: Option<KnownName>, field: &Field<'_>) {
         let value = field.value;
         let is_padded = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         // As with HTTP/1.1, white space around a value does not belong to it.
@@ -252,7 +256,7 @@ impl<'a> Section<'a> {
 
     /// RFC 9113 section 8.2.3: pieces of one field, joined as clients write it. As in Envoy, each
     /// piece counts as a field.
-    fn cookie(&mut self, field: Field<'_>) {
+    fn cookie(&mut self, field: &Field<'_>) {
         self.count += 1;
         if self.has_cookie {
             // A piece costs what it takes in the joined field.

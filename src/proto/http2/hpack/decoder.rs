@@ -88,7 +88,7 @@ impl Decoder {
         &mut self,
         block: &[u8],
         text_bytes_max: usize,
-        mut sink: impl FnMut(Field<'_>),
+        mut sink: impl FnMut(&Field<'_>),
     ) -> Result<(), HpackError> {
         let mut at = self.size_updates(block)?;
         while let Some(&octet) = block.get(at) {
@@ -124,9 +124,9 @@ impl Decoder {
     }
 
     #[inline]
-    fn indexed(&self, index: usize, sink: &mut impl FnMut(Field<'_>)) -> Result<(), HpackError> {
+    fn indexed(&self, index: usize, sink: &mut impl FnMut(&Field<'_>)) -> Result<(), HpackError> {
         if let Some(entry) = static_table::entry(index) {
-            sink(Field {
+            sink(&Field {
                 name: entry.name.as_bytes(),
                 value: entry.value.as_bytes(),
                 kind: entry.kind,
@@ -137,7 +137,7 @@ impl Decoder {
         }
         let dynamic = index.checked_sub(STATIC_LEN + 1).ok_or(HpackError::InvalidIndex)?;
         let (entry, name, value) = self.table.get(dynamic).ok_or(HpackError::InvalidIndex)?;
-        sink(Field {
+        sink(&Field {
             name,
             value,
             kind: entry.kind,
@@ -155,7 +155,7 @@ impl Decoder {
         index: usize,
         form: Form,
         text_bytes_max: usize,
-        sink: &mut impl FnMut(Field<'_>),
+        sink: &mut impl FnMut(&Field<'_>),
     ) -> Result<usize, HpackError> {
         self.scratch.clear();
         let mut at = at;
@@ -185,7 +185,7 @@ impl Decoder {
         };
         let is_valid = is_valid_name && validity::is_value(value);
         let is_never_indexed = form == Form::NeverIndexed;
-        sink(Field { name, value, kind, is_valid, is_never_indexed });
+        sink(&Field { name, value, kind, is_valid, is_never_indexed });
         if form == Form::Incremental {
             self.table.insert(kind, is_valid, name, value);
         }

@@ -110,12 +110,38 @@ impl Encoder {
     #[inline]
     pub fn encode_pseudo(&mut self, pseudo: Pseudo, value: &[u8], out: &mut Vec<u8>) {
         let kind = NameKind::Pseudo(pseudo);
-        self.encode(kind, pseudo.as_str().as_bytes(), value, false, out);
+        let index = static_table::full_index(kind, value);
+        if index > 0 {
+            integer::encode(index, 7, 0x80, out);
+        } else {
+            self.encode_unseen(kind, pseudo.as_str().as_bytes(), value, false, out);
+        }
     }
 
     /// Appends a field. `name` is in lower case and is what `kind` says.
     #[inline]
     pub fn encode(
+        &mut self,
+        kind: NameKind,
+        name: &[u8],
+        value: &[u8],
+        is_never_indexed: bool,
+        out: &mut Vec<u8>,
+    ) {
+        // What was put into the table was meant to be found there again.
+        if let NameKind::Known(known) = kind
+            && !is_never_indexed
+            && let Some(index) = self.last_of_known(known, value)
+        {
+            integer::encode(index, 7, 0x80, out);
+            return;
+        }
+        self.encode_unseen(kind, name, value, is_never_indexed, out);
+    }
+
+    /// A field that is not the last of its known name again.
+    #[inline(never)]
+    fn encode_unseen(
         &mut self,
         kind: NameKind,
         name: &[u8],
@@ -150,13 +176,7 @@ impl Encoder {
 
     fn encode_incremental(&mut self, kind: NameKind, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let name_hash = match kind {
-            NameKind::Known(known) => {
-                if let Some(index) = self.last_of_known(known, value) {
-                    integer::encode(index, 7, 0x80, out);
-                    return;
-                }
-                0
-            }
+            NameKind::Known(_) => 0,
             _ => hash(name),
         };
         // Names are told apart by their comparison, so that a known one need not be hashed.
