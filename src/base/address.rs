@@ -26,6 +26,12 @@ impl Address {
         }
     }
 
+    /// Whether it is a Unix-domain socket without a name: no address at all.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Pipe(name) if name.is_empty())
+    }
+
     /// Whether it is a Unix-domain socket.
     #[must_use]
     pub fn is_pipe(&self) -> bool {

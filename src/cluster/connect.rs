@@ -3,25 +3,24 @@
 //! ```text
 //! Connecting --connected--> UpstreamConnection
 //!            --refused----> connect_fail, destroy_remote, pending_failure_eject
+//!            --no socket--> connect_fail, destroy_local, bind_errors, pending_failure_eject
 //!            --timeout----> connect_fail, connect_timeout, destroy_local, pending_failure_eject
 //!            --dropped----> destroy_local, cancelled
 //! ```
 //! Measured against Envoy 1.40's `tcp_proxy`: its pool counts the waiting user as a pending
 //! request, also where the breaker leaves no room for a second one.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 use std::{fmt, io};
 
 use base::Address;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
-use reactor::{Reactor, Socket};
+use reactor::Reactor;
 
 use crate::breaker::Token;
 use crate::connection::{ClosedBy, Counts, Existence, UpstreamConnection};
+use crate::connector::{ConnectError, Connector};
 
 /// Why [`crate::Cluster::connect`] gave no connection.
 #[derive(Debug)]
@@ -45,6 +44,14 @@ pub enum ConnectFailure {
         /// What the kernel said.
         source: io::Error,
     },
+    /// There was no socket to reach the host with: its source address or an option of it is not to
+    /// be had.
+    Local {
+        /// The host that was to be tried.
+        host: Address,
+        /// Why, in Envoy's words, where it has some.
+        reason: Option<String>,
+    },
     /// The host did not answer within `connect_timeout` (`UF`).
     Timeout {
         /// The host that was tried.
@@ -59,7 +66,10 @@ impl ConnectFailure {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Overflow | Self::RequestOverflow | Self::NoHealthyHost => false,
-            Self::PendingOverflow { .. } | Self::Refused { .. } | Self::Timeout { .. } => true,
+            Self::PendingOverflow { .. }
+            | Self::Refused { .. }
+            | Self::Local { .. }
+            | Self::Timeout { .. } => true,
         }
     }
 }
@@ -74,6 +84,10 @@ impl fmt::Display for ConnectFailure {
             }
             Self::NoHealthyHost => f.write_str("the cluster has no host"),
             Self::Refused { host, source } => write!(f, "connecting to {host}: {source}"),
+            Self::Local { host, reason } => {
+                let reason = reason.as_deref().unwrap_or("a socket option could not be set");
+                write!(f, "connecting to {host}: {reason}")
+            }
             Self::Timeout { host } => write!(f, "connecting to {host}: no answer in time"),
         }
     }
@@ -87,6 +101,7 @@ impl std::error::Error for ConnectFailure {
             | Self::PendingOverflow { .. }
             | Self::RequestOverflow
             | Self::NoHealthyHost
+            | Self::Local { .. }
             | Self::Timeout { .. } => None,
         }
     }
@@ -104,6 +119,7 @@ pub(crate) struct Tokens {
 /// Connects to `host` within `timeout` and counts how it went.
 pub(crate) async fn connect(
     reactor: &Reactor,
+    connector: &Connector,
     counts: Counts,
     tokens: Tokens,
     host: Address,
@@ -111,18 +127,15 @@ pub(crate) async fn connect(
 ) -> Result<UpstreamConnection, ConnectFailure> {
     let existence = Existence::begin(reactor, &counts, tokens.connection);
     let waiting = Waiting::begin(counts.clone(), tokens.waiting);
-    match connect_within(reactor, &host, timeout).await {
+    match connector.connect_within(&host, timeout).await {
         Some(Ok(socket)) => {
             counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
             waiting.end(None);
             Ok(UpstreamConnection::new(socket, host, existence))
         }
-        Some(Err(source)) => {
+        Some(Err(error)) => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            counts.connect_failed();
-            // Envoy books every error of connect(2) on the host, a missing route too.
-            existence.set_closed_by(ClosedBy::Remote);
-            Err(ConnectFailure::Refused { host, source })
+            Err(failed(&error, &counts, &existence, &host))
         }
         None => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
@@ -133,21 +146,53 @@ pub(crate) async fn connect(
     }
 }
 
-/// `None` when the time is over first.
-pub(crate) async fn connect_within(
-    reactor: &Reactor,
+/// Counts a connect that failed before its time was over.
+pub(crate) fn failed(
+    error: &ConnectError,
+    counts: &Counts,
+    existence: &Existence,
     host: &Address,
-    timeout: Duration,
-) -> Option<io::Result<Socket>> {
-    let mut connecting = pin!(reactor.connect(host));
-    let mut expiry = pin!(reactor.sleep(timeout));
-    poll_fn(|context| {
-        if let Poll::Ready(result) = connecting.as_mut().poll(context) {
-            return Poll::Ready(Some(result));
+) -> ConnectFailure {
+    counts.connect_failed();
+    let host = host.clone();
+    match error {
+        ConnectError::Bind(address, error) => {
+            counts.cluster.inc(ClusterStat::BindErrors);
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            let reason = Some(format!("failed to bind to {address}: {text}"));
+            ConnectFailure::Local { host, reason }
         }
-        expiry.as_mut().poll(context).map(|()| None)
-    })
-    .await
+        ConnectError::SocketOption => ConnectFailure::Local { host, reason: None },
+        ConnectError::Connect(source) => {
+            // Envoy books every error of connect(2) on the host, a missing route too.
+            existence.set_closed_by(ClosedBy::Remote);
+            ConnectFailure::Refused { host, source: same_error(source) }
+        }
+    }
+}
+
+impl ConnectFailure {
+    /// The same failure, for the next one who waited.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Overflow => Self::Overflow,
+            Self::RequestOverflow => Self::RequestOverflow,
+            Self::NoHealthyHost => Self::NoHealthyHost,
+            Self::PendingOverflow { host } => Self::PendingOverflow { host: host.clone() },
+            Self::Refused { host, source } => {
+                Self::Refused { host: host.clone(), source: same_error(source) }
+            }
+            Self::Local { host, reason } => {
+                Self::Local { host: host.clone(), reason: reason.clone() }
+            }
+            Self::Timeout { host } => Self::Timeout { host: host.clone() },
+        }
+    }
+}
+
+fn same_error(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// A user who waits for a connect. One that is dropped before it has ended was cancelled.

@@ -20,8 +20,9 @@ mod host;
 mod lent;
 mod waiter;
 
-use std::cell::{Cell, OnceCell};
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use base::Address;
@@ -35,6 +36,7 @@ pub use lent::HttpStream;
 use crate::breaker::WorkerLimits;
 use crate::connect::ConnectFailure;
 use crate::connection::Counts;
+use crate::connector::Connector;
 use crate::shared::Shared;
 
 /// A host that was picked for an exchange.
@@ -69,6 +71,9 @@ pub(crate) struct HttpPools {
     context: Rc<PoolContext>,
     /// Made when the host is first picked.
     hosts: Box<[OnceCell<Rc<HostPool>>]>,
+    /// By host and by what each of their connections began with. A pool without connections and
+    /// without waiting exchanges is gone.
+    by_header: RefCell<HashMap<(usize, Box<[u8]>), Weak<HostPool>>>,
 }
 
 /// What every pool of a cluster needs.
@@ -78,6 +83,7 @@ struct PoolContext {
     limits: Rc<WorkerLimits>,
     reactor: Reactor,
     send_meter: Rc<SendMeter<ClusterStat>>,
+    connector: Rc<Connector>,
     /// Every connection's task. They hold their pool, so they are ended by name.
     tasks: TaskSet,
     /// The stats of the codec are known.
@@ -100,28 +106,48 @@ impl HttpPools {
         limits: &Rc<WorkerLimits>,
         reactor: &Reactor,
         send_meter: &Rc<SendMeter<ClusterStat>>,
+        connector: &Rc<Connector>,
     ) -> Self {
         let context = Rc::new(PoolContext {
             shared: Arc::clone(shared),
             limits: Rc::clone(limits),
             reactor: reactor.clone(),
             send_meter: Rc::clone(send_meter),
+            connector: Rc::clone(connector),
             tasks: reactor.task_set(),
             declared: Cell::new(false),
         });
-        Self { context, hosts: shared.hosts().map(|_| OnceCell::new()).collect() }
+        let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
+        Self { context, hosts, by_header: RefCell::default() }
     }
 
     /// The pool of the host at this place of the configuration, which is at `address` and counted
-    /// in `counts`.
+    /// in `counts`; of several pools the one whose connections begin with `header`.
     pub(crate) fn host(
         &self,
         index: usize,
         address: &Address,
+        header: Option<Box<[u8]>>,
         counts: impl FnOnce() -> Counts,
-    ) -> Option<&Rc<HostPool>> {
-        let pool = || Rc::new(HostPool::new(Rc::clone(&self.context), address.clone(), counts()));
-        Some(self.hosts.get(index)?.get_or_init(pool))
+    ) -> Option<Rc<HostPool>> {
+        let pool = |header| {
+            let context = Rc::clone(&self.context);
+            Rc::new(HostPool::new(context, address.clone(), header, counts()))
+        };
+        let Some(header) = header else {
+            return Some(Rc::clone(self.hosts.get(index)?.get_or_init(|| pool(None))));
+        };
+        let mut pools = self.by_header.borrow_mut();
+        if let Some(pool) = pools.get(&(index, header.clone())).and_then(Weak::upgrade) {
+            return Some(pool);
+        }
+        // Each client brings a key of its own; those that are gone make room.
+        if pools.len() == pools.capacity() {
+            pools.retain(|_, pool| pool.strong_count() > 0);
+        }
+        let pool = pool(Some(header.clone()));
+        pools.insert((index, header), Rc::downgrade(&pool));
+        Some(pool)
     }
 }
 

@@ -18,6 +18,7 @@
 mod breaker;
 mod connect;
 mod connection;
+mod connector;
 mod http_pool;
 mod preconnect;
 mod round_robin;

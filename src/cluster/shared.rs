@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use config::model;
-use observe::names::{ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, cluster_prefix};
+use observe::names::{
+    ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, UpstreamProxyProtocolDormantStat,
+    cluster_prefix,
+};
 use observe::{Registry, ScopeId, Shard};
 
 use crate::breaker::Limits;
@@ -34,6 +37,10 @@ impl Shared {
         let limits = limits(&config.thresholds, "default");
         let prefix = cluster_prefix(&config.stat_name);
         registry.declare::<ClusterDormantStat>(&prefix);
+        if config.proxy_protocol.is_some() {
+            let prefix = format!("{prefix}.upstream.proxyprotocol");
+            registry.declare::<UpstreamProxyProtocolDormantStat>(&prefix);
+        }
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
         let registry = registry.clone();

@@ -15,6 +15,7 @@ use reactor::Reactor;
 use crate::breaker::{Resource, WorkerLimits};
 use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::{Counts, UpstreamConnection};
+use crate::connector::{self, Connector};
 use crate::http_pool::{HostPool, HttpHost, HttpPools};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
@@ -31,6 +32,7 @@ pub struct Cluster {
     hosts: Box<[OnceCell<Scope<HostStat>>]>,
     balancer: RefCell<RoundRobin>,
     send_meter: Rc<SendMeter<ClusterStat>>,
+    connector: Rc<Connector>,
     /// Made when the first HTTP request comes.
     http: OnceCell<HttpPools>,
 }
@@ -49,8 +51,10 @@ impl Cluster {
             ClusterStat::UpstreamCxTxBytesTotal,
             ClusterStat::UpstreamCxTxBytesBuffered,
         ));
+        let connector = Rc::new(Connector::new(&reactor, shared.config()));
         Rc::new(Self {
             limits: WorkerLimits::new(shared.limits(), shard),
+            connector,
             shared,
             reactor,
             stats,
@@ -68,19 +72,32 @@ impl Cluster {
         Rc::clone(&self.send_meter)
     }
 
-    /// The next host in turn, for one HTTP/1 exchange.
+    /// What a connection for a client has to begin with: a header of the PROXY protocol, if the
+    /// cluster is configured so. `ends` gives the client's address and the one it connected to.
+    #[must_use]
+    pub fn proxy_header(
+        &self,
+        ends: impl FnOnce() -> (Option<Address>, Option<Address>),
+    ) -> Option<Box<[u8]>> {
+        let config = self.shared.config().proxy_protocol.as_ref()?;
+        let (remote, local) = ends();
+        Some(connector::proxy_header(config, remote.as_ref(), local.as_ref()))
+    }
+
+    /// The next host in turn, for one HTTP/1 exchange. Connections that begin with a
+    /// [`Cluster::proxy_header`] are shared only by those who have the same one.
     ///
     /// # Errors
     /// [`ConnectFailure::NoHealthyHost`]; it has been counted.
-    pub fn http_host(&self) -> Result<HttpHost, ConnectFailure> {
+    pub fn http_host(&self, proxy_header: Option<Box<[u8]>>) -> Result<HttpHost, ConnectFailure> {
         let picked = self.balancer.borrow_mut().pick();
-        let Some(pool) = picked.and_then(|index| self.http_pool(index)) else {
+        let Some(pool) = picked.and_then(|index| self.http_pool(index, proxy_header)) else {
             // Envoy finds an empty cluster to be in panic before it finds no host in it.
             self.stats.inc(ClusterStat::LbHealthyPanic);
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
             return Err(ConnectFailure::NoHealthyHost);
         };
-        Ok(HttpHost::new(pool))
+        Ok(HttpHost::new(&pool))
     }
 
     /// The configuration.
@@ -131,14 +148,18 @@ impl Cluster {
         let timeout = config.connect_timeout;
         let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
         let host = host.address.clone();
-        connect::connect(&self.reactor, counts, tokens, host, timeout).await
+        let (reactor, connector) = (&self.reactor, &self.connector);
+        connect::connect(reactor, connector, counts, tokens, host, timeout).await
     }
 
-    fn http_pool(&self, index: usize) -> Option<&Rc<HostPool>> {
+    fn http_pool(&self, index: usize, proxy_header: Option<Box<[u8]>>) -> Option<Rc<HostPool>> {
         let (host, stats) = self.host(index)?;
         let counts = || Counts { cluster: self.stats.clone(), host: stats.clone() };
-        let new = || HttpPools::new(&self.shared, &self.limits, &self.reactor, &self.send_meter);
-        self.http.get_or_init(new).host(index, &host.address, counts)
+        let new = || {
+            let (shared, limits) = (&self.shared, &self.limits);
+            HttpPools::new(shared, limits, &self.reactor, &self.send_meter, &self.connector)
+        };
+        self.http.get_or_init(new).host(index, &host.address, proxy_header, counts)
     }
 
     /// The host at this place of the configuration, and what this worker counts of it.

@@ -20,6 +20,7 @@ mod runtime;
 mod socket;
 mod stats;
 mod tcp_proxy;
+mod upstream_socket;
 
 pub(crate) use runtime::runtime_value;
 
@@ -68,7 +69,10 @@ pub(crate) fn bootstrap<'a>(
         .map(|address| model::Admin { address });
     let (listeners, clusters) = match &message.static_resources {
         Some(resources) => {
-            (lower.listeners(&resources.listeners), lower.clusters(&resources.clusters))
+            let manager = message.cluster_manager.as_ref();
+            let bind = manager.and_then(|manager| manager.upstream_bind_config.as_ref());
+            let listeners = lower.listeners(&resources.listeners);
+            (listeners, lower.clusters(&resources.clusters, bind))
         }
         None => (Vec::new(), Vec::new()),
     };
@@ -210,6 +214,7 @@ impl Lower<'_> {
     fn clusters(
         &mut self,
         messages: &[crate::typed::envoy::config::cluster::v3::Cluster],
+        bind: Option<&core::BindConfig>,
     ) -> Vec<Arc<model::Cluster>> {
         let mut clusters = Vec::with_capacity(messages.len());
         let mut by_name = HashMap::new();
@@ -219,7 +224,7 @@ impl Lower<'_> {
                 let text = format!("duplicate cluster '{}', as in {first}", message.name);
                 self.invalid(&format!("{path}.name"), text, None);
             }
-            clusters.push(Arc::new(self.cluster(message, &path)));
+            clusters.push(Arc::new(self.cluster(message, bind, &path)));
         }
         clusters
     }

@@ -33,8 +33,8 @@ pub use route::{
 };
 pub use runtime::{DiskLayer, Runtime, RuntimeLayer, RuntimeSource, RuntimeValue};
 pub use socket::{
-    ConnectionBalance, IpVersion, ListenAddress, ListenerSockets, SocketOption, SocketState,
-    TcpKeepalive,
+    ConnectionBalance, IpVersion, ListenAddress, ListenerSockets, ProxyProtocolVersion,
+    SocketOption, SocketState, SourceAddress, TcpKeepalive, UpstreamProxyProtocol, UpstreamSockets,
 };
 pub use stats::{
     HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
@@ -164,6 +164,10 @@ pub struct Cluster {
     pub http: UpstreamHttp,
     /// The same for TCP.
     pub tcp: UpstreamTcp,
+    /// What its connections are bound and set to.
+    pub sockets: UpstreamSockets,
+    /// `transport_socket`, if it is `envoy.transport_sockets.upstream_proxy_protocol`.
+    pub proxy_protocol: Option<UpstreamProxyProtocol>,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
 }

@@ -567,10 +567,6 @@ fn what_envoy_runs_and_nuncio_does_not_is_named_and_fatal() {
             "1:41: static_resources.clusters[0].lb_policy: not supported yet: the value MAGLEV; supported: ROUND_ROBIN",
         ),
         (
-            "static_resources: {clusters: [{name: c, upstream_bind_config: {}}]}",
-            "1:41: static_resources.clusters[0].upstream_bind_config: not supported yet",
-        ),
-        (
             "static_resources: {clusters: [{name: c, per_connection_buffer_limit_bytes: 0}]}",
             "1:76: static_resources.clusters[0].per_connection_buffer_limit_bytes: not supported yet: buffers without a limit",
         ),

@@ -168,6 +168,8 @@ pub mod envoy {
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
                     #[prost(message, optional, tag = "2")]
                     pub static_resources: ::core::option::Option<bootstrap::StaticResources>,
+                    #[prost(message, optional, tag = "4")]
+                    pub cluster_manager: ::core::option::Option<ClusterManager>,
                     #[prost(string, tag = "5")]
                     pub flags_path: ::prost::alloc::string::String,
                     #[prost(message, optional, tag = "13")]
@@ -269,6 +271,16 @@ pub mod envoy {
                     pub allow_paths: ::prost::alloc::vec::Vec<
                         super::super::super::r#type::matcher::v3::StringMatcher,
                     >,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ClusterManager {
+                    #[prost(string, tag = "1")]
+                    pub local_cluster_name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "3")]
+                    pub upstream_bind_config:
+                        ::core::option::Option<super::super::core::v3::BindConfig>,
+                    #[prost(bool, tag = "5")]
+                    pub enable_deferred_cluster_creation: bool,
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct RuntimeLayer {
@@ -2740,6 +2752,27 @@ pub mod envoy {
                     pub struct DownstreamConnectionsConfig {
                         #[prost(int64, tag = "1")]
                         pub max_active_downstream_connections: i64,
+                    }
+                }
+            }
+        }
+        pub mod transport_sockets {
+            pub mod proxy_protocol {
+                pub mod v3 {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct ProxyProtocolUpstreamTransport {
+                        #[prost(message, optional, tag = "1")]
+                        pub config: ::core::option::Option<
+                            super::super::super::super::config::core::v3::ProxyProtocolConfig,
+                        >,
+                        #[prost(message, optional, tag = "2")]
+                        pub transport_socket: ::core::option::Option<
+                            super::super::super::super::config::core::v3::TransportSocket,
+                        >,
+                        #[prost(bool, tag = "3")]
+                        pub allow_unspecified_address: bool,
+                        #[prost(bool, tag = "4")]
+                        pub tlv_as_pool_key: bool,
                     }
                 }
             }

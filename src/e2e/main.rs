@@ -55,6 +55,8 @@ mod proxy;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod sockets_of;
+#[cfg(test)]
 mod stalled;
 #[cfg(test)]
 mod stat_names;

@@ -13,10 +13,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use socket2::Socket;
+
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use crate::environment::{Kind, Program};
 use crate::patience::{PATIENCE, wait_for};
+use crate::sockets_of;
 use crate::stats::Stats;
 
 /// A folder of its own for one process, removed with it.
@@ -207,6 +210,11 @@ impl Proxy {
     /// Sends a signal to this process only.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Its TCP sockets that are bound to `address`, to be asked what they are set to.
+    pub(crate) fn sockets_at(&self, address: SocketAddr) -> Vec<Socket> {
+        sockets_of::bound_to(self.pid(), address)
     }
 
     fn pid(&self) -> Pid {

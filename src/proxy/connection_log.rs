@@ -190,11 +190,15 @@ impl<'a> ConnectionLog<'a> {
                 ConnectFailure::Refused { host, source } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
                     upstream.host = Some(host.clone());
-                    upstream.failure_reason = Some(connect_error(source));
+                    upstream.failure_reason = Some(connect_error(host, source));
                 }
                 ConnectFailure::Timeout { host } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
                     upstream.host = Some(host.clone());
+                }
+                ConnectFailure::Local { host, reason } => {
+                    upstream.host = Some(host.clone());
+                    upstream.failure_reason.clone_from(reason);
                 }
                 // A kind of failure that this floor does not know yet has no words of its own.
                 _ => flags.set(ResponseFlag::UpstreamConnectionFailure),
@@ -228,7 +232,8 @@ impl<'a> ConnectionLog<'a> {
             upstream.pool_ready = Some(age.saturating_sub(began));
             upstream.host = Some(connection.host().clone());
             upstream.connection_ids.push(id);
-            upstream.local_address = connection.socket().local_address().ok();
+            let local_address = connection.socket().local_address().ok();
+            upstream.local_address = local_address.filter(|address| !address.is_unnamed());
             upstream.remote_address = Some(connection.host().clone());
         });
         if writes_line {
@@ -411,16 +416,22 @@ pub(crate) fn observability_name(config: &model::Cluster) -> &str {
 
 /// Envoy's words for a failed connect, with the kernel's text. Most errors come after a while;
 /// those that connect(2) gives at once have words of their own.
-pub(crate) fn connect_error(error: &std::io::Error) -> String {
+pub(crate) fn connect_error(host: &Address, error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    match error.kind() {
+    let is_immediate = match error.kind() {
         ErrorKind::NetworkUnreachable
         | ErrorKind::AddrNotAvailable
         | ErrorKind::PermissionDenied
-        | ErrorKind::InvalidInput => format!("immediate connect error: {text}"),
-        _ => format!("delayed connect error: {text}"),
+        | ErrorKind::InvalidInput => true,
+        // A Unix-domain socket answers at once.
+        _ => host.is_pipe(),
+    };
+    if is_immediate {
+        format!("immediate connect error: {text}|remote_address:{host}")
+    } else {
+        format!("delayed connect error: {text}")
     }
 }
 
@@ -431,8 +442,16 @@ mod tests {
     #[test]
     fn connect_errors_are_told_in_envoys_words() {
         let refused = std::io::Error::from_raw_os_error(111);
-        assert_eq!(connect_error(&refused), "delayed connect error: Connection refused");
+        let host = Address::Ip("127.0.0.1:9".parse().unwrap());
+        assert_eq!(connect_error(&host, &refused), "delayed connect error: Connection refused");
         let unreachable = std::io::Error::from_raw_os_error(101);
-        assert_eq!(connect_error(&unreachable), "immediate connect error: Network is unreachable");
+        assert_eq!(
+            connect_error(&host, &unreachable),
+            "immediate connect error: Network is unreachable|remote_address:127.0.0.1:9"
+        );
+        assert_eq!(
+            connect_error(&Address::Pipe("/a".into()), &refused),
+            "immediate connect error: Connection refused|remote_address:/a"
+        );
     }
 }

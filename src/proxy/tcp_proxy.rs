@@ -147,13 +147,14 @@ impl TcpProxy {
         connection: &UpstreamConnection,
         log: &ConnectionLog<'_>,
     ) {
-        let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
         let upstream = Stream::new(
             reactor,
             connection.socket().clone(),
             cluster.config().per_connection_buffer_limit_bytes,
             cluster.send_meter(),
         );
+        introduce(&socket, cluster, &upstream);
+        let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
         let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats(), log };
         let from_upstream = FromUpstream { cluster: cluster.stats(), log };
         let end = relay(
@@ -195,6 +196,14 @@ impl TcpProxy {
     fn idle(&self, log: &ConnectionLog<'_>) {
         self.stats.inc(TcpProxyStat::IdleTimeout);
         log.idle();
+    }
+}
+
+/// Tells the upstream first whose connection it is, if the cluster is configured so (row C11).
+fn introduce(client: &Socket, cluster: &Cluster, upstream: &Stream) {
+    let ends = || (client.peer_address().ok(), client.local_address().ok());
+    if let Some(header) = cluster.proxy_header(ends) {
+        upstream.outbox().write(|out| out.extend_from_slice(&header));
     }
 }
 

@@ -65,13 +65,15 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         preconnect_per_mille: 1000,
         http: model::UpstreamHttp::default(),
         tcp: model::UpstreamTcp::default(),
+        sockets: model::UpstreamSockets::default(),
+        proxy_protocol: None,
         endpoints: vec![model::Endpoint { address: host.into(), weight: 1 }],
     })
 }
 
 /// Bytes of a connection's future; 72 of them lead to its access log, 8 are its name in the log, 8
 /// say which filter chain it is on.
-const CONNECTION_SIZE_MAX: usize = 1320;
+const CONNECTION_SIZE_MAX: usize = 1328;
 /// The same of a connection that carries HTTP.
 const HTTP_CONNECTION_SIZE_MAX: usize = 256;
 

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 
 use base::Address;
@@ -33,7 +34,12 @@ pub fn to_kernel(address: &Address) -> io::Result<SockAddr> {
 /// The address that the kernel gave. A name that is not UTF-8 is shown as far as it is.
 pub(crate) fn of(address: &SockAddr) -> io::Result<Address> {
     if let Some(address) = address.as_socket() {
-        return Ok(Address::Ip(address));
+        // A socket of both versions shows IPv4 peers as IPv4-mapped addresses (RFC 4291 section
+        // 2.5.5.2). Nobody means those: as in Envoy, they are the IPv4 addresses themselves.
+        return Ok(Address::Ip(match address.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+            IpAddr::V6(_) => address,
+        }));
     }
     if !address.is_unix() {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "neither an IP address nor a pipe"));
@@ -60,6 +66,9 @@ mod tests {
         ] {
             assert_eq!(of(&to_kernel(&address).unwrap()).unwrap(), address);
         }
+        let mapped = Address::Ip("[::ffff:127.0.0.1]:80".parse().unwrap());
+        let canonical = Address::Ip("127.0.0.1:80".parse().unwrap());
+        assert_eq!(of(&to_kernel(&mapped).unwrap()).unwrap(), canonical);
         assert!(to_kernel(&Address::Pipe("x".repeat(109).into())).is_err());
     }
 }

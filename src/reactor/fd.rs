@@ -111,12 +111,26 @@ impl Socket {
         address::of(&self.fd.socket().local_addr()?)
     }
 
+    /// Gives the socket an address of its own, before it connects.
+    ///
+    /// # Errors
+    /// What `bind(2)` said.
+    pub fn bind(&self, address: &Address) -> io::Result<()> {
+        self.fd.socket().bind(&address::to_kernel(address)?)
+    }
+
     /// Makes the close of this socket a reset: unsent bytes are thrown away and the peer gets RST.
     ///
     /// # Errors
     /// What `setsockopt(2)` said.
     pub fn reset_on_close(&self) -> io::Result<()> {
         self.fd.socket().set_linger(Some(Duration::ZERO))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -83,16 +83,15 @@ impl<K> Drop for Pending<K> {
     }
 }
 
-/// Connects a new socket to `address`.
-pub(crate) async fn connect(core: &Rc<Core>, address: &Address) -> io::Result<Socket> {
-    let socket = Socket::for_connecting(Rc::clone(core), address)?;
+/// Connects a socket to `address`.
+pub(crate) async fn connect(core: &Rc<Core>, socket: &Socket, address: &Address) -> io::Result<()> {
     let kept = (Rc::clone(socket.fd()), Box::new(address::to_kernel(address)?));
     Pending::submit(core, kept, |(fd, address)| Op::Connect {
         fd: fd.raw(),
         address: AddressPointer(&raw const **address),
     })
-    .await?;
-    Ok(socket)
+    .await
+    .map(drop)
 }
 
 /// Waits until a descriptor, kept open by `owner`, is readable.

@@ -186,7 +186,26 @@ impl Reactor {
     /// # Errors
     /// What the kernel said, such as `ECONNREFUSED`. There is no timeout here beyond the kernel's.
     pub async fn connect(&self, address: &Address) -> io::Result<Socket> {
-        single::connect(&self.inner.core, address).await
+        let socket = self.open_socket(address)?;
+        self.connect_socket(&socket, address).await?;
+        Ok(socket)
+    }
+
+    /// A stream socket for connecting to an address of this kind, to be set up before
+    /// [`Reactor::connect_socket`].
+    ///
+    /// # Errors
+    /// What the kernel said, such as `EMFILE`.
+    pub fn open_socket(&self, address: &Address) -> io::Result<Socket> {
+        Socket::for_connecting(Rc::clone(&self.inner.core), address)
+    }
+
+    /// Connects a socket that is not connected. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// As [`Reactor::connect`].
+    pub async fn connect_socket(&self, socket: &Socket, address: &Address) -> io::Result<()> {
+        single::connect(&self.inner.core, socket, address).await
     }
 
     /// The wall-clock time of this turn, for what people read: logs and `date` headers. It may

@@ -17,7 +17,7 @@ use super::connection::{Holder, HttpConnection};
 use super::lent::HttpStream;
 use super::waiter::Waiters;
 use crate::breaker::{Resource, Token};
-use crate::connect::{ConnectFailure, Waiting, connect_within};
+use crate::connect::{self, ConnectFailure, Waiting};
 use crate::connection::{ClosedBy, Counts, Existence};
 use crate::preconnect::{CONNECTS_MAX, wants_connection};
 
@@ -26,6 +26,8 @@ use crate::preconnect::{CONNECTS_MAX, wants_connection};
 pub(crate) struct HostPool {
     context: Rc<PoolContext>,
     address: Address,
+    /// What each connection begins with.
+    header: Option<Box<[u8]>>,
     counts: Counts,
     /// Nobody has these; the one used last is at the end.
     idle: RefCell<Vec<Rc<HttpConnection>>>,
@@ -74,10 +76,16 @@ enum End {
 }
 
 impl HostPool {
-    pub(super) fn new(context: Rc<PoolContext>, address: Address, counts: Counts) -> Self {
+    pub(super) fn new(
+        context: Rc<PoolContext>,
+        address: Address,
+        header: Option<Box<[u8]>>,
+        counts: Counts,
+    ) -> Self {
         Self {
             context,
             address,
+            header,
             counts,
             idle: RefCell::default(),
             waiters: Waiters::default(),
@@ -226,7 +234,7 @@ impl HostPool {
         let connecting = Counted::new(&self, |pool| &pool.connecting);
         async move {
             let timeout = self.context.shared.config().connect_timeout;
-            let connected = connect_within(&self.context.reactor, &self.address, timeout).await;
+            let connected = self.context.connector.connect_within(&self.address, timeout).await;
             drop(connecting);
             match connected {
                 Some(Ok(socket)) => {
@@ -234,36 +242,24 @@ impl HostPool {
                     self.stats().record_duration(ClusterStat::UpstreamCxConnectMs, age);
                     self.serve(socket, existence).await;
                 }
-                Some(Err(source)) => {
-                    self.counts.connect_failed();
-                    // Envoy books every error of connect(2) on the host, a missing route too.
-                    existence.set_closed_by(ClosedBy::Remote);
+                Some(Err(error)) => {
+                    let failure = connect::failed(&error, &self.counts, &existence, &self.address);
                     drop(existence);
-                    self.fail_waiters(&ConnectError::Refused(source));
+                    self.waiters.fail_all(|| failure.again());
                 }
                 None => {
                     self.counts.connect_failed();
                     self.stats().inc(ClusterStat::UpstreamCxConnectTimeout);
                     drop(existence);
-                    self.fail_waiters(&ConnectError::Timeout);
+                    let host = &self.address;
+                    let failure = || ConnectFailure::Timeout { host: host.clone() };
+                    self.waiters.fail_all(failure);
                 }
             }
             drop(open);
             // A waiter whom only this connection could have served needs another one.
             self.connect_for_waiters();
         }
-    }
-
-    fn fail_waiters(&self, error: &ConnectError) {
-        self.waiters.fail_all(|| match error {
-            ConnectError::Refused(source) => {
-                let source = source
-                    .raw_os_error()
-                    .map_or_else(|| source.kind().into(), std::io::Error::from_raw_os_error);
-                ConnectFailure::Refused { host: self.address.clone(), source }
-            }
-            ConnectError::Timeout => ConnectFailure::Timeout { host: self.address.clone() },
-        });
     }
 
     async fn serve(self: &Rc<Self>, socket: Socket, existence: Existence) {
@@ -274,6 +270,9 @@ impl HostPool {
             config.per_connection_buffer_limit_bytes,
             self.context.send_meter.clone(),
         );
+        if let Some(header) = &self.header {
+            stream.outbox().write(|out| out.extend_from_slice(header));
+        }
         let connection = Rc::new(HttpConnection::new(
             stream,
             existence,
@@ -329,10 +328,4 @@ impl HostPool {
         })
         .await
     }
-}
-
-/// Why a connect failed, told to everybody who waited for it.
-enum ConnectError {
-    Refused(std::io::Error),
-    Timeout,
 }

@@ -42,6 +42,8 @@ impl Bench {
             preconnect_per_mille: 1000,
             http: model::UpstreamHttp::default(),
             tcp: model::UpstreamTcp::default(),
+            sockets: model::UpstreamSockets::default(),
+            proxy_protocol: None,
             endpoints: endpoints.collect(),
         });
         let registry = Registry::new(1);

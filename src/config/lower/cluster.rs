@@ -6,7 +6,7 @@ use super::{Lower, address};
 use crate::model;
 use crate::problem::ProblemKind;
 use crate::typed::envoy::config::cluster::v3 as pb;
-use crate::typed::envoy::config::core::v3::RoutingPriority;
+use crate::typed::envoy::config::core::v3::{self as core, RoutingPriority};
 use crate::typed::envoy::config::endpoint::v3 as endpoint;
 use endpoint::lb_endpoint::HostIdentifier;
 
@@ -14,7 +14,12 @@ use endpoint::lb_endpoint::HostIdentifier;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Lower<'_> {
-    pub(super) fn cluster(&mut self, message: &pb::Cluster, path: &str) -> model::Cluster {
+    pub(super) fn cluster(
+        &mut self,
+        message: &pb::Cluster,
+        bind: Option<&core::BindConfig>,
+        path: &str,
+    ) -> model::Cluster {
         let connect_timeout = match &message.connect_timeout {
             None => CONNECT_TIMEOUT,
             Some(duration) => self.milliseconds(duration, &format!("{path}.connect_timeout")),
@@ -38,6 +43,8 @@ impl Lower<'_> {
             preconnect_per_mille: preconnect_per_mille(message),
             http: options.http,
             tcp: options.tcp,
+            sockets: self.upstream_sockets(message, bind, path),
+            proxy_protocol: self.upstream_proxy_protocol(message.transport_socket.as_ref(), path),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
                 Some(_) if self.is_of_another_type(path) => Vec::new(),

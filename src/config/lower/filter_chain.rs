@@ -92,6 +92,7 @@ impl Lower<'_> {
             }
             None => Some(model::FilterChainMatch::default()),
         };
+        self.no_upstream_transport(message.transport_socket.as_ref(), path);
         let mut filters = Vec::with_capacity(message.filters.len());
         for (index, filter) in message.filters.iter().enumerate() {
             filters.push(self.filter(filter, &format!("{path}.filters[{index}]")));

@@ -1,5 +1,7 @@
 //! Sockets: where a listener listens, where a cluster connects from, and what each is set to.
 
+use std::net::SocketAddr;
+
 use base::Address;
 
 /// Envoy's `config.core.v3.SocketOption`, for a stream socket.
@@ -140,4 +142,46 @@ pub enum ConnectionBalance {
     Exact,
     /// `cpu_locality_balance`: the one on the CPU that received it.
     CpuLocality,
+}
+
+/// What a cluster's connections are bound and set to: Envoy's `config.core.v3.BindConfig` of the
+/// cluster, or else of the bootstrap, and its `UpstreamConnectionOptions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamSockets {
+    /// `source_address`, then the one of `extra_source_addresses`; of different versions of IP.
+    pub sources: Vec<SourceAddress>,
+    /// `freebind`: absent leaves the sockets as they are.
+    pub freebind: Option<bool>,
+    /// `socket_options`.
+    pub socket_options: Vec<SocketOption>,
+    /// `tcp_keepalive`.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+}
+
+/// Where connections come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAddress {
+    /// The address; port 0 means any.
+    pub address: SocketAddr,
+    /// Instead of [`UpstreamSockets::socket_options`].
+    pub socket_options: Option<Vec<SocketOption>>,
+}
+
+/// Envoy's `ProxyProtocolUpstreamTransport`: each connection begins with a header that says whose
+/// it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamProxyProtocol {
+    /// `config.version`.
+    pub version: ProxyProtocolVersion,
+    /// `config.added_tlvs`: type and value of each; they fit into a header. Only version 2 has any.
+    pub added_tlvs: Vec<(u8, Vec<u8>)>,
+}
+
+/// Envoy's `ProxyProtocolConfig.Version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }

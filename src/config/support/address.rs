@@ -1,10 +1,17 @@
 //! Addresses and transport sockets, of listeners and of hosts.
 
 use super::Area;
-use super::Support::{Extension, Ignored, Only, Refused, Supported};
+use super::Support::{Extension, Only, Refused, Supported};
 
 /// Kinds of transport socket.
-const TRANSPORT_SOCKETS: &[&str] = &["envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"];
+const TRANSPORT_SOCKETS: &[&str] = &[
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+];
+
+/// How a cluster may choose among its source addresses.
+const ADDRESS_SELECTORS: &[&str] =
+    &["envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector"];
 
 pub(super) const ADDRESS: Area = &[
     ("envoy.config.core.v3.CidrRange", &[("address_prefix", Supported), ("prefix_len", Supported)]),
@@ -23,7 +30,7 @@ pub(super) const ADDRESS: Area = &[
     (
         "envoy.config.core.v3.SocketOption",
         &[
-            ("description", Ignored("it is for people")),
+            ("description", Supported),
             ("buf_value", Supported),
             ("int_value", Supported),
             ("ip_version", Supported),
@@ -53,4 +60,33 @@ pub(super) const ADDRESS: Area = &[
         &[("name", Supported), ("typed_config", Extension(TRANSPORT_SOCKETS))],
     ),
     ("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", &[]),
+    (
+        "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+        &[("config", Supported), ("transport_socket", Supported)],
+    ),
+    (
+        "envoy.config.core.v3.ProxyProtocolConfig",
+        &[("added_tlvs", Supported), ("version", Supported)],
+    ),
+    ("envoy.config.core.v3.TlvEntry", &[("type", Supported), ("value", Supported)]),
+    (
+        "envoy.config.core.v3.BindConfig",
+        &[
+            ("additional_source_addresses", Supported),
+            ("extra_source_addresses", Supported),
+            ("freebind", Supported),
+            ("local_address_selector", Supported),
+            ("socket_options", Supported),
+            ("source_address", Supported),
+        ],
+    ),
+    (
+        "envoy.config.core.v3.ExtraSourceAddress",
+        &[("address", Supported), ("socket_options", Supported)],
+    ),
+    (
+        "envoy.config.core.v3.TypedExtensionConfig",
+        &[("name", Supported), ("typed_config", Extension(ADDRESS_SELECTORS))],
+    ),
+    ("envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector", &[]),
 ];

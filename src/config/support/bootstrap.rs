@@ -77,6 +77,7 @@ pub(super) const BOOTSTRAP: Area = &[
                 "outlier_detection",
                 Ignored("no cluster detects outliers, so there is no event to log"),
             ),
+            ("upstream_bind_config", Supported),
         ],
     ),
     ("envoy.config.bootstrap.v3.LayeredRuntime", &[("layers", Supported)]),

@@ -47,6 +47,7 @@ pub(super) const CLUSTER: Area = &[
             ("type", Only(&["STATIC"])),
             ("typed_dns_resolver_config", Ignored(NO_LOOKUP)),
             ("typed_extension_protocol_options", Extension(PROTOCOL_OPTIONS)),
+            ("upstream_bind_config", Supported),
             ("upstream_connection_options", Supported),
             ("use_tcp_for_dns_lookups", Ignored(NO_LOOKUP)),
             (
@@ -76,7 +77,7 @@ pub(super) const CLUSTER: Area = &[
     ("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
     (
         "envoy.config.cluster.v3.UpstreamConnectionOptions",
-        &[("happy_eyeballs_config", Ignored(ONE_ADDRESS))],
+        &[("happy_eyeballs_config", Ignored(ONE_ADDRESS)), ("tcp_keepalive", Supported)],
     ),
     ("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", &[("idle_timeout", Supported)]),
     ("envoy.config.cluster.v3.CircuitBreakers", &[("thresholds", Supported)]),

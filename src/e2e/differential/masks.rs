@@ -61,7 +61,7 @@ const KERNEL: &str = "how many bytes a stalled connection takes is the kernel's 
 const DRAWN: &str = "how often each cluster is drawn is chance; the script checks the shares";
 
 /// What differs from run to run on either proxy, wherever it is written.
-const CHANCE: [(&str, &str); 5] = [
+const CHANCE: [(&str, &str); 6] = [
     // A time, as in access logs.
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     // A request id.
@@ -72,6 +72,8 @@ const CHANCE: [(&str, &str); 5] = [
     (r#"(" \d+ \S+ \d+ \d+ MS) \d+ "#, "$1 MS "),
     // A port that the kernel chose for a client; the scenario's own addresses go by their names.
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    // The same on IPv6.
+    (r"\[::1\]:\d+", "[::1]:PORT"),
 ];
 
 /// Header fields whose values nobody can foretell.

@@ -27,6 +27,7 @@ mod process;
 mod recorded;
 mod relay;
 mod rows;
+mod sockets;
 mod stage;
 mod tcp_texts;
 mod timeouts;
@@ -81,6 +82,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(http::scenarios());
+    all.extend(sockets::scenarios());
     all.extend(process::scenarios());
     all.retain(|scenario| scenario.name.contains(filter));
     all

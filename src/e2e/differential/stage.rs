@@ -4,10 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::process::Signal;
+use socket2::Socket;
 
 use super::masks;
 use super::observed::{Observed, STAT};
@@ -96,6 +98,21 @@ impl<'a> Stage<'a> {
         listener_scope(&self.plan.listeners[0])
     }
 
+    /// A path in the folder of the process, which templates call `$FOLDER`.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.proxy.folder().path(name)
+    }
+
+    /// The process' sockets at one of the scenario's listeners, to be asked what they are set to.
+    pub(super) fn listening_sockets(&self, listener: usize) -> Vec<Socket> {
+        self.sockets_at(self.plan.listeners[listener].address)
+    }
+
+    /// The process' sockets that are bound to `address`.
+    pub(super) fn sockets_at(&self, address: SocketAddr) -> Vec<Socket> {
+        self.proxy.sockets_at(address)
+    }
+
     /// Sends a signal to the process, which must be the scenario's own.
     pub(super) fn signal(&self, signal: Signal) {
         assert!(self.plan.alone, "other scenarios use this process");
@@ -173,6 +190,7 @@ impl<'a> Stage<'a> {
         for (index, endpoint) in self.plan.endpoints.iter().enumerate() {
             text = text.replace(&endpoint.address().to_string(), &UPSTREAM.at(index));
         }
+        text = text.replace(self.path("").to_str().unwrap().trim_end_matches('/'), "$FOLDER");
         masks::without_chance(&text)
     }
 
@@ -267,9 +285,9 @@ impl<'a> Stage<'a> {
     /// All stats of this scenario.
     fn all(&self) -> Stats {
         let listeners = self.plan.listeners.iter().map(listener_scope);
-        let scopes: Vec<String> = listeners.map(|scope| scope.replace('.', "\\.")).collect();
-        let name = self.name;
-        self.proxy.stats_matching(&format!("^({}|[a-z]+\\.{name}[.-])", scopes.join("|")))
+        let mut scopes: Vec<String> = listeners.map(|scope| scope.replace('.', "\\.")).collect();
+        scopes.push(format!("[a-z]+\\.{}[.-]", self.name));
+        self.proxy.stats_matching(&format!("^({})", scopes.join("|")))
     }
 
     /// Each stat under a name without the scenario's own: `listener1.x`, `cluster-y.x`.
@@ -300,7 +318,10 @@ impl<'a> Stage<'a> {
     fn full_name(&self, name: &str) -> String {
         let (kind, stat) = name.split_once('.').expect("a scope before the dot");
         match kind.split_once('-') {
-            None if kind == "listener" => format!("{}{stat}", self.listener_scope()),
+            // A listener without an address of the plan has its stats under the scenario's name.
+            None if kind == "listener" && !self.plan.listeners.is_empty() => {
+                format!("{}{stat}", self.listener_scope())
+            }
             None => format!("{kind}.{}.{stat}", self.name),
             Some((kind, more)) => format!("{kind}.{}-{more}.{stat}", self.name),
         }

@@ -23,7 +23,7 @@ pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
     HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat, ServerDormantStat,
-    TcpProxyDormantStat,
+    TcpProxyDormantStat, UpstreamProxyProtocolDormantStat,
 };
 pub use host::HostStat;
 pub use http::{HTTP1_PREFIX, Http1CodecStat, HttpStat, http_prefix};

@@ -192,6 +192,12 @@ impl HttpConnection {
         self.local_address.get_or_init(|| self.socket.local_address().ok()).as_ref()
     }
 
+    /// Both ends, asked for now if nobody wanted to know before.
+    pub(super) fn ends(&self) -> (Option<Address>, Option<Address>) {
+        let peer = self.peer.clone().or_else(|| self.socket.peer_address().ok());
+        (peer, self.local_address().cloned())
+    }
+
     /// Whether this request is the connection's last one, by configuration.
     pub(super) fn is_last_request(&self) -> bool {
         let config = &self.manager.prepared.config.common;

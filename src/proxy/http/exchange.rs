@@ -379,7 +379,8 @@ impl<'a> Exchange<'a> {
 
     /// A connection to a host, unless the client leaves or the time is over first.
     async fn connect(&mut self, target: &Target, source: &Request<'_>) -> Result<HttpStream, Stop> {
-        let host = match target.cluster.http_host() {
+        let header = target.cluster.proxy_header(|| self.connection.ends());
+        let host = match target.cluster.http_host(header) {
             Ok(host) => host,
             Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
         };
@@ -740,7 +741,7 @@ fn connect_failure(failure: &ConnectFailure) -> Failure {
     match failure {
         ConnectFailure::NoHealthyHost => Failure::NoHealthyHost,
         ConnectFailure::Timeout { .. } => Failure::ConnectTimeout,
-        ConnectFailure::Refused { .. } => Failure::ConnectFailed,
+        ConnectFailure::Refused { .. } | ConnectFailure::Local { .. } => Failure::ConnectFailed,
         // The breakers.
         _ => Failure::Overflow,
     }

@@ -117,8 +117,9 @@ impl Journal {
 
     pub(super) fn connect_failed(&mut self, failure: &ConnectFailure) {
         match failure {
-            ConnectFailure::Refused { source, .. } => {
-                self.transport_failure = Some(connect_error(source));
+            ConnectFailure::Local { reason, .. } => self.transport_failure.clone_from(reason),
+            ConnectFailure::Refused { host, source } => {
+                self.transport_failure = Some(connect_error(host, source));
             }
             // As Envoy, which has not named the host to the log at that point.
             ConnectFailure::PendingOverflow { .. } => self.host = None,

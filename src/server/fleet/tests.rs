@@ -217,6 +217,8 @@ fn a_panic_of_a_worker_ends_all_and_is_told() {
         preconnect_per_mille: 1000,
         http: model::UpstreamHttp::default(),
         tcp: model::UpstreamTcp::default(),
+        sockets: model::UpstreamSockets::default(),
+        proxy_protocol: None,
         endpoints: Vec::new(),
     };
     // A cluster of another registry: wiring so wrong that observe panics.
