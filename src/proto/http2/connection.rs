@@ -459,15 +459,16 @@ impl Connection {
         }
     }
 
-    /// The end of a message was read.
-    pub(super) fn end_receive(&mut self, stream: Key) -> Event {
+    /// The end of a message was read. Its owner hears of it with the next call, unless it is done
+    /// with the stream by then.
+    pub(super) fn end_receive(&mut self, stream: Key) {
         if let Some(state) = self.streams.get_mut(stream) {
             state.receive = Half::Done;
             if state.send == Half::Done {
                 self.close(stream, Closed::Ended);
             }
+            self.ended = Some(stream);
         }
-        Event::End(stream)
     }
 
     /// The end of a message was written.

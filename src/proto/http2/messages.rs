@@ -153,7 +153,7 @@ impl Connection {
         let stream = self.streams.open(stream);
         self.counts.dropped_headers_with_underscores += u64::from(summary.dropped_underscores);
         if block.ends_stream {
-            self.end_next(stream);
+            self.end_receive(stream);
         }
         Ok(Some(Event::Head(MessageStart {
             stream,
@@ -222,7 +222,7 @@ impl Connection {
             }
             Ok(_) => {
                 self.counts.trailers += 1;
-                self.end_next(stream);
+                self.end_receive(stream);
                 Ok(Some(Event::Trailers(stream)))
             }
         }
@@ -284,7 +284,7 @@ impl Connection {
             if state.length_left.is_some_and(|left| left > 0) {
                 return self.stream_error(now, stream, ErrorKind::ContentLengthMismatch);
             }
-            self.end_next(stream);
+            self.end_receive(stream);
         }
         Ok(Some(Event::Head(MessageStart {
             stream,

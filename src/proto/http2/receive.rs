@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use base::Key;
-
 use crate::head::{RequestHead, ResponseHead};
 use crate::http2::connection::{Connection, Role};
 use crate::http2::error::{Error, ErrorCode, ErrorKind};
@@ -88,8 +86,10 @@ impl Connection {
 
     /// What is to be told before more is read.
     fn waiting_event(&mut self) -> Option<Event> {
-        if let Some(stream) = self.ended.take() {
-            return Some(self.end_receive(stream));
+        if let Some(stream) = self.ended.take()
+            && self.streams.get(stream).is_some()
+        {
+            return Some(Event::End(stream));
         }
         let last = self.goaway_received?;
         if self.role == Role::Client
@@ -363,7 +363,7 @@ impl Connection {
         self.reader.phase = self.after_data(data);
         match if cfg!(planted = "http2_client_ends_twice") { self.ended } else { self.ended.take() }
         {
-            Some(stream) => Progress::Event(self.end_receive(stream)),
+            Some(stream) => Progress::Event(Event::End(stream)),
             None => Progress::Continue,
         }
     }
@@ -371,7 +371,7 @@ impl Connection {
     /// Behind the body of a frame: its padding, and possibly the end of the message.
     fn after_data(&mut self, data: Data) -> Phase {
         if data.ends_stream {
-            self.ended = Some(data.stream);
+            self.end_receive(data.stream);
         }
         if data.left == 0 { Phase::Header } else { Phase::Skip(data.left) }
     }
@@ -538,11 +538,6 @@ impl Connection {
             return Ok(None);
         }
         Ok(Some(Event::Metadata(stream)))
-    }
-
-    /// The owner of a stream hears of its end with the next call.
-    pub(super) fn end_next(&mut self, stream: Key) {
-        self.ended = Some(stream);
     }
 }
 

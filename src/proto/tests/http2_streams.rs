@@ -359,6 +359,40 @@ fn an_early_response_arrives_before_its_reset() {
 }
 
 #[test]
+fn an_owner_may_be_done_before_it_hears_of_the_end() {
+    // The head says that nothing follows: answered and released at once, without a reset.
+    let mut connection = server(&Options::default());
+    written(&mut connection);
+    let bytes = [client_start(), whole(1, GET), open(3, POST), data(3, END_STREAM, "x")].concat();
+    let (mut head, mut at, mut events) = (RequestHead::new(), 0, Vec::new());
+    loop {
+        let step =
+            connection.receive_request(an_instant(), &bytes[at..], &mut head).expect("it is valid");
+        at += step.consumed;
+        match step.event {
+            Event::NeedMore => break,
+            Event::Head(start) => {
+                connection.send_head(start.stream, &ok(), true).expect("it comes next");
+                if start.is_whole {
+                    connection.release(start.stream);
+                }
+            }
+            Event::Body { stream, .. } => {
+                connection.release(stream);
+            }
+            _ => {}
+        }
+        events.push(step.event);
+    }
+    assert!(!events.iter().any(|event| matches!(event, Event::End(_))), "{events:?}");
+    assert_eq!(
+        frames(&written(&mut connection))[1..],
+        ["HEADERS 1 {:status=200}+END", "HEADERS 3 {:status=200}+END"]
+    );
+    assert_eq!((connection.streams_active(), connection.streams_unreleased()), (0, 0));
+}
+
+#[test]
 fn messages_have_an_order() {
     let mut pair = Pair::new(&Options::default(), &Options::default());
     let stream = pair.open(false);
