@@ -13,6 +13,7 @@ mod filter_chain;
 mod http;
 mod listener;
 mod log_format;
+mod network_filter;
 mod overload;
 mod protocol_options;
 mod route;

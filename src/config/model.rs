@@ -6,6 +6,7 @@
 mod access_log;
 mod filter_chain;
 mod http;
+mod network_filter;
 mod route;
 mod runtime;
 mod socket;
@@ -26,6 +27,10 @@ pub use filter_chain::{FilterChain, FilterChainMatch, SourceType, TerminalFilter
 pub use http::{
     HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
     ServerHeader, UpstreamHttp,
+};
+pub use network_filter::{
+    ConnectionLimit, LocalRateLimit, NetworkFilter, Permission, Principal, Rbac, RbacAction,
+    RbacPolicy, RbacRules, TokenBucket,
 };
 pub use route::{
     DirectResponse, Domain, ForwardAction, PathMatch, RedirectAction, RedirectPath, RedirectScheme,

@@ -10,6 +10,7 @@ mod bootstrap;
 mod cluster;
 mod http;
 mod listener;
+mod network_filters;
 #[cfg(test)]
 mod page;
 mod stats;
@@ -41,6 +42,7 @@ const AREAS: &[Area] = &[
     bootstrap::BOOTSTRAP,
     stats::STATS,
     listener::LISTENER,
+    network_filters::NETWORK_FILTERS,
     tcp_proxy::TCP_PROXY,
     http::HTTP,
     access_log::ACCESS_LOG,

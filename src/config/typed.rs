@@ -930,6 +930,13 @@ pub mod envoy {
                     pub runtime_key: ::prost::alloc::string::String,
                 }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct RuntimeFeatureFlag {
+                    #[prost(message, optional, tag = "1")]
+                    pub default_value: ::core::option::Option<bool>,
+                    #[prost(string, tag = "2")]
+                    pub runtime_key: ::prost::alloc::string::String,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct DataSource {
                     #[prost(oneof = "data_source::Specifier", tags = "1, 2, 3, 4")]
                     pub specifier: ::core::option::Option<data_source::Specifier>,
@@ -1695,6 +1702,140 @@ pub mod envoy {
                 }
             }
         }
+        pub mod rbac {
+            pub mod v3 {
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Rbac {
+                    #[prost(enumeration = "rbac::Action", tag = "1")]
+                    pub action: i32,
+                    #[prost(map = "string, message", tag = "2")]
+                    pub policies:
+                        ::std::collections::HashMap<::prost::alloc::string::String, Policy>,
+                }
+                /// Nested message and enum types in `RBAC`.
+                pub mod rbac {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum Action {
+                        Allow = 0,
+                        Deny = 1,
+                        Log = 2,
+                    }
+                    impl Action {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::Allow => "ALLOW",
+                                Self::Deny => "DENY",
+                                Self::Log => "LOG",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "ALLOW" => Some(Self::Allow),
+                                "DENY" => Some(Self::Deny),
+                                "LOG" => Some(Self::Log),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Policy {
+                    #[prost(message, repeated, tag = "1")]
+                    pub permissions: ::prost::alloc::vec::Vec<Permission>,
+                    #[prost(message, repeated, tag = "2")]
+                    pub principals: ::prost::alloc::vec::Vec<Principal>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Permission {
+                    #[prost(oneof = "permission::Rule", tags = "1, 2, 3, 5, 6, 11, 8, 9")]
+                    pub rule: ::core::option::Option<permission::Rule>,
+                }
+                /// Nested message and enum types in `Permission`.
+                pub mod permission {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct Set {
+                        #[prost(message, repeated, tag = "1")]
+                        pub rules: ::prost::alloc::vec::Vec<super::Permission>,
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum Rule {
+                        #[prost(message, tag = "1")]
+                        AndRules(Set),
+                        #[prost(message, tag = "2")]
+                        OrRules(Set),
+                        #[prost(bool, tag = "3")]
+                        Any(bool),
+                        #[prost(message, tag = "5")]
+                        DestinationIp(super::super::super::core::v3::CidrRange),
+                        #[prost(uint32, tag = "6")]
+                        DestinationPort(u32),
+                        #[prost(message, tag = "11")]
+                        DestinationPortRange(super::super::super::super::r#type::v3::Int32Range),
+                        #[prost(message, tag = "8")]
+                        NotRule(::prost::alloc::boxed::Box<super::Permission>),
+                        #[prost(message, tag = "9")]
+                        RequestedServerName(
+                            super::super::super::super::r#type::matcher::v3::StringMatcher,
+                        ),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Principal {
+                    #[prost(oneof = "principal::Identifier", tags = "1, 2, 3, 4, 5, 10, 11, 8")]
+                    pub identifier: ::core::option::Option<principal::Identifier>,
+                }
+                /// Nested message and enum types in `Principal`.
+                pub mod principal {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct Set {
+                        #[prost(message, repeated, tag = "1")]
+                        pub ids: ::prost::alloc::vec::Vec<super::Principal>,
+                    }
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct Authenticated {
+                        #[prost(message, optional, tag = "2")]
+                        pub principal_name: ::core::option::Option<
+                            super::super::super::super::r#type::matcher::v3::StringMatcher,
+                        >,
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum Identifier {
+                        #[prost(message, tag = "1")]
+                        AndIds(Set),
+                        #[prost(message, tag = "2")]
+                        OrIds(Set),
+                        #[prost(bool, tag = "3")]
+                        Any(bool),
+                        #[prost(message, tag = "4")]
+                        Authenticated(Authenticated),
+                        #[prost(message, tag = "5")]
+                        SourceIp(super::super::super::core::v3::CidrRange),
+                        #[prost(message, tag = "10")]
+                        DirectRemoteIp(super::super::super::core::v3::CidrRange),
+                        #[prost(message, tag = "11")]
+                        RemoteIp(super::super::super::core::v3::CidrRange),
+                        #[prost(message, tag = "8")]
+                        NotId(::prost::alloc::boxed::Box<super::Principal>),
+                    }
+                }
+            }
+        }
         pub mod route {
             pub mod v3 {
                 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2255,6 +2396,34 @@ pub mod envoy {
                 }
             }
             pub mod network {
+                pub mod connection_limit {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct ConnectionLimit {
+    #[prost(string, tag = "1")]
+    pub stat_prefix: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub max_connections: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "3")]
+    pub delay: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "4")]
+    pub runtime_enabled: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::RuntimeFeatureFlag,
+    >,
+}
+                    }
+                }
+                pub mod direct_response {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct Config {
+                            #[prost(message, optional, tag = "1")]
+                            pub response: ::core::option::Option<
+                                super::super::super::super::super::config::core::v3::DataSource,
+                            >,
+                        }
+                    }
+                }
                 pub mod http_connection_manager {
                     pub mod v3 {
                         #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2566,6 +2735,87 @@ pub mod envoy {
                             pub enum ConfigType {
                                 #[prost(message, tag = "4")]
                                 TypedConfig(::prost_types::Any),
+                            }
+                        }
+                    }
+                }
+                pub mod local_ratelimit {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                        pub struct LocalRateLimit {
+    #[prost(string, tag = "1")]
+    pub stat_prefix: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub token_bucket: ::core::option::Option<
+        super::super::super::super::super::r#type::v3::TokenBucket,
+    >,
+    #[prost(message, optional, tag = "3")]
+    pub runtime_enabled: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::RuntimeFeatureFlag,
+    >,
+    #[prost(string, tag = "4")]
+    pub share_key: ::prost::alloc::string::String,
+}
+                    }
+                }
+                pub mod rbac {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct Rbac {
+                            #[prost(message, optional, tag = "1")]
+                            pub rules: ::core::option::Option<
+                                super::super::super::super::super::config::rbac::v3::Rbac,
+                            >,
+                            #[prost(message, optional, tag = "2")]
+                            pub shadow_rules: ::core::option::Option<
+                                super::super::super::super::super::config::rbac::v3::Rbac,
+                            >,
+                            #[prost(string, tag = "5")]
+                            pub shadow_rules_stat_prefix: ::prost::alloc::string::String,
+                            #[prost(string, tag = "3")]
+                            pub stat_prefix: ::prost::alloc::string::String,
+                            #[prost(enumeration = "rbac::EnforcementType", tag = "4")]
+                            pub enforcement_type: i32,
+                            #[prost(message, optional, tag = "8")]
+                            pub delay_deny: ::core::option::Option<::prost_types::Duration>,
+                        }
+                        /// Nested message and enum types in `RBAC`.
+                        pub mod rbac {
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum EnforcementType {
+                                OneTimeOnFirstByte = 0,
+                                Continuous = 1,
+                            }
+                            impl EnforcementType {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::OneTimeOnFirstByte => "ONE_TIME_ON_FIRST_BYTE",
+                                        Self::Continuous => "CONTINUOUS",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "ONE_TIME_ON_FIRST_BYTE" => Some(Self::OneTimeOnFirstByte),
+                                        "CONTINUOUS" => Some(Self::Continuous),
+                                        _ => None,
+                                    }
+                                }
                             }
                         }
                     }
@@ -2916,6 +3166,22 @@ pub mod envoy {
                         }
                     }
                 }
+            }
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+            pub struct Int32Range {
+                #[prost(int32, tag = "1")]
+                pub start: i32,
+                #[prost(int32, tag = "2")]
+                pub end: i32,
+            }
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+            pub struct TokenBucket {
+                #[prost(uint32, tag = "1")]
+                pub max_tokens: u32,
+                #[prost(message, optional, tag = "2")]
+                pub tokens_per_fill: ::core::option::Option<u32>,
+                #[prost(message, optional, tag = "3")]
+                pub fill_interval: ::core::option::Option<::prost_types::Duration>,
             }
         }
     }

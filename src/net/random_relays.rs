@@ -81,7 +81,8 @@ async fn run_relay(
     let [near, far] = sockets;
     let downstream = Stream::new(&reactor, near, 1 << 20, Rc::clone(&sides[0]) as Rc<_>);
     let upstream = Stream::new(&reactor, far, 1 << 20, Rc::clone(&sides[1]) as Rc<_>);
-    let ended = relay(&reactor, &downstream, &upstream, &*sides[0], &*sides[1], None).await;
+    let begins = std::future::ready(true);
+    let ended = relay(&reactor, &downstream, &upstream, &*sides[0], &*sides[1], None, begins).await;
     end.replace(Some(ended));
 }
 
@@ -132,7 +133,7 @@ fn run(seed: u64, text: &Rc<[u8]>) -> [u64; 4] {
                 assert!(passages.iter().any(|passage| passage.is_ended), "no end was passed on");
             }
             Some(RelayEnd::Failed { .. }) => failed += 1,
-            Some(RelayEnd::Idle) => panic!("there is no idle timeout"),
+            Some(RelayEnd::Idle | RelayEnd::Refused) => panic!("{:?}", end.borrow()),
             None => assert!(aborted, "the relay has not ended"),
         }
         assert!(!unhurt || matches!(*end.borrow(), Some(RelayEnd::Finished { .. })), "{end:?}");

@@ -42,10 +42,14 @@ pub enum RelayEnd {
     },
     /// Nothing moved for the idle timeout.
     Idle,
+    /// Downstream's bytes were not to be passed on.
+    Refused,
 }
 
 /// Relays until an end. `downstream_observer` is told about what is read from downstream,
 /// `upstream_observer` about what is read from upstream. `idle_timeout` of `None` waits for ever.
+/// Nothing is read from downstream before `begins` has said yes; what comes from upstream is passed
+/// on meanwhile.
 pub async fn relay(
     reactor: &Reactor,
     downstream: &Stream,
@@ -53,6 +57,7 @@ pub async fn relay(
     downstream_observer: &impl PumpObserver,
     upstream_observer: &impl PumpObserver,
     idle_timeout: Option<Duration>,
+    begins: impl Future<Output = bool>,
 ) -> RelayEnd {
     // Whose ends have been read, in order. The second end needs no half close of its own: the
     // connections are closed after it.
@@ -64,12 +69,23 @@ pub async fn relay(
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
     let idle = idle_for(reactor, idle_timeout, last_activity);
     let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
-    let (mut up_open, mut down_open) = (true, true);
+    let mut begins = pin!(begins);
+    let (mut up_begun, mut up_open, mut down_open) = (false, true, true);
     // A message touches one direction; the memory of the other parts is better left alone.
     let branches = reactor.branches();
     poll_fn(|context| {
         let woken = branches.woken(context);
-        if up_open && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut()) {
+        if !up_begun && let Poll::Ready(may_begin) = woken.poll(context, UP, begins.as_mut()) {
+            if !may_begin {
+                return Poll::Ready(RelayEnd::Refused);
+            }
+            up_begun = true;
+        }
+        // In the same branch, so what woke the one polls the other.
+        if up_begun
+            && up_open
+            && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut())
+        {
             if let Err(failure) = result {
                 return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
             }

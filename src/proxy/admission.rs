@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use config::model;
+use filter::{BucketsByKey, SharedFilters};
 use observe::Scope;
 use observe::names::ListenerStat;
 
@@ -51,16 +52,19 @@ impl Drop for Place {
 pub struct ListenerShared {
     global: Option<Arc<ConnectionLimit>>,
     own: Option<Arc<ConnectionLimit>>,
+    pub(crate) filters: SharedFilters,
     /// One for each address, if the listener balances exactly.
     pub(crate) balances: Box<[Arc<Balance>]>,
 }
 
 impl ListenerShared {
-    /// For a listener on `workers` workers; `global` limits all listeners together.
+    /// For a listener on `workers` workers; `global` limits all listeners together, and `buckets`
+    /// are what their rate limits share.
     #[must_use]
     pub fn new(
         config: &model::Listener,
         global: Option<&Arc<ConnectionLimit>>,
+        buckets: &mut BucketsByKey,
         workers: usize,
     ) -> Arc<Self> {
         let addresses = match config.sockets.balance {
@@ -70,6 +74,7 @@ impl ListenerShared {
         Arc::new(Self {
             global: global.filter(|_| !config.ignore_global_connection_limit).cloned(),
             own: config.connection_limit.map(ConnectionLimit::new),
+            filters: SharedFilters::new(config, buckets),
             balances: (0..addresses).map(|_| Balance::new(workers)).collect(),
         })
     }
@@ -128,7 +133,7 @@ mod tests {
     fn shared(global: Option<&Arc<ConnectionLimit>>, own: Option<u64>) -> Arc<ListenerShared> {
         let mut config = (*listener_config(model::TerminalFilter::Echo)).clone();
         config.connection_limit = own;
-        ListenerShared::new(&config, global, 1)
+        ListenerShared::new(&config, global, &mut BucketsByKey::default(), 1)
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
+use filter::Close;
 use observe::access_log::{AccessLogType, CloseType, Record, TimePoint, Timing, UpstreamRecord};
 use observe::{ResponseFlag, ResponseFlags};
 use reactor::{Reactor, Socket};
@@ -64,6 +65,7 @@ struct Changing {
     timing: Timing,
     close_type: CloseType,
     response_code_details: Option<&'static str>,
+    termination_details: Option<String>,
     local_close_reason: Option<&'static str>,
     /// Set by a filter that has an upstream.
     upstream: Option<Upstream>,
@@ -122,6 +124,29 @@ impl<'a> ConnectionLog<'a> {
             changing.flags.set(ResponseFlag::NoRouteFound);
             changing.response_code_details = Some("filter_chain_not_found");
         });
+    }
+
+    /// A filter will close the connection, now or later.
+    pub(crate) fn refused_by_filter(&self, close: &Close) {
+        let reason = close.reason;
+        tracing::debug!(connection_id = self.id, phase = "filters", reason, "refused by a filter");
+        self.note(|changing, _| {
+            if let Some(flag) = close.flag {
+                changing.flags.set(flag);
+            }
+            changing.termination_details.clone_from(&close.details);
+        });
+    }
+
+    /// A filter closes the connection.
+    pub(crate) fn closed_by_filter(&self, close: &Close) {
+        self.note(|changing, _| changing.local_close_reason = Some(close.reason));
+    }
+
+    /// The connection gets so many bytes and is closed.
+    pub(crate) fn direct_response(&self, bytes: usize) {
+        self.sent(bytes);
+        self.note(|changing, _| changing.response_code_details = Some("direct_response"));
     }
 
     /// Bytes came from downstream.
@@ -349,6 +374,7 @@ impl<'a> ConnectionLog<'a> {
             wire_bytes_received: upstream.map_or(0, |_| received),
             wire_bytes_sent: upstream.map_or(0, |_| sent),
             response_code_details: changing.response_code_details,
+            connection_termination_details: changing.termination_details.as_deref(),
             connection_id: facts.id,
             stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
             remote_address: facts.remote_address.as_ref(),

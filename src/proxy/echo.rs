@@ -6,19 +6,25 @@ use std::io;
 use std::rc::Rc;
 
 use net::{PumpFailure, PumpObserver, Stream, pump};
-use reactor::{Reactor, Socket};
+use reactor::Socket;
 
+use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
+use crate::gate::{self, Held, Passage};
 use crate::meter::Uncounted;
 
 /// Serves one connection until the peer ends its stream and has everything back.
-pub(crate) async fn serve(
-    reactor: &Reactor,
-    socket: Socket,
-    buffer_limit: u32,
-    log: &ConnectionLog<'_>,
-) {
-    let stream = Stream::new(reactor, socket, buffer_limit, Rc::new(Uncounted));
+pub(crate) async fn serve(socket: Socket, context: &ConnectionContext<'_>) {
+    let ConnectionContext { reactor, filters, log, .. } = context;
+    let stream = Stream::new(reactor, socket, context.buffer_limit, Rc::new(Uncounted));
+    let mut held = Held::default();
+    if !filters.is_empty() {
+        let passage;
+        (passage, held) = Box::pin(pass(&stream, context)).await;
+        if passage != Passage::Open {
+            return;
+        }
+    }
     let ended = pump(stream.receiver(), stream.outbox(), &Echoed(log), || false).await;
     // A peer that fails has nobody left to be told.
     if let Err(PumpFailure::Reading(error) | PumpFailure::Writing(error)) = ended
@@ -26,6 +32,20 @@ pub(crate) async fn serve(
     {
         log.downstream_reset();
     }
+    drop(held);
+}
+
+/// Leads a connection past the filters before this one.
+async fn pass(stream: &Stream, context: &ConnectionContext<'_>) -> (Passage, Held) {
+    let ConnectionContext { reactor, filters, log, .. } = context;
+    let received = |bytes: usize| log.received(bytes);
+    let receiver = stream.receiver();
+    let (passage, held) = gate::enter_reading(filters, reactor, receiver, log, received).await;
+    if passage != Passage::Open || !filters.awaits_data() {
+        return (passage, held);
+    }
+    let from = (stream.socket(), receiver);
+    (gate::first_data(filters, reactor, from, log, received, false).await, held)
 }
 
 /// Notes what comes in, all of which goes out again.

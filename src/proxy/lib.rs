@@ -12,9 +12,12 @@
 pub mod access_log;
 mod admission;
 mod balance;
+mod connection_context;
 mod connection_log;
+mod direct_response;
 mod drain;
 mod echo;
+mod gate;
 mod http;
 mod listener;
 mod meter;

@@ -1,13 +1,12 @@
 //! A listener on one worker: gives each connection its task.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use base::Address;
 use config::model::{self, TerminalFilter};
-use filter::{ChainIndex, ChainMatch, Ends};
+use filter::{ChainIndex, ChainMatch, NetworkFilters};
 use observe::names::{
     ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, listener_prefix,
     tcp_proxy_prefix,
@@ -15,12 +14,14 @@ use observe::names::{
 use observe::{GaugeGuard, Scope};
 use reactor::{Reactor, Socket, TaskSet};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, ListenerShared};
+use crate::connection_context::ConnectionContext;
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
-use crate::echo;
+use crate::gate::ends_of;
 use crate::http::{HttpManager, Names, Prepared};
 use crate::tcp_proxy::TcpProxy;
 use crate::worker_context::WorkerContext;
+use crate::{direct_response, echo};
 
 /// One listener on one worker.
 #[derive(Debug)]
@@ -38,12 +39,15 @@ pub struct Listener {
 /// A filter chain on one worker.
 #[derive(Debug)]
 struct Chain {
+    filters: NetworkFilters,
+    /// The last filter.
     filter: Filter,
     logging: ConnectionLogging,
 }
 
 #[derive(Debug)]
 enum Filter {
+    DirectResponse(Vec<u8>),
     Echo,
     TcpProxy(Rc<TcpProxy>),
     Http(Rc<HttpManager>),
@@ -54,6 +58,7 @@ impl Listener {
     /// which names the stats when the configuration gives no prefix.
     pub fn new(
         config: &Arc<model::Listener>,
+        shared: &ListenerShared,
         bound: &Address,
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
@@ -67,21 +72,25 @@ impl Listener {
             ids: Rc::clone(context.connection_ids),
             random: Rc::clone(context.random),
         };
-        let chain = |chain: &model::FilterChain| {
+        let chain = |(index, chain): (usize, &model::FilterChain)| {
             let of_filter: &[_] = match &chain.terminal {
                 TerminalFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
                 // HTTP writes a line for each request.
-                TerminalFilter::Echo | TerminalFilter::Http(_) => &[],
+                TerminalFilter::DirectResponse(_)
+                | TerminalFilter::Echo
+                | TerminalFilter::Http(_) => &[],
             };
             let logging = logging(&chain.name, of_filter);
-            Chain { filter: Filter::new(chain, config, &prefix, context), logging }
+            let shared = &shared.filters;
+            let filters = NetworkFilters::new(index, shared, context.registry, context.shard);
+            Chain { filters, filter: Filter::new(chain, config, &prefix, context), logging }
         };
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),
             config: Arc::clone(config),
             chain_match: ChainMatch::new(config),
-            chains: config.chains().map(chain).collect(),
+            chains: config.chains().enumerate().map(chain).collect(),
             logging: logging("", &[]),
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
         })
@@ -104,7 +113,9 @@ impl Listener {
         admission: Admission,
         connections: &TaskSet,
     ) {
-        let Some(index) = self.chain_match.only().or_else(|| self.find_chain(&socket)) else {
+        let Some(index) =
+            self.chain_match.only().or_else(|| self.chain_match.find(&ends_of(&socket)))
+        else {
             self.stats.inc(ListenerStat::NoFilterChainMatch);
             return ConnectionLog::begin(&self.logging, &socket).no_filter_chain();
         };
@@ -115,18 +126,10 @@ impl Listener {
                 connections
                     .spawn(Rc::clone(self).http_connection(index, manager, socket, admission));
             }
-            Filter::Echo | Filter::TcpProxy(_) => {
+            Filter::DirectResponse(_) | Filter::Echo | Filter::TcpProxy(_) => {
                 connections.spawn(Rc::clone(self).connection(index, socket, admission));
             }
         }
-    }
-
-    fn find_chain(&self, socket: &Socket) -> Option<ChainIndex> {
-        // Where a peer that has reset its connection was cannot be told any more.
-        let nowhere = |_| Address::Ip(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
-        let remote = socket.peer_address().unwrap_or_else(nowhere);
-        let local = socket.local_address().unwrap_or_else(nowhere);
-        self.chain_match.find(&Ends { direct_remote: remote.clone(), remote, local })
     }
 
     /// The life of one connection. Its size is what an idle connection costs besides its streams.
@@ -152,9 +155,10 @@ impl Listener {
         let presence = Presence::begin(self, chain, admission);
         async move {
             let listener = &presence.listener;
-            let _log = ConnectionLog::begin(&presence.chain().logging, &socket);
+            let Chain { filters, logging, .. } = presence.chain();
+            let log = ConnectionLog::begin(logging, &socket);
             let limit = listener.config.per_connection_buffer_limit_bytes;
-            manager.serve(socket, limit).await;
+            manager.serve(socket, limit, filters, &log).await;
         }
     }
 
@@ -180,6 +184,7 @@ impl Filter {
         context: WorkerContext<'_>,
     ) -> Self {
         match &chain.terminal {
+            TerminalFilter::DirectResponse(response) => Self::DirectResponse(response.clone()),
             TerminalFilter::Echo => Self::Echo,
             TerminalFilter::TcpProxy(tcp_proxy) => {
                 let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
@@ -223,26 +228,34 @@ impl Presence {
 
     async fn serve(&self, socket: Socket) {
         let Listener { reactor, config, .. } = &*self.listener;
-        let limit = config.per_connection_buffer_limit_bytes;
-        let Chain { filter, logging } = self.chain();
-        let log = ConnectionLog::begin(logging, &socket);
+        let Chain { filters, filter, logging } = self.chain();
+        let context = ConnectionContext {
+            reactor,
+            buffer_limit: config.per_connection_buffer_limit_bytes,
+            filters,
+            log: ConnectionLog::begin(logging, &socket),
+        };
         match filter {
-            Filter::Echo => echo::serve(reactor, socket, limit, &log).await,
+            Filter::DirectResponse(response) => {
+                Box::pin(direct_response::serve(response, socket, &context)).await;
+            }
+            Filter::Echo => echo::serve(socket, &context).await,
             Filter::TcpProxy(filter) => {
+                let log = &context.log;
                 let interval = filter.log_interval().filter(|_| log.is_filter_logged());
-                let connection = || filter.serve(reactor, socket, limit, &log);
+                let connection = || filter.serve(socket, &context);
                 match (interval, filter.max_duration()) {
                     (None, None) => connection().await,
                     (Some(interval), None) => {
                         Box::pin(log.with_periodic_lines(interval, connection())).await;
                     }
                     (None, Some(limit)) => {
-                        let end = filter.end_within(reactor, limit, &log, connection());
+                        let end = filter.end_within(reactor, limit, log, connection());
                         Box::pin(end).await;
                     }
                     (Some(interval), Some(limit)) => {
                         let lasting = log.with_periodic_lines(interval, connection());
-                        Box::pin(filter.end_within(reactor, limit, &log, lasting)).await;
+                        Box::pin(filter.end_within(reactor, limit, log, lasting)).await;
                     }
                 }
             }

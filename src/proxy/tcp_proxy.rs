@@ -12,21 +12,23 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use cluster::{ClosedBy, Cluster, Clusters, UpstreamConnection};
 use config::model::{self, MaxDuration};
-use net::{Flushed, RelayEnd, SendMeter, Side, Stream, flush, relay};
+use net::{Flushed, PumpObserver as _, RelayEnd, SendMeter, Side, Stream, flush, relay};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
 
+use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
+use crate::gate::{self, Held, Passage};
 use crate::meter::{self, FromDownstream, FromUpstream};
 use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
@@ -55,19 +57,21 @@ impl TcpProxy {
         Self { config, route, stats, to_downstream, random }
     }
 
-    /// Serves one connection to its end. `buffer_limit` bounds what waits for downstream.
-    pub(crate) async fn serve(
-        &self,
-        reactor: &Reactor,
-        socket: Socket,
-        buffer_limit: u32,
-        log: &ConnectionLog<'_>,
-    ) {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(&self, socket: Socket, context: &ConnectionContext<'_>) {
         self.stats.inc(TcpProxyStat::DownstreamCxTotal);
-        log.begin_upstream();
-        let Some((cluster, upstream)) = self.connect(reactor, log).await else { return };
-        log.connected(&upstream, self.config.access_log_options.flush_on_connected);
-        self.relay(reactor, socket, buffer_limit, cluster, &upstream, log).await;
+        context.log.begin_upstream();
+        let mut held = Held::default();
+        if !context.filters.is_empty() {
+            let Some(holds) = Box::pin(enter(context)).await else { return };
+            held = holds;
+        }
+        let Some((cluster, upstream)) = self.connect(context.reactor, &context.log).await else {
+            return;
+        };
+        context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
+        self.relay(socket, cluster, &upstream, context).await;
+        drop(held);
     }
 
     /// How long the next connection may last.
@@ -140,32 +144,32 @@ impl TcpProxy {
 
     async fn relay(
         &self,
-        reactor: &Reactor,
         socket: Socket,
-        buffer_limit: u32,
         cluster: &Cluster,
         connection: &UpstreamConnection,
-        log: &ConnectionLog<'_>,
+        context: &ConnectionContext<'_>,
     ) {
         let upstream = Stream::new(
-            reactor,
+            context.reactor,
             connection.socket().clone(),
             cluster.config().per_connection_buffer_limit_bytes,
             cluster.send_meter(),
         );
         introduce(&socket, cluster, &upstream);
-        let downstream = Stream::new(reactor, socket, buffer_limit, self.to_downstream.clone());
-        let from_downstream = FromDownstream { filter: &self.stats, cluster: cluster.stats(), log };
-        let from_upstream = FromUpstream { cluster: cluster.stats(), log };
-        let end = relay(
-            reactor,
-            &downstream,
-            &upstream,
-            &from_downstream,
-            &from_upstream,
-            self.config.idle_timeout,
-        )
-        .await;
+        let (limit, meter) = (context.buffer_limit, self.to_downstream.clone());
+        let downstream = Stream::new(context.reactor, socket, limit, meter);
+        let from_downstream =
+            FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
+        let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
+        let idle = self.config.idle_timeout;
+        let end = if context.filters.awaits_data() {
+            let observers = (&from_downstream, &from_upstream);
+            relay_after_first_data((&downstream, &upstream), observers, idle, context).await
+        } else {
+            let begins = ready(true);
+            let (down, up) = (&downstream, &upstream);
+            relay(context.reactor, down, up, &from_downstream, &from_upstream, idle, begins).await
+        };
         match end {
             RelayEnd::Finished { last: Side::Upstream } => {
                 connection.set_closed_by(ClosedBy::Remote);
@@ -174,22 +178,23 @@ impl TcpProxy {
             RelayEnd::Failed { side: Side::Downstream, error } => {
                 // What waits for upstream is dropped, as in Envoy (row C22).
                 if is_reset(&error) {
-                    log.downstream_reset();
+                    context.log.downstream_reset();
                     reset(&upstream);
                 }
             }
             RelayEnd::Failed { side: Side::Upstream, error } => {
                 connection.set_closed_by(ClosedBy::Remote);
-                match flush(reactor, &downstream, self.config.idle_timeout).await {
+                match flush(context.reactor, &downstream, self.config.idle_timeout).await {
                     Flushed::Sent if is_reset(&error) => {
-                        log.upstream_reset();
+                        context.log.upstream_reset();
                         reset(&downstream);
                     }
                     Flushed::Sent | Flushed::Failed => {}
-                    Flushed::Idle => self.idle(log),
+                    Flushed::Idle => self.idle(&context.log),
                 }
             }
-            RelayEnd::Idle => self.idle(log),
+            RelayEnd::Idle => self.idle(&context.log),
+            RelayEnd::Refused => {}
         }
     }
 
@@ -205,6 +210,31 @@ fn introduce(client: &Socket, cluster: &Cluster, upstream: &Stream) {
     if let Some(header) = cluster.proxy_header(ends) {
         upstream.outbox().write(|out| out.extend_from_slice(&header));
     }
+}
+
+/// Shows a new connection to the filters before this one.
+async fn enter(context: &ConnectionContext<'_>) -> Option<Held> {
+    gate::enter(context.filters, context.reactor, &context.log).await
+}
+
+/// Relays once the first bytes of downstream have passed the filters that wait for them. Boxed, so
+/// that a connection without such filters keeps no room for them.
+fn relay_after_first_data<'a>(
+    (downstream, upstream): (&'a Stream, &'a Stream),
+    observers: (&'a FromDownstream<'a>, &'a FromUpstream<'a>),
+    idle_timeout: Option<Duration>,
+    context: &'a ConnectionContext<'a>,
+) -> Pin<Box<dyn Future<Output = RelayEnd> + 'a>> {
+    Box::pin(async move {
+        let ConnectionContext { reactor, filters, log, .. } = context;
+        let (from_downstream, from_upstream) = observers;
+        let client = (downstream.socket(), downstream.receiver());
+        let received = |bytes| from_downstream.received(bytes);
+        let first_data = gate::first_data(filters, reactor, client, log, received, true);
+        let begins = async { first_data.await == Passage::Open };
+        let (down, up) = (downstream, upstream);
+        relay(reactor, down, up, from_downstream, from_upstream, idle_timeout, begins).await
+    })
 }
 
 fn is_reset(error: &io::Error) -> bool {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use base::Address;
 use config::model;
 use config::{Places, Problem, ProblemKind};
+use filter::BucketsByKey;
 use net::listener::{self, BoundListener};
 use proxy::{ConnectionLimit, ListenerShared};
 
@@ -84,8 +85,9 @@ impl Bound {
     ) -> Vec<Vec<WorkerListener>> {
         let mut hands: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
         let global = connections_max.map(ConnectionLimit::new);
+        let mut buckets = BucketsByKey::default();
         for (config, bound) in listeners {
-            let shared = ListenerShared::new(&config, global.as_ref(), workers);
+            let shared = ListenerShared::new(&config, global.as_ref(), &mut buckets, workers);
             let (mut address, mut sockets) = (None, Vec::new());
             for bound in bound.addresses {
                 address.get_or_insert(bound.address);

@@ -166,7 +166,7 @@ impl Worker {
         };
         let (handovers, peers) = plan.handovers.map(|part| (part.inbox, part.peers)).unzip();
         let listen = |(index, one): (usize, WorkerListener)| {
-            let listener = Listener::new(&one.config, &one.address, context);
+            let listener = Listener::new(&one.config, &one.shared, &one.address, context);
             let peers = peers.clone();
             Listening {
                 inbound: one.config.inbound,

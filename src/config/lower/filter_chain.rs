@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use base::Cidr;
-use prost::Message as _;
 
 use super::Lower;
 use crate::document::clipped;
 use crate::model::{self, SourceType};
 use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::config::listener::v3 as pb;
-use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
-use crate::typed::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use pb::filter::ConfigType;
 use pb::filter_chain_match::ConnectionSourceType;
 
@@ -93,27 +90,50 @@ impl Lower<'_> {
             None => Some(model::FilterChainMatch::default()),
         };
         self.no_upstream_transport(message.transport_socket.as_ref(), path);
-        let mut filters = Vec::with_capacity(message.filters.len());
-        for (index, filter) in message.filters.iter().enumerate() {
-            filters.push(self.filter(filter, &format!("{path}.filters[{index}]")));
-        }
+        let filters: Vec<_> = message.filters.iter().enumerate().collect();
+        let filters: Vec<_> = filters
+            .iter()
+            .map(|(index, filter)| self.filter(filter, &format!("{path}.filters[{index}]")))
+            .collect();
         if filters.is_empty() {
             let hint = "Envoy accepts such a chain and closes every connection";
             self.not_yet(&format!("{path}.filters"), "a filter chain without filters", Some(hint));
         }
-        // All filters known so far are terminal.
-        let terminal = filters.pop()??;
-        for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| filter.is_some()) {
-            let text = format!(
-                "terminal filter named {} of type {} must be the last filter in a network filter \
-                 chain",
-                message.filters[index].name,
-                filter.as_ref().map_or("", terminal_filter_type),
-            );
+        self.terminal_is_last(message, &filters, path);
+        let mut filters = filters.into_iter().collect::<Option<Vec<_>>>()?;
+        let Some(Filter::Terminal(terminal)) = filters.pop() else { return None };
+        let before = filters.into_iter().map(|filter| match filter {
+            Filter::Network(filter) => Some(filter),
+            Filter::Terminal(_) => None,
+        });
+        let (name, matches) = (message.name.clone(), matches?);
+        let filters = before.collect::<Option<_>>()?;
+        Some(model::FilterChain { name, matches, filters, terminal })
+    }
+
+    /// `filters` are those of `message`; None for one that was reported.
+    fn terminal_is_last(
+        &mut self,
+        message: &pb::FilterChain,
+        filters: &[Option<Filter>],
+        path: &str,
+    ) {
+        for (index, filter) in filters.iter().enumerate() {
+            let (Some(filter), name) = (filter, &message.filters[index].name) else { continue };
+            let factory = filter.factory();
+            let text = match (filter, index + 1 == filters.len()) {
+                (Filter::Terminal(_), false) => format!(
+                    "terminal filter named {name} of type {factory} must be the last filter in a \
+                     network filter chain"
+                ),
+                (Filter::Network(_), true) => format!(
+                    "non-terminal filter named {name} of type {factory} is the last filter in a \
+                     network filter chain"
+                ),
+                _ => continue,
+            };
             self.invalid(&format!("{path}.filters[{index}]"), text, None);
         }
-        let (name, matches) = (message.name.clone(), matches?);
-        filters.is_empty().then_some(model::FilterChain { name, matches, terminal })
     }
 
     fn filter_chain_match(
@@ -183,30 +203,84 @@ impl Lower<'_> {
     }
 
     /// A network filter; None when it was reported, here or by the support table.
-    fn filter(&mut self, message: &pb::Filter, path: &str) -> Option<model::TerminalFilter> {
+    fn filter(&mut self, message: &pb::Filter, path: &str) -> Option<Filter> {
         // Without one it was reported before.
         let Some(ConfigType::TypedConfig(any)) = &message.config_type else {
             return None;
         };
+        let (_, name) = any.type_url.rsplit_once('/')?;
         let path = format!("{path}.typed_config");
-        match any.type_url.rsplit_once('/').map(|(_, name)| name) {
-            Some("envoy.extensions.filters.network.echo.v3.Echo") => {
-                Some(model::TerminalFilter::Echo)
+        Some(match name.strip_prefix("envoy.extensions.filters.network.")? {
+            "connection_limit.v3.ConnectionLimit" => {
+                let message = self.decoded(any, &path)?;
+                let filter = self.connection_limit_filter(&message, &path)?;
+                Filter::Network(model::NetworkFilter::ConnectionLimit(filter))
             }
-            Some("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") => {
-                let message = tcp_proxy::TcpProxy::decode(any.value.as_slice()).ok()?;
-                let filter = self.tcp_proxy(&message, &path);
-                Some(model::TerminalFilter::TcpProxy(filter))
+            "direct_response.v3.Config" => {
+                let message = self.decoded(any, &path)?;
+                let response = self.network_direct_response(&message, &path)?;
+                Filter::Terminal(model::TerminalFilter::DirectResponse(response))
             }
-            Some(
-                "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-            ) => {
-                let message = hcm::HttpConnectionManager::decode(any.value.as_slice()).ok()?;
+            "echo.v3.Echo" => Filter::Terminal(model::TerminalFilter::Echo),
+            "http_connection_manager.v3.HttpConnectionManager" => {
+                let message = self.decoded(any, &path)?;
                 let manager = self.http_connection_manager(&message, &path)?;
-                Some(model::TerminalFilter::Http(Arc::new(manager)))
+                Filter::Terminal(model::TerminalFilter::Http(Arc::new(manager)))
             }
-            // Reported before: absent, or not supported.
-            _ => None,
+            "local_ratelimit.v3.LocalRateLimit" => {
+                let message = self.decoded(any, &path)?;
+                let filter = self.local_rate_limit(&message, &path)?;
+                Filter::Network(model::NetworkFilter::LocalRateLimit(filter))
+            }
+            "rbac.v3.RBAC" => {
+                let message = self.decoded(any, &path)?;
+                let filter = self.network_rbac(&message, &path)?;
+                Filter::Network(model::NetworkFilter::Rbac(filter))
+            }
+            "tcp_proxy.v3.TcpProxy" => {
+                let message = self.decoded(any, &path)?;
+                let filter = self.tcp_proxy(&message, &path);
+                Filter::Terminal(model::TerminalFilter::TcpProxy(filter))
+            }
+            // Reported before: not supported.
+            _ => return None,
+        })
+    }
+
+    /// The message in an `Any` that the mapper has put together.
+    fn decoded<M: prost::Message + Default>(
+        &mut self,
+        any: &prost_types::Any,
+        path: &str,
+    ) -> Option<M> {
+        let decoded = M::decode(any.value.as_slice());
+        decoded.inspect_err(|error| self.invalid(path, error.to_string(), None)).ok()
+    }
+}
+
+/// A filter of a chain.
+enum Filter {
+    Network(model::NetworkFilter),
+    Terminal(model::TerminalFilter),
+}
+
+impl Filter {
+    /// Envoy's name of the filter's factory.
+    fn factory(&self) -> &'static str {
+        match self {
+            Self::Network(filter) => match filter {
+                model::NetworkFilter::ConnectionLimit(_) => {
+                    "envoy.filters.network.connection_limit"
+                }
+                model::NetworkFilter::LocalRateLimit(_) => "envoy.filters.network.local_ratelimit",
+                model::NetworkFilter::Rbac(_) => "envoy.filters.network.rbac",
+            },
+            Self::Terminal(filter) => match filter {
+                model::TerminalFilter::DirectResponse(_) => "envoy.filters.network.direct_response",
+                model::TerminalFilter::Echo => "envoy.filters.network.echo",
+                model::TerminalFilter::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+                model::TerminalFilter::Http(_) => "envoy.filters.network.http_connection_manager",
+            },
         }
     }
 }
@@ -238,13 +312,4 @@ fn repeats(matches: &model::FilterChainMatch) -> bool {
         || repeats(&matches.direct_source_prefix_ranges)
         || repeats(&matches.source_prefix_ranges)
         || repeats(&matches.source_ports)
-}
-
-/// Envoy's name of the filter's factory.
-fn terminal_filter_type(filter: &model::TerminalFilter) -> &'static str {
-    match filter {
-        model::TerminalFilter::Echo => "envoy.filters.network.echo",
-        model::TerminalFilter::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
-        model::TerminalFilter::Http(_) => "envoy.filters.network.http_connection_manager",
-    }
 }

@@ -194,7 +194,11 @@ impl Lower<'_> {
     }
 
     /// The bytes that stand in the file itself; None for those that stand elsewhere.
-    fn data_source(&mut self, message: &core::DataSource, path: &str) -> Option<Vec<u8>> {
+    pub(super) fn data_source(
+        &mut self,
+        message: &core::DataSource,
+        path: &str,
+    ) -> Option<Vec<u8>> {
         match message.specifier.as_ref()? {
             Specifier::InlineString(text) => Some(text.clone().into_bytes()),
             Specifier::InlineBytes(bytes) => Some(bytes.clone()),

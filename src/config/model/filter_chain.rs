@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::Cidr;
 
-use super::{HttpConnectionManager, TcpProxy};
+use super::{HttpConnectionManager, NetworkFilter, TcpProxy};
 
 /// Envoy's `config.listener.v3.FilterChain`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct FilterChain {
     pub name: String,
     /// `filter_chain_match`; the default, which matches every connection, when there is none.
     pub matches: FilterChainMatch,
+    /// The filters before the last one, in order.
+    pub filters: Vec<NetworkFilter>,
     /// The last filter, which ends the chain.
     pub terminal: TerminalFilter,
 }
@@ -51,6 +53,8 @@ pub enum SourceType {
 /// A filter that ends a chain: it keeps the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminalFilter {
+    /// `envoy.filters.network.direct_response`: sends these bytes and closes.
+    DirectResponse(Vec<u8>),
     /// `envoy.filters.network.echo`: every byte goes back where it came from.
     Echo,
     /// `envoy.filters.network.tcp_proxy`.

@@ -14,15 +14,28 @@ impl Runtime {
     /// The whole number that the static layers give `key`; the last layer counts.
     #[must_use]
     pub fn whole_number(&self, key: &str) -> Option<u64> {
-        let value = self.layers.iter().rev().find_map(|layer| match &layer.source {
-            RuntimeSource::Static(values) => values.get(key),
-            RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
-        });
-        match value? {
+        match self.static_value(key)? {
             RuntimeValue::Number(number) => number.to_string().parse().ok(),
             RuntimeValue::Text(text) => text.trim().parse().ok(),
             RuntimeValue::Bool(_) | RuntimeValue::Fraction(_) => None,
         }
+    }
+
+    /// The boolean that the static layers give `key`; the last layer counts.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.static_value(key)? {
+            RuntimeValue::Bool(flag) => Some(*flag),
+            RuntimeValue::Text(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            RuntimeValue::Number(_) | RuntimeValue::Fraction(_) => None,
+        }
+    }
+
+    fn static_value(&self, key: &str) -> Option<&RuntimeValue> {
+        self.layers.iter().rev().find_map(|layer| match &layer.source {
+            RuntimeSource::Static(values) => values.get(key),
+            RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
+        })
     }
 }
 

@@ -5,8 +5,12 @@ use super::Support::{Extension, Ignored, Only, Refused, Supported};
 
 /// Filters that may stand in a filter chain.
 const NETWORK_FILTERS: &[&str] = &[
+    "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+    "envoy.extensions.filters.network.direct_response.v3.Config",
     "envoy.extensions.filters.network.echo.v3.Echo",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+    "envoy.extensions.filters.network.rbac.v3.RBAC",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
 ];
 

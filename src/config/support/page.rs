@@ -34,6 +34,7 @@ const TITLES: &[&str] = &[
     "Bootstrap",
     "Stats",
     "Listeners",
+    "Network filters",
     "TCP proxy",
     "HTTP",
     "Access logs",

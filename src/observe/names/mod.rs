@@ -11,6 +11,7 @@ mod dormant;
 mod host;
 mod http;
 mod listener;
+mod network_filter;
 mod process;
 mod response_code;
 mod runtime;
@@ -28,6 +29,10 @@ pub use dormant::{
 pub use host::HostStat;
 pub use http::{HTTP1_PREFIX, Http1CodecStat, HttpStat, http_prefix};
 pub use listener::{ListenerHttpStat, ListenerStat, listener_http_prefix, listener_prefix};
+pub use network_filter::{
+    ConnectionLimitStat, LocalRateLimitStat, RbacShadowStat, RbacStat, connection_limit_prefix,
+    local_rate_limit_prefix, rbac_prefix, rbac_shadow_prefix,
+};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,
     AdminListenerStat, CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX,
@@ -70,6 +75,9 @@ mod tests {
             &[HttpStat::SPECS, HttpDormantStat::SPECS],
             &[ListenerManagerStat::SPECS, ListenerManagerDormantStat::SPECS],
             &[ListenerStat::SPECS, ListenerDormantStat::SPECS],
+            &[ConnectionLimitStat::SPECS],
+            &[LocalRateLimitStat::SPECS],
+            &[RbacStat::SPECS, RbacShadowStat::SPECS],
             &[RuntimeStat::SPECS],
             &[ServerStat::SPECS, ServerDormantStat::SPECS],
             &[TcpProxyStat::SPECS, TcpProxyDormantStat::SPECS],

@@ -96,7 +96,7 @@ fn access_logs(listener: &model::Listener) -> impl Iterator<Item = &model::Acces
     let of_filters = listener.chains().flat_map(|chain| match &chain.terminal {
         TerminalFilter::TcpProxy(tcp_proxy) => tcp_proxy.access_logs.as_slice(),
         TerminalFilter::Http(manager) => &manager.access_log,
-        TerminalFilter::Echo => &[],
+        TerminalFilter::DirectResponse(_) | TerminalFilter::Echo => &[],
     });
     listener.access_logs.iter().chain(of_filters)
 }

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use base::Address;
+use filter::NetworkFilters;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::names::HttpStat;
@@ -25,6 +26,8 @@ use super::exchange::{Next, Start};
 use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
 use super::timer::DeadlineTimer;
+use crate::connection_log::ConnectionLog;
+use crate::gate::{self, Held, Passage};
 
 /// A connection from a client.
 #[derive(Debug)]
@@ -47,6 +50,9 @@ pub(crate) struct HttpConnection {
     _active: GaugeGuard<HttpStat>,
     http1_active: RefCell<Option<GaugeGuard<HttpStat>>>,
 }
+
+/// Filters that wait for the first bytes, and the log that learns what they say.
+type Gate<'a> = (&'a NetworkFilters, &'a ConnectionLog<'a>);
 
 /// Which side ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +96,46 @@ impl HttpConnection {
         })
     }
 
-    /// Serves the connection's requests to its end.
-    pub(super) async fn serve(self: Rc<Self>) {
+    /// Shows the new connection to the filters before the connection manager. None if it is over.
+    pub(super) async fn enter(
+        &self,
+        filters: &NetworkFilters,
+        log: &ConnectionLog<'_>,
+    ) -> Option<Held> {
+        let received = |bytes: usize| log.received(bytes);
+        let receiver = self.stream.receiver();
+        let reactor = &self.manager.reactor;
+        let (passage, held) = gate::enter_reading(filters, reactor, receiver, log, received).await;
+        self.goes_on(passage).then_some(held)
+    }
+
+    /// Asks those that wait for the first bytes. Whether the connection goes on.
+    async fn pass(&self, (filters, log): Gate<'_>) -> bool {
+        let received = |bytes: usize| log.received(bytes);
+        let from = (&self.socket, self.stream.receiver());
+        let reactor = &self.manager.reactor;
+        let passage = gate::first_data(filters, reactor, from, log, received, false).await;
+        self.goes_on(passage)
+    }
+
+    fn goes_on(&self, passage: Passage) -> bool {
+        if passage == Passage::Left {
+            self.ended_by.set(EndedBy::Client);
+        }
+        passage == Passage::Open
+    }
+
+    /// Serves the connection's requests to its end. `gate` is what the first bytes are to pass.
+    pub(super) async fn serve(self: Rc<Self>, mut gate: Option<Gate<'_>>) {
         loop {
             match poll_fn(|context| self.poll_wake(context)).await {
-                Wake::Bytes => {}
+                Wake::Bytes => {
+                    if let Some(gate) = gate.take()
+                        && !Box::pin(self.pass(gate)).await
+                    {
+                        return;
+                    }
+                }
                 Wake::ClientClosed => {
                     self.ended_by.set(EndedBy::Client);
                     return;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::ConnectionIds;
 use cluster::Cluster;
 use config::model;
+use filter::NetworkFilters;
 use net::SendMeter;
 use observe::Scope;
 use observe::names::{
@@ -29,6 +30,7 @@ use super::recycle::{Recycler, Shelf};
 use super::response_stats::ResponseStats;
 use super::route::RouteTable;
 use crate::access_log::AccessLogs;
+use crate::connection_log::ConnectionLog;
 use crate::drain::Drain;
 use crate::random::Random;
 use crate::worker_context::WorkerContext;
@@ -176,8 +178,27 @@ impl HttpManager {
     }
 
     /// Serves one connection to its end. `buffer_limit` bounds what waits for the client.
-    pub(crate) async fn serve(self: &Rc<Self>, socket: Socket, buffer_limit: u32) {
-        HttpConnection::new(self, socket, buffer_limit).serve().await;
+    /// `filters` are those before this one.
+    pub(crate) async fn serve(
+        self: &Rc<Self>,
+        socket: Socket,
+        buffer_limit: u32,
+        filters: &NetworkFilters,
+        log: &ConnectionLog<'_>,
+    ) {
+        let connection = HttpConnection::new(self, socket, buffer_limit);
+        if filters.is_empty() {
+            return connection.serve(None).await;
+        }
+        // Boxed, so that a connection without filters keeps no room for them.
+        Box::pin(async {
+            if let Some(held) = connection.enter(filters, log).await {
+                let gate = filters.awaits_data().then_some((filters, log));
+                connection.serve(gate).await;
+                drop(held);
+            }
+        })
+        .await;
     }
 }
 

@@ -38,6 +38,7 @@ fn plans(
         filter_chains: vec![model::FilterChain {
             name: String::new(),
             matches: model::FilterChainMatch::default(),
+            filters: Vec::new(),
             terminal: model::TerminalFilter::Echo,
         }],
         default_filter_chain: None,

@@ -1,0 +1,144 @@
+//! The network filters before the one that ends a chain.
+//!
+//! A connection passes them twice: when it is new ([`NetworkFilters::let_in`]), each filter in
+//! turn, and once more when its first bytes or its end have come ([`NetworkFilters::let_through`]),
+//! those that wait for that. After that they are out of the data path.
+//!
+//! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/network_filters>
+
+mod connection_limit;
+mod local_ratelimit;
+mod rbac;
+mod shared;
+mod token_bucket;
+
+use std::time::Duration;
+
+use observe::{Registry, ResponseFlag, Shard};
+use reactor::Reactor;
+
+pub use connection_limit::ConnectionToken;
+pub use shared::{BucketsByKey, SharedFilters};
+
+use crate::ends::Ends;
+use connection_limit::ConnectionLimit;
+use local_ratelimit::LocalRateLimit;
+use rbac::Rbac;
+use shared::SharedFilter;
+
+/// What a filter says about a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The next filter is asked.
+    Continue,
+    /// The connection is closed, after it was held for so long. No filter behind this one sees it.
+    Close(Option<Duration>, Close),
+}
+
+/// Why a filter closes a connection, for its access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The response flag, if it sets one.
+    pub flag: Option<ResponseFlag>,
+    /// `%DOWNSTREAM_LOCAL_CLOSE_REASON%`.
+    pub reason: &'static str,
+    /// `%CONNECTION_TERMINATION_DETAILS%`.
+    pub details: Option<String>,
+}
+
+/// The filters of one filter chain on one worker, but for the last.
+#[derive(Debug)]
+pub struct NetworkFilters {
+    filters: Box<[Filter]>,
+}
+
+#[derive(Debug)]
+enum Filter {
+    ConnectionLimit(ConnectionLimit),
+    LocalRateLimit(LocalRateLimit),
+    Rbac(Rbac),
+}
+
+impl NetworkFilters {
+    /// The filters of the chain at the place `index` of [`config::model::Listener::chains`]. Their
+    /// stats are those of `shard`.
+    #[must_use]
+    pub fn new(index: usize, shared: &SharedFilters, registry: &Registry, shard: &Shard) -> Self {
+        let filter = |filter: &SharedFilter| match filter {
+            SharedFilter::ConnectionLimit(config, count) => {
+                Filter::ConnectionLimit(ConnectionLimit::new(config, count, registry, shard))
+            }
+            SharedFilter::LocalRateLimit(config, bucket) => {
+                Filter::LocalRateLimit(LocalRateLimit::new(config, bucket, registry, shard))
+            }
+            SharedFilter::Rbac(config) => Filter::Rbac(Rbac::new(config, registry, shard)),
+        };
+        Self { filters: shared.of_chain(index).iter().map(filter).collect() }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Whether one of them waits for the first bytes.
+    #[must_use]
+    pub fn awaits_data(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter, Filter::Rbac(_)))
+    }
+
+    /// Shows a new connection to each filter in turn. Returns when all have let it in, or when it
+    /// is to be closed. `held` gets what the connection takes out of limits; it is to live as long
+    /// as the connection. `refusing` is told at once when a filter will close it.
+    ///
+    /// # Errors
+    /// [`Close`], once the time has passed for which the filter holds the connection.
+    pub async fn let_in(
+        &self,
+        reactor: &Reactor,
+        held: &mut Vec<ConnectionToken>,
+        refusing: impl Fn(&Close),
+    ) -> Result<(), Close> {
+        for filter in &self.filters {
+            let verdict = match filter {
+                Filter::ConnectionLimit(filter) => filter.on_new_connection(held),
+                Filter::LocalRateLimit(filter) => filter.on_new_connection(reactor.now()),
+                Filter::Rbac(_) => Verdict::Continue,
+            };
+            carried_out(verdict, reactor, &refusing).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the filters that waited for the first bytes, now that they have come.
+    ///
+    /// # Errors
+    /// As [`NetworkFilters::let_in`].
+    pub async fn let_through(
+        &self,
+        reactor: &Reactor,
+        ends: &Ends,
+        refusing: impl Fn(&Close),
+    ) -> Result<(), Close> {
+        for filter in &self.filters {
+            if let Filter::Rbac(filter) = filter {
+                carried_out(filter.on_first_data(ends), reactor, &refusing).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn carried_out(
+    verdict: Verdict,
+    reactor: &Reactor,
+    refusing: &impl Fn(&Close),
+) -> Result<(), Close> {
+    let Verdict::Close(delay, close) = verdict else { return Ok(()) };
+    refusing(&close);
+    if let Some(delay) = delay {
+        reactor.sleep(delay).await;
+    }
+    Err(close)
+}

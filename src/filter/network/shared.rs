@@ -1,0 +1,66 @@
+//! What all workers share of network filters: made once, before any worker starts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use config::model::{self, NetworkFilter};
+
+use super::connection_limit::ConnectionCount;
+use super::token_bucket::TokenBucket;
+
+/// The token buckets of the process that go by a `share_key`.
+#[derive(Debug, Default)]
+pub struct BucketsByKey(HashMap<(String, model::TokenBucket), Arc<TokenBucket>>);
+
+/// What all workers share of the network filters of one listener.
+#[derive(Debug)]
+pub struct SharedFilters {
+    /// For each chain in the order of [`model::Listener::chains`], for each of its filters.
+    chains: Box<[Box<[SharedFilter]>]>,
+}
+
+/// The configuration of a filter, and what workers share of it.
+#[derive(Debug)]
+pub(super) enum SharedFilter {
+    ConnectionLimit(model::ConnectionLimit, Arc<ConnectionCount>),
+    LocalRateLimit(model::LocalRateLimit, Arc<TokenBucket>),
+    Rbac(model::Rbac),
+}
+
+impl SharedFilters {
+    /// For the filters of `listener`. `buckets` has those of the listeners before, and gets those
+    /// of this one.
+    #[must_use]
+    pub fn new(listener: &model::Listener, buckets: &mut BucketsByKey) -> Self {
+        let mut filter = |filter: &NetworkFilter| match filter {
+            NetworkFilter::ConnectionLimit(config) => {
+                let count = ConnectionCount::new(config.max_connections);
+                SharedFilter::ConnectionLimit(config.clone(), count)
+            }
+            NetworkFilter::LocalRateLimit(config) => {
+                SharedFilter::LocalRateLimit(config.clone(), buckets.bucket(config))
+            }
+            NetworkFilter::Rbac(config) => SharedFilter::Rbac(config.clone()),
+        };
+        let mut chain =
+            |chain: &model::FilterChain| chain.filters.iter().map(&mut filter).collect();
+        Self { chains: listener.chains().map(&mut chain).collect() }
+    }
+
+    pub(super) fn of_chain(&self, index: usize) -> &[SharedFilter] {
+        self.chains.get(index).map_or(&[], |filters| filters)
+    }
+}
+
+impl BucketsByKey {
+    fn bucket(&mut self, config: &model::LocalRateLimit) -> Arc<TokenBucket> {
+        let new = || Arc::new(TokenBucket::new(&config.bucket));
+        match &config.share_key {
+            None => new(),
+            Some(key) => {
+                let key = (key.clone(), config.bucket.clone());
+                Arc::clone(self.0.entry(key).or_insert_with(new))
+            }
+        }
+    }
+}
