@@ -127,7 +127,9 @@ fn small_buffer(manager: &'static [&'static str]) -> Plan {
     // SO_SNDBUF of SOL_SOCKET.
     let listener: &[&str] =
         &["socket_options: [{level: 1, name: 7, int_value: 4096, state: STATE_LISTENING}]"];
-    Http { listener, manager, ..Http::default() }.plan()
+    // Nobody looks at the head, so there must be no time in it.
+    let router = &["suppress_envoy_headers: true"];
+    Http { listener, manager, router, ..Http::default() }.plan()
 }
 
 /// A client that has asked for much, which the proxy has, and has read nothing of it.
