@@ -162,14 +162,9 @@ impl Lower<'_> {
         let common = options.common_http_protocol_options.as_ref();
         let common_path = format!("{path}.common_http_protocol_options");
         http.common = self.http_options(common, &common_path);
-        for (is_set, field) in [
-            (http.common.max_connection_duration.is_some(), "max_connection_duration"),
-            (http.common.max_stream_duration.is_some(), "max_stream_duration"),
-        ] {
-            if is_set {
-                let path = format!("{common_path}.{field}");
-                self.not_yet(&path, "a longest duration of upstream connections", None);
-            }
+        if http.common.max_connection_duration.is_some() {
+            let path = format!("{common_path}.max_connection_duration");
+            self.not_yet(&path, "a longest duration of upstream connections", None);
         }
         if let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) =
             &options.upstream_protocol_options

@@ -77,6 +77,8 @@ crate::stats! {
         UpstreamRqCompleted => counter "upstream_rq_completed",
         /// Requests without a complete response in time.
         UpstreamRqTimeout => counter "upstream_rq_timeout",
+        /// Requests that an upstream had for longer than `max_stream_duration`.
+        UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
         /// Requests that a connection carried, over its life.
         UpstreamRqPerCx => histogram "upstream_rq_per_cx",
         /// Users who had to wait for a connect.

@@ -80,8 +80,6 @@ crate::stats! {
         /// As above.
         UpstreamRqMaintenanceMode => counter "upstream_rq_maintenance_mode",
         /// As above.
-        UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
-        /// No HTTP upstream.
         UpstreamRqPerTryIdleTimeout => counter "upstream_rq_per_try_idle_timeout",
         /// As above.
         UpstreamRqPerTryTimeout => counter "upstream_rq_per_try_timeout",

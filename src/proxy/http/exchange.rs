@@ -108,6 +108,8 @@ struct Deadlines {
     response: Option<Instant>,
     /// `max_stream_duration`.
     duration: Option<Instant>,
+    /// `max_stream_duration` of the cluster.
+    upstream: Option<Instant>,
     /// `stream_idle_timeout`, moved by every byte.
     idle_timeout: Option<Duration>,
     last_progress: Instant,
@@ -116,7 +118,8 @@ struct Deadlines {
 impl Deadlines {
     fn next(&self) -> Option<Instant> {
         let idle = self.idle_timeout.map(|timeout| self.last_progress + timeout);
-        [self.head, self.request, self.response, self.duration, idle].into_iter().flatten().min()
+        let all = [self.head, self.request, self.response, self.duration, self.upstream, idle];
+        all.into_iter().flatten().min()
     }
 
     /// Which one has passed.
@@ -130,6 +133,8 @@ impl Deadlines {
             Failure::ResponseTimeout
         } else if is_past(self.duration) {
             Failure::MaxDuration
+        } else if is_past(self.upstream) {
+            Failure::UpstreamMaxDuration
         } else {
             Failure::StreamIdleTimeout
         }
@@ -164,6 +169,7 @@ impl<'a> Exchange<'a> {
                 head: config.request_headers_timeout.map(|timeout| now + timeout),
                 request: config.request_timeout.map(|timeout| now + timeout),
                 response: None,
+                upstream: None,
                 duration: config.common.max_stream_duration.map(|longest| now + longest),
                 idle_timeout: config.stream_idle_timeout,
                 last_progress: now,
@@ -418,7 +424,10 @@ impl<'a> Exchange<'a> {
         decoder: &mut ResponseDecoder,
     ) -> Result<(), Stop> {
         self.has_waited = true;
-        self.journal.connected(self.manager.reactor.now());
+        let now = self.manager.reactor.now();
+        self.journal.connected(now);
+        let longest = target.cluster.config().http.common.max_stream_duration;
+        self.deadlines.upstream = longest.map(|longest| now + longest);
         decoder.reset();
         let options = &target.options;
         let method = self.heads.request.method();
@@ -444,6 +453,9 @@ impl<'a> Exchange<'a> {
             Err(Stop::Failed(failure) | Stop::Cut(failure)) => match failure {
                 Failure::UpstreamProtocol => stats.inc(ClusterStat::UpstreamCxProtocolError),
                 Failure::ResponseTimeout => stats.inc(ClusterStat::UpstreamRqTimeout),
+                Failure::UpstreamMaxDuration => {
+                    stats.inc(ClusterStat::UpstreamRqMaxDurationReached);
+                }
                 _ => {}
             },
             Err(Stop::Gone) => {}

@@ -61,6 +61,8 @@ pub(crate) enum Failure {
     HeaderTimeout,
     /// The exchange took longer than `max_stream_duration`.
     MaxDuration,
+    /// The upstream's part of it took longer than `max_stream_duration` of the cluster.
+    UpstreamMaxDuration,
 }
 
 impl Failure {
@@ -83,7 +85,8 @@ impl Failure {
             Self::StreamIdleTimeout
             | Self::RequestTimeout
             | Self::HeaderTimeout
-            | Self::MaxDuration => {
+            | Self::MaxDuration
+            | Self::UpstreamMaxDuration => {
                 if request_complete {
                     504
                 } else {
@@ -114,6 +117,7 @@ impl Failure {
             Self::RequestTimeout => "request timeout",
             Self::HeaderTimeout => "request header timeout",
             Self::MaxDuration => "downstream duration timeout",
+            Self::UpstreamMaxDuration => "upstream max stream duration reached",
         }
     }
 
@@ -139,6 +143,7 @@ impl Failure {
             Self::UpstreamProtocol => ResponseFlag::UpstreamProtocolError,
             Self::ResponseTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
+            Self::UpstreamMaxDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
         })
     }
 
@@ -163,6 +168,7 @@ impl Failure {
             Self::RequestTimeout => "request_overall_timeout",
             Self::HeaderTimeout => "request_header_timeout",
             Self::MaxDuration => "max_duration_timeout",
+            Self::UpstreamMaxDuration => "upstream_max_stream_duration_reached",
         }
     }
 

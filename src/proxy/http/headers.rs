@@ -58,7 +58,7 @@ pub(super) fn scheme(request: &RequestHead) -> &'static str {
 }
 
 /// Headers that only a trusted client may set.
-const INTERNAL: [KnownName; 14] = [
+const INTERNAL: [KnownName; 15] = [
     KnownName::XEnvoyRetriableStatusCodes,
     KnownName::XEnvoyRetriableHeaderNames,
     KnownName::XEnvoyRetryOn,
@@ -73,6 +73,7 @@ const INTERNAL: [KnownName; 14] = [
     KnownName::XEnvoyIpTags,
     KnownName::XEnvoyOriginalUrl,
     KnownName::XEnvoyHedgeOnPerTryTimeout,
+    KnownName::XEnvoyUpstreamStreamDurationMs,
 ];
 
 /// Headers that a client at the edge may not set either.

@@ -236,6 +236,7 @@ const SANITIZED: &[Case] = &[
     answered(
         b"GET / HTTP/1.1\r\nhost: a.test\r\nx-forwarded-client-cert: By=x\r\n\
           x-envoy-attempt-count: 3\r\nx-envoy-ip-tags: t\r\nx-envoy-original-host: h\r\n\
+          x-envoy-upstream-stream-duration-ms: 30000\r\n\
           x-envoy-downstream-service-node: n\r\nx-client-trace-id: c\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-upstream-service-time: 77\r\n\
           x-envoy-decorator-operation: d\r\nx-envoy-overloaded: true\r\n\

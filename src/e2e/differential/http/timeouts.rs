@@ -127,6 +127,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: unfinished_head,
         },
         Scenario {
+            name: "http_upstream_max_stream_duration",
+            shows: "http: max_stream_duration of a cluster; 504 UMSDR",
+            plan: || {
+                let protocol = &[
+                    "common_http_protocol_options: {max_stream_duration: 0.2s}",
+                    "explicit_http_config: {http_protocol_options: {}}",
+                ];
+                Http { protocol, ..Http::default() }.plan()
+            },
+            script: stream_idle,
+        },
+        Scenario {
             name: "http_max_stream_duration",
             shows: "http: max_stream_duration before and within a response",
             plan: manager!("common_http_protocol_options: {max_stream_duration: 0.2s}"),
