@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use base::Key;
 
-use crate::head::{Method, ResponseHead};
+use crate::head::{Method, RequestHead, ResponseHead};
 use crate::headers::KnownName;
 use crate::http2::connection::{Connection, Role};
 use crate::http2::error::ErrorKind;
@@ -88,18 +88,17 @@ impl Connection {
         if let Some(stream) = self.streams.find(block.id) {
             return self.later_block(now, stream, block, head);
         }
-        if self.role == Role::Client || block.id.is_multiple_of(2) || !self.is_idle(block.id) {
-            if block.id.is_multiple_of(2) {
-                // Section 5.1.1: servers open no streams without a promise, clients no even ones.
-                return Err(ErrorKind::InvalidStreamId);
-            }
-            self.stream_of(block.id)?;
-            self.counts.headers_cb_no_stream += 1;
-            return self.skip_block(block);
+        if block.id.is_multiple_of(2) {
+            // Section 5.1.1: servers open no streams without a promise, clients no even ones.
+            return Err(ErrorKind::InvalidStreamId);
         }
         match head {
-            HeadMut::Request(_) => self.new_request(now, block, head),
-            HeadMut::Response(_) => self.skip_block(block),
+            HeadMut::Request(head) if self.is_idle(block.id) => self.new_request(now, block, head),
+            _ => {
+                self.stream_of(block.id)?;
+                self.counts.headers_cb_no_stream += 1;
+                self.skip_block(block)
+            }
         }
     }
 
@@ -112,11 +111,8 @@ impl Connection {
         &mut self,
         now: Instant,
         block: BlockOf<'_>,
-        head: &mut HeadMut<'_>,
+        head: &mut RequestHead,
     ) -> Result<Option<Event>, ErrorKind> {
-        let HeadMut::Request(head) = head else {
-            return Ok(None);
-        };
         let skipped = self.last_peer_id + if self.last_peer_id == 0 { 1 } else { 2 };
         if block.id > skipped {
             self.streams.note_closed(skipped, block.id - 2, Closed::Skipped);

@@ -399,3 +399,50 @@ fn one_call_does_no_more_than_its_work() {
     }
     assert_eq!(pauses, 10_000 / 256);
 }
+
+#[test]
+fn what_happens_is_counted_once_under_envoys_names() {
+    // Rows F11, F14, F27 and F33.
+    let options = Options { head_bytes_max: 10_000, ..Options::default() };
+    let mut connection = server(&options);
+    let mut head = RequestHead::new();
+    let many = format!("{GET}{}", "a: b\n".repeat(97));
+    let long = format!("{GET}{}", format!("a: {}\n", "v".repeat(7000)).repeat(2));
+    let bytes = [
+        client_start(),
+        whole(1, &many),
+        whole(1, &many),
+        open(3, POST),
+        number(RST_STREAM, 3, 8),
+        open(5, POST),
+        whole(5, "a: b"),
+        open(7, &format!("{POST}content-length: 1\n")),
+        data(7, END_STREAM, ""),
+        whole(9, &long),
+        frame(PRIORITY, 0, 1, b"\0\0\0\0\x10").repeat(601),
+    ];
+    let bytes = bytes.concat();
+    let mut at = 0;
+    let error = loop {
+        match connection.receive_request(an_instant(), &bytes[at..], &mut head) {
+            Ok(step) => {
+                assert_ne!(step.event, Event::NeedMore);
+                at += step.consumed;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::InboundPriorityFramesFlood);
+    // An error stays what it was, and is not counted again.
+    for _ in 0..3 {
+        let again = connection.receive_request(an_instant(), &bytes, &mut head);
+        assert_eq!(again, Err(error));
+        assert_eq!(connection.write(&mut Vec::new()), Err(error));
+    }
+    let counts = connection.counts();
+    assert_eq!(counts.inbound_priority_frames_flood, 1);
+    assert_eq!((counts.header_overflow, counts.header_list_size_too_large), (1, 1));
+    assert_eq!((counts.rx_reset, counts.tx_reset, counts.goaway_sent), (1, 3, 0));
+    assert_eq!((counts.trailers, counts.headers_cb_no_stream), (1, 1));
+    assert_eq!(counts.rx_messaging_error, 1);
+}
