@@ -290,6 +290,13 @@ impl Connection {
         self.streams.closed_len()
     }
 
+    /// Bytes that were received and that nobody has taken, of all streams: what of the window of
+    /// the connection the peer does not get back.
+    #[must_use]
+    pub const fn unconsumed(&self) -> u32 {
+        self.receive_window.unconsumed()
+    }
+
     /// Frames that wait to be sent: Envoy's gauge `outbound_frames_active`.
     #[must_use]
     pub fn outbound_frames(&self) -> usize {

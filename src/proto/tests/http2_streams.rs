@@ -224,6 +224,7 @@ fn streams_that_are_given_up_do_not_shrink_the_connection_window() {
         pair.run();
     }
     assert_eq!(pair.received(), 30_000_000);
+    assert_eq!((pair.server.unconsumed(), pair.client.unconsumed()), (0, 0));
     assert_eq!((pair.server.streams_active(), pair.server.streams_unreleased()), (0, 0));
 }
 
