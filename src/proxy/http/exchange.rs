@@ -110,14 +110,13 @@ struct Deadlines {
     duration: Option<Instant>,
     /// `max_stream_duration` of the cluster.
     upstream: Option<Instant>,
-    /// `stream_idle_timeout`, moved by every byte.
-    idle_timeout: Option<Duration>,
+    /// From here on `stream_idle_timeout` runs; moved by every byte.
     last_progress: Instant,
 }
 
 impl Deadlines {
-    fn next(&self) -> Option<Instant> {
-        let idle = self.idle_timeout.map(|timeout| self.last_progress + timeout);
+    fn next(&self, idle_timeout: Option<Duration>) -> Option<Instant> {
+        let idle = idle_timeout.map(|timeout| self.last_progress + timeout);
         let all = [self.head, self.request, self.response, self.duration, self.upstream, idle];
         all.into_iter().flatten().min()
     }
@@ -171,7 +170,6 @@ impl<'a> Exchange<'a> {
                 response: None,
                 upstream: None,
                 duration: config.common.max_stream_duration.map(|longest| now + longest),
-                idle_timeout: config.stream_idle_timeout,
                 last_progress: now,
             },
             request_complete: false,
@@ -743,7 +741,8 @@ impl<'a> Exchange<'a> {
 
     /// Ready once one of the deadlines has passed.
     fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<Failure> {
-        let Some(deadline) = self.deadlines.next() else { return Poll::Pending };
+        let idle_timeout = self.manager.prepared.config.stream_idle_timeout;
+        let Some(deadline) = self.deadlines.next(idle_timeout) else { return Poll::Pending };
         let timer = self.connection.timer.borrow_mut().poll(context, deadline);
         timer.map(|()| self.deadlines.passed(self.manager.reactor.now()))
     }
