@@ -73,8 +73,11 @@ pub(crate) struct HttpPools {
     hosts: Box<[OnceCell<Rc<HostPool>>]>,
     /// By host and by what each of their connections began with. A pool without connections and
     /// without waiting exchanges is gone.
-    by_header: RefCell<HashMap<(usize, Box<[u8]>), Weak<HostPool>>>,
+    by_header: RefCell<HashMap<PoolKey, Weak<HostPool>>>,
 }
+
+/// A host's place in the configuration, and what connections to it begin with.
+type PoolKey = (usize, Box<[u8]>);
 
 /// What every pool of a cluster needs.
 #[derive(Debug)]

@@ -19,6 +19,8 @@ mod address;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod balance;
+#[cfg(test)]
 mod bootstraps;
 #[cfg(test)]
 mod bulk;

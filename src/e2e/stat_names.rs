@@ -19,7 +19,7 @@ const LACKING: &[(&str, &str)] = &[
     ("workers.watchdog_", "as above"),
     ("server.main_thread.watchdog_", "as above"),
     ("server.worker_", "as above: server.worker_<n>.watchdog_*"),
-    ("connections_accepted_per_socket_event", "one multishot accept: there is no such event"),
+    ("listener.admin.connections_accepted_per_socket_event", "the admin server does not count it"),
     ("http.admin.downstream_cx_rx_bytes_", "bytes of the admin server are not counted"),
     ("http.admin.downstream_cx_tx_bytes_", "as above"),
     ("http.admin.downstream_cx_destroy_", "the admin server does not tell who closed first"),

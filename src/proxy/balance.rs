@@ -6,13 +6,8 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/listeners/listeners>
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use reactor::{SendError, Sender};
-
-use crate::admission::Admission;
 
 /// How many connections of one address each worker has.
 #[derive(Debug)]
@@ -26,7 +21,7 @@ impl Balance {
     }
 
     /// Counts one more connection for the worker that has the fewest, the first one of several.
-    fn seat(self: &Arc<Self>) -> Option<Seat> {
+    pub(crate) fn seat(self: &Arc<Self>) -> Option<Seat> {
         loop {
             let load =
                 |(worker, count): (usize, &AtomicUsize)| (count.load(Ordering::Relaxed), worker);
@@ -42,7 +37,7 @@ impl Balance {
     }
 
     /// Counts one more connection for `worker`.
-    fn seat_at(self: &Arc<Self>, worker: usize) -> Option<Seat> {
+    pub(crate) fn seat_at(self: &Arc<Self>, worker: usize) -> Option<Seat> {
         self.counts.get(worker)?.fetch_add(1, Ordering::Relaxed);
         Some(Seat { balance: Arc::clone(self), worker })
     }
@@ -55,65 +50,17 @@ pub(crate) struct Seat {
     worker: usize,
 }
 
+impl Seat {
+    /// Whose connection it is.
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(count) = self.balance.counts.get(self.worker) {
             count.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A connection on its way to another worker.
-#[derive(Debug)]
-pub struct Handover {
-    /// The listener's place on each worker.
-    pub(crate) listener: usize,
-    pub(crate) fd: OwnedFd,
-    pub(crate) admission: Admission,
-}
-
-/// Connections on their way to one worker at a time. Beyond, they stay where they were accepted.
-pub const HANDOVERS_MAX: usize = 1024;
-
-/// The workers that connections can be handed to.
-#[derive(Debug, Clone)]
-pub struct Peers {
-    /// The number of the worker that has this.
-    pub me: usize,
-    /// The way to each worker, by its number.
-    pub senders: Arc<[Sender<Handover>]>,
-}
-
-impl Peers {
-    /// Gives the connection to the worker that has the fewest of `balance`. Returns it if that is
-    /// this worker, or if the other one takes none.
-    pub(crate) fn place(
-        &self,
-        balance: &Arc<Balance>,
-        listener: usize,
-        fd: OwnedFd,
-        admission: Admission,
-    ) -> Option<(OwnedFd, Admission)> {
-        let Some(seat) = balance.seat() else { return Some((fd, admission)) };
-        let worker = seat.worker;
-        if worker == self.me {
-            return Some((fd, admission.seated(seat)));
-        }
-        let handover = Handover { listener, fd, admission: admission.seated(seat) };
-        let Some(peer) = self.senders.get(worker) else {
-            return Some((handover.fd, handover.admission));
-        };
-        match peer.send(handover) {
-            Ok(()) => None,
-            // It is behind, or has ended: the connection is served here, and counted here.
-            Err(SendError::Full(back) | SendError::Closed(back)) => {
-                let Handover { fd, admission, .. } = back;
-                let admission = match balance.seat_at(self.me) {
-                    Some(seat) => admission.seated(seat),
-                    None => admission,
-                };
-                Some((fd, admission))
-            }
         }
     }
 }

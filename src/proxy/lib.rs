@@ -18,6 +18,7 @@ mod direct_response;
 mod drain;
 mod echo;
 mod gate;
+mod handover;
 mod http;
 mod listener;
 mod meter;
@@ -30,8 +31,8 @@ mod tests;
 mod worker_context;
 
 pub use admission::{ConnectionLimit, ListenerShared};
-pub use balance::{HANDOVERS_MAX, Handover, Peers};
 pub use drain::Drain;
+pub use handover::{HANDOVERS_MAX, Handover, Peers};
 pub use listener::Listener;
 pub use random::Random;
 pub use reception::{Reception, take_handovers};

@@ -17,7 +17,7 @@ use observe::names::{ListenerStat, WorkerStat};
 use reactor::{Acceptor, Reactor, TaskSet, yield_now};
 
 use crate::admission::{Admission, ListenerShared};
-use crate::balance::{Handover, Peers};
+use crate::handover::{Handover, Peers};
 use crate::listener::Listener;
 
 /// How long a listener waits after it could not accept.

@@ -12,7 +12,8 @@ use crate::typed::envoy::config::bootstrap::v3 as pb;
 use pb::runtime_layer::LayerSpecifier;
 
 /// Beginnings of the names that Envoy itself reads. Setting one of them changes what Envoy does,
-/// and Nuncio reads hardly any yet ([`overload::is_read`]). Every other name is only shown, there as here.
+/// and Nuncio reads hardly any yet ([`overload::is_read`]). Every other name is only shown, there
+/// as here.
 const READ_BY_ENVOY: &[&str] = &[
     "circuit_breakers.",
     "envoy.",

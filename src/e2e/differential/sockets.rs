@@ -175,7 +175,7 @@ fn proxy_protocol() -> Vec<Scenario> {
         Scenario {
             name: "proxy_protocol_http_upstream",
             shows: "C11, C12: HTTP clients do not share a connection that names one of them",
-            plan: || Plan::template(HTTP, one_endpoint()),
+            plan: || Plan::template(with_chain(HTTP, ""), one_endpoint()),
             script: header_per_client,
         },
     ]
@@ -429,6 +429,9 @@ fn with_chain(template: Template, cluster: &str) -> Texts {
     let port = if texts.listeners.contains("pipe") { "port <%DOWNSTREAM_LOCAL_PORT%>" } else { "" };
     texts.listeners = texts.listeners.replace("$CHAIN", CHAIN).replace("$PORT", port);
     texts.clusters = texts.clusters.replace("$FIELDS", cluster);
+    for text in [&mut texts.listeners, &mut texts.clusters, &mut texts.bootstrap] {
+        *text = text.replace("$EXTENSIONS", "type.googleapis.com/envoy.extensions");
+    }
     texts
 }
 
@@ -436,13 +439,13 @@ const CHAIN: &str = r#"filter_chains:
   - filters:
     - name: envoy.filters.network.tcp_proxy
       typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+        "@type": $EXTENSIONS.filters.network.tcp_proxy.v3.TcpProxy
         stat_prefix: $NAME
         cluster: $NAME
         access_log:
         - name: file
           typed_config:
-            "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+            "@type": $EXTENSIONS.access_loggers.file.v3.FileAccessLog
             path: $FOLDER/$NAME.log
             log_format:
               text_format_source:
@@ -591,7 +594,7 @@ overload_manager:
   resource_monitors:
   - name: envoy.resource_monitors.global_downstream_max_connections
     typed_config:
-      "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+      "@type": $EXTENSIONS.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
       max_active_downstream_connections: 2
 "#,
     ..RELAY
@@ -600,23 +603,23 @@ overload_manager:
 const PROXY_V1: &str = r#"transport_socket:
     name: envoy.transport_sockets.upstream_proxy_protocol
     typed_config:
-      "@type": type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
+      "@type": $EXTENSIONS.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
       config: {version: V1}
       transport_socket:
         name: envoy.transport_sockets.raw_buffer
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer
+          "@type": $EXTENSIONS.transport_sockets.raw_buffer.v3.RawBuffer
 "#;
 
 const PROXY_V2: &str = r#"transport_socket:
     name: envoy.transport_sockets.upstream_proxy_protocol
     typed_config:
-      "@type": type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
+      "@type": $EXTENSIONS.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
       config: {version: V2, added_tlvs: [{type: 226, value: b25l}, {type: 227, value: dHdv}]}
       transport_socket:
         name: envoy.transport_sockets.raw_buffer
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer
+          "@type": $EXTENSIONS.transport_sockets.raw_buffer.v3.RawBuffer
 "#;
 
 const HTTP: Template = Template {
@@ -627,7 +630,7 @@ const HTTP: Template = Template {
   - filters:
     - name: envoy.filters.network.http_connection_manager
       typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        "@type": $EXTENSIONS.filters.network.http_connection_manager.v3.HttpConnectionManager
         stat_prefix: $NAME
         route_config:
           virtual_hosts:
@@ -637,7 +640,7 @@ const HTTP: Template = Template {
         http_filters:
         - name: envoy.filters.http.router
           typed_config:
-            "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+            "@type": $EXTENSIONS.filters.http.router.v3.Router
 "#,
     clusters: r#"
 - name: $NAME
@@ -645,12 +648,12 @@ const HTTP: Template = Template {
   transport_socket:
     name: envoy.transport_sockets.upstream_proxy_protocol
     typed_config:
-      "@type": type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
+      "@type": $EXTENSIONS.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport
       config: {version: V1}
       transport_socket:
         name: envoy.transport_sockets.raw_buffer
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer
+          "@type": $EXTENSIONS.transport_sockets.raw_buffer.v3.RawBuffer
   load_assignment:
     cluster_name: $NAME
     endpoints:
