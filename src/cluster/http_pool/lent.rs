@@ -46,6 +46,12 @@ impl HttpStream {
         self.connection.stream()
     }
 
+    /// Counts what has been received since the last call; the rest is counted at the end.
+    pub fn count_received(&self) {
+        let stats = &self.pool.counts().cluster;
+        stats.add(ClusterStat::UpstreamCxRxBytesTotal, self.connection.take_received());
+    }
+
     /// The exchange is complete in both directions. With `reusable` the next request may have the
     /// connection; without, it is closed: the host said so, or its response ended with it.
     pub fn give_back(mut self, reusable: bool) {
@@ -61,11 +67,11 @@ impl HttpStream {
 impl Drop for HttpStream {
     fn drop(&mut self) {
         self.pool.count_lent(-1);
-        let stats = &self.pool.counts().cluster;
-        stats.add(ClusterStat::UpstreamCxRxBytesTotal, self.connection.take_received());
+        self.count_received();
         if self.is_given_back {
             return;
         }
+        let stats = &self.pool.counts().cluster;
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
         stats.inc(match self.connection.close(ClosedBy::Local) {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,

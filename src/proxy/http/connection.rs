@@ -257,7 +257,8 @@ impl HttpConnection {
         self.manager.stats.inc(HttpStat::DownstreamCxDestroyLocalActiveRq);
     }
 
-    fn count_received(&self) {
+    /// Counts what has been received since the last call.
+    pub(super) fn count_received(&self) {
         let received = self.stream.receiver().bytes_received();
         let new = received - self.counted_bytes.replace(received);
         self.manager.stats.add(HttpStat::DownstreamCxRxBytesTotal, new);

@@ -230,6 +230,7 @@ impl<'a> Exchange<'a> {
 
     fn head_received(&mut self, start: MessageStart) {
         self.deadlines.head = None;
+        self.connection.count_received();
         self.deadlines.last_progress = self.manager.reactor.now();
         self.journal.head_received(&self.heads.request);
         if start.dropped_underscores > 0 {
@@ -432,7 +433,8 @@ impl<'a> Exchange<'a> {
         let mut up_request = UpstreamRequest::new(stream.stream(), (), options.enable_trailers);
         let mut up_response = UpstreamResponse::new(stream.stream(), decoder, options, method);
         up_request.send_head(&self.heads.request, self.request_complete);
-        let flowed = self.flow(target, source, sink, &mut up_request, &mut up_response).await;
+        let upstream = (&stream, &mut up_request, &mut up_response);
+        let flowed = self.flow(target, source, sink, upstream).await;
         self.journal.upstream_metered(up_request.metered(), up_response.metered(flowed.is_ok()));
         let stats = target.cluster.stats();
         if up_response.closes() {
@@ -467,9 +469,9 @@ impl<'a> Exchange<'a> {
         target: &Target,
         source: &mut Request<'_>,
         sink: &mut Response<'_>,
-        up_request: &mut UpstreamRequest<'_>,
-        up_response: &mut UpstreamResponse<'_>,
+        upstream: (&HttpStream, &mut UpstreamRequest<'_>, &mut UpstreamResponse<'_>),
     ) -> Result<(), Stop> {
+        let (stream, up_request, up_response) = upstream;
         let whole = self.request_complete;
         let mut request = if whole { BodyPump::ended() } else { BodyPump::new() };
         let mut response = BodyPump::new();
@@ -534,6 +536,8 @@ impl<'a> Exchange<'a> {
             let now_moved = request.progress().wrapping_add(response.progress());
             if now_moved != moved {
                 moved = now_moved;
+                self.connection.count_received();
+                stream.count_received();
                 self.deadlines.last_progress = self.manager.reactor.now();
             }
             self.poll_deadline(context).map(|failure| Err(self.stop_for(failure)))

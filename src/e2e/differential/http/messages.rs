@@ -61,6 +61,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             },
         },
         Scenario {
+            name: "http_bytes_on_the_way",
+            shows: "http: bytes are counted while a long exchange is under way",
+            plan: usual,
+            script: bytes_on_the_way,
+        },
+        Scenario {
             name: "http_pipelining",
             shows: "E5: pipelined requests are answered in order, one at a time",
             plan: usual,
@@ -235,6 +241,30 @@ const VERSION_10: &[Case] = &[
         b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n",
     ),
 ];
+
+fn bytes_on_the_way(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    let head = b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 9\r\n\r\n";
+    client.send(head);
+    let mut upstream = stage.accept();
+    upstream.receive_head();
+    stage.expect_stat("http.downstream_cx_rx_bytes_total", head.len() as u64);
+    client.send(b"abc");
+    assert_eq!(upstream.receive(3), b"abc");
+    stage.expect_stat("http.downstream_cx_rx_bytes_total", head.len() as u64 + 3);
+    client.send(b"defghi");
+    assert_eq!(upstream.receive(6), b"defghi");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nok";
+    upstream.send(answer);
+    let head = client.receive_head();
+    stage.note("the client received the head", stage.shown(head.as_bytes()).escape_ascii());
+    assert_eq!(client.receive(2), b"ok");
+    stage.expect_stat("cluster.upstream_cx_rx_bytes_total", answer.len() as u64);
+    upstream.send(b"ok");
+    assert_eq!(client.receive(2), b"ok");
+    drop(client);
+    super::note_log(stage);
+}
 
 fn pipelining(stage: &mut Stage<'_>) {
     let mut client = stage.connect();
