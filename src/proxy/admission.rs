@@ -14,6 +14,7 @@ use observe::Scope;
 use observe::names::ListenerStat;
 
 use crate::balance::{Balance, Seat};
+use crate::http::Prepared;
 
 /// A limit of connections.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct ListenerShared {
     global: Option<Arc<ConnectionLimit>>,
     own: Option<Arc<ConnectionLimit>>,
     pub(crate) filters: SharedFilters,
+    /// By filter chain: what every worker reads of its connection manager, if it has one.
+    pub(crate) managers: Box<[Option<Arc<Prepared>>]>,
     /// One for each address, if the listener balances exactly.
     pub(crate) balances: Box<[Arc<Balance>]>,
 }
@@ -75,6 +78,7 @@ impl ListenerShared {
             global: global.filter(|_| !config.ignore_global_connection_limit).cloned(),
             own: config.connection_limit.map(ConnectionLimit::new),
             filters: SharedFilters::new(config, buckets),
+            managers: config.chains().map(Prepared::of_chain).collect(),
             balances: (0..addresses).map(|_| Balance::new(workers)).collect(),
         })
     }

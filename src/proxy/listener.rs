@@ -18,7 +18,7 @@ use crate::admission::{Admission, ListenerShared};
 use crate::connection_context::ConnectionContext;
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::gate::ends_of;
-use crate::http::{HttpManager, Names, Prepared};
+use crate::http::{HttpManager, Names};
 use crate::tcp_proxy::TcpProxy;
 use crate::worker_context::WorkerContext;
 use crate::{direct_response, echo};
@@ -81,9 +81,13 @@ impl Listener {
                 | TerminalFilter::Http(_) => &[],
             };
             let logging = logging(&chain.name, of_filter);
-            let shared = &shared.filters;
-            let filters = NetworkFilters::new(index, shared, context.registry, context.shard);
-            Chain { filters, filter: Filter::new(chain, config, &prefix, context), logging }
+            let ListenerShared { filters, managers, .. } = shared;
+            let filters = NetworkFilters::new(index, filters, context.registry, context.shard);
+            let names = Names { listener: config.name.clone(), filter_chain: chain.name.clone() };
+            let manager = managers.get(index).and_then(Option::as_ref);
+            let manager = |prefix| Some(HttpManager::new(manager?, names, prefix, context));
+            let filter = Filter::new(&chain.terminal, manager(&prefix), context);
+            Chain { filters, filter, logging }
         };
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
@@ -175,15 +179,13 @@ impl Listener {
 }
 
 impl Filter {
-    /// The terminal filter of `chain` on the worker of `context`. `prefix` begins the names of the
-    /// listener's stats.
+    /// `terminal` on the worker of `context`; `manager` is its connection manager, if it is one.
     fn new(
-        chain: &model::FilterChain,
-        listener: &model::Listener,
-        prefix: &str,
+        terminal: &TerminalFilter,
+        manager: Option<Rc<HttpManager>>,
         context: WorkerContext<'_>,
     ) -> Self {
-        match &chain.terminal {
+        match terminal {
             TerminalFilter::DirectResponse(response) => Self::DirectResponse(response.clone()),
             TerminalFilter::Echo => Self::Echo,
             TerminalFilter::TcpProxy(tcp_proxy) => {
@@ -195,11 +197,8 @@ impl Filter {
                 let filter = TcpProxy::new(config, context.clusters, stats, random);
                 Self::TcpProxy(Rc::new(filter))
             }
-            TerminalFilter::Http(manager) => {
-                let names =
-                    Names { listener: listener.name.clone(), filter_chain: chain.name.clone() };
-                let prepared = Arc::new(Prepared::new(manager));
-                Self::Http(HttpManager::new(prepared, names, prefix, context))
+            TerminalFilter::Http(_) => {
+                Self::Http(manager.expect("every chain that ends with HTTP has one"))
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base::ConnectionIds;
 use cluster::Cluster;
-use config::model;
+use config::model::{self, TerminalFilter};
 use filter::NetworkFilters;
 use net::SendMeter;
 use observe::Scope;
@@ -44,7 +44,15 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(config: &model::HttpConnectionManager) -> Self {
+    /// Of the connection manager that a filter chain ends with.
+    pub(crate) fn of_chain(chain: &model::FilterChain) -> Option<Arc<Self>> {
+        match &chain.terminal {
+            TerminalFilter::Http(manager) => Some(Arc::new(Self::new(manager))),
+            _ => None,
+        }
+    }
+
+    fn new(config: &model::HttpConnectionManager) -> Self {
         Self {
             routes: RouteTable::new(&config.route_config),
             requests: request_options(config),
@@ -131,7 +139,7 @@ impl HttpManager {
     /// The connection manager on the worker of `context`. `listener_prefix` begins the names of
     /// the listener's stats.
     pub(crate) fn new(
-        prepared: Arc<Prepared>,
+        prepared: &Arc<Prepared>,
         names: Names,
         listener_prefix: &str,
         context: WorkerContext<'_>,
@@ -168,7 +176,7 @@ impl HttpManager {
             names,
             local_address: context.local_address,
             drain: context.drain.clone(),
-            prepared,
+            prepared: Arc::clone(prepared),
         })
     }
 
