@@ -18,6 +18,7 @@ mod breakers;
 mod cluster_choice;
 mod durations;
 mod endings;
+mod filters;
 mod half_close;
 mod http;
 mod masks;
@@ -82,6 +83,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(http::scenarios());
+    all.extend(filters::scenarios());
     all.extend(sockets::scenarios());
     all.extend(process::scenarios());
     all.retain(|scenario| scenario.name.contains(filter));

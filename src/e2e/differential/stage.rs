@@ -286,7 +286,7 @@ impl<'a> Stage<'a> {
     fn all(&self) -> Stats {
         let listeners = self.plan.listeners.iter().map(listener_scope);
         let mut scopes: Vec<String> = listeners.map(|scope| scope.replace('.', "\\.")).collect();
-        scopes.push(format!("[a-z]+\\.{}[.-]", self.name));
+        scopes.push(format!("[a-z_]+\\.{}[.-]", self.name));
         self.proxy.stats_matching(&format!("^({})", scopes.join("|")))
     }
 
