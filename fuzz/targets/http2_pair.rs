@@ -206,7 +206,8 @@ impl Pair {
     }
 
     fn operate(&mut self, what: u8, which: usize, amount: usize) {
-        let big = amount * amount;
+        // Up to three times the window of a stream.
+        let big = amount * amount * 3;
         match what {
             0 => {
                 self.open(amount.is_multiple_of(2));

@@ -18,7 +18,9 @@
 //! are those of Envoy 1.40, which runs nghttp2. Where this codec differs, src/ARCHITECTURE.md says
 //! so.
 
+mod body;
 mod connection;
+mod control;
 mod error;
 mod event;
 mod flood;

@@ -1,9 +1,11 @@
 //! A connection: what its owner calls, and the state that reading and writing share.
 //!
-//! [`receive`] turns bytes into frames and events, [`messages`] header blocks into messages,
-//! [`send`] messages into frames, and [`schedule`] decides whose DATA goes next.
+//! [`receive`] turns bytes into frames, and [`control`], [`body`] and [`messages`] frames into
+//! events; [`send`] turns messages into frames, and [`schedule`] decides whose DATA goes next.
 //!
 //! [`receive`]: super::receive
+//! [`control`]: super::control
+//! [`body`]: super::body
 //! [`messages`]: super::messages
 //! [`send`]: super::send
 //! [`schedule`]: super::schedule
