@@ -353,7 +353,10 @@ fn from_source(stage: &mut Stage<'_>) {
 
 fn resets_at_once(stage: &mut Stage<'_>) {
     let mut client = stage.connect();
-    stage.accept().reset();
+    let upstream = stage.accept();
+    // Before that it would be a failed connect.
+    stage.expect_stat("cluster.upstream_rq_active", 1);
+    upstream.reset();
     stage.note("the client ended by", client.ending());
     stage.note_access_log(1);
 }
