@@ -11,6 +11,7 @@ mod bulk_tests;
 mod client;
 mod connection;
 mod date;
+mod deadlines;
 mod delayed_close;
 mod exchange;
 mod failure;
