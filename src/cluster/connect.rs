@@ -1,7 +1,7 @@
 //! One attempt to connect to one host, and how Envoy counts it.
 //!
 //! ```text
-//! Connecting --connected--> UpstreamConnection
+//! Connecting --connected--> a socket
 //!            --refused----> connect_fail, destroy_remote, pending_failure_eject
 //!            --no socket--> connect_fail, destroy_local, bind_errors, pending_failure_eject
 //!            --timeout----> connect_fail, connect_timeout, destroy_local, pending_failure_eject
@@ -16,10 +16,10 @@ use std::{fmt, io};
 use base::Address;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
-use reactor::Reactor;
+use reactor::{Reactor, Socket};
 
 use crate::breaker::Token;
-use crate::connection::{ClosedBy, Counts, Existence, UpstreamConnection};
+use crate::connection::{ClosedBy, Counts, Existence};
 use crate::connector::{ConnectError, Connector};
 
 /// Why [`crate::Cluster::connect`] gave no connection.
@@ -116,7 +116,7 @@ pub(crate) struct Tokens {
     pub(crate) waiting: Token,
 }
 
-/// Connects to `host` within `timeout` and counts how it went.
+/// Connects to `host` within `timeout` for somebody who waits, and counts how it went.
 pub(crate) async fn connect(
     reactor: &Reactor,
     connector: &Connector,
@@ -124,14 +124,14 @@ pub(crate) async fn connect(
     tokens: Tokens,
     host: Address,
     timeout: Duration,
-) -> Result<UpstreamConnection, ConnectFailure> {
+) -> Result<(Socket, Existence), ConnectFailure> {
     let existence = Existence::begin(reactor, &counts, tokens.connection);
     let waiting = Waiting::begin(counts.clone(), tokens.waiting);
     match connector.connect_within(&host, timeout).await {
         Some(Ok(socket)) => {
             counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
             waiting.end(None);
-            Ok(UpstreamConnection::new(socket, host, existence))
+            Ok((socket, existence))
         }
         Some(Err(error)) => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));

@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use base::Address;
+use net::Stream;
 use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
-use reactor::{Reactor, Socket};
+use reactor::Reactor;
 
 use crate::breaker::{Resource, Token, WorkerLimits};
+use crate::tally::Tallied;
 
 /// Which side ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +41,22 @@ impl Counts {
 /// in the cluster's connection limit. Its end is counted when it is dropped.
 #[derive(Debug)]
 pub struct UpstreamConnection {
-    socket: Socket,
+    stream: Stream,
     host: Address,
     existence: Existence,
+    /// Where it counts among what is used, if connections are made ahead.
+    _use: Option<Tallied>,
     _request: GaugeGuard<ClusterStat>,
     _request_at_host: GaugeGuard<HostStat>,
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(socket: Socket, host: Address, existence: Existence) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        host: Address,
+        existence: Existence,
+        use_of_host: Option<Tallied>,
+    ) -> Self {
         let (cluster, at_host) = (existence.cluster(), existence.host());
         cluster.inc(ClusterStat::UpstreamRqTotal);
         at_host.inc(HostStat::RqTotal);
@@ -55,13 +64,20 @@ impl UpstreamConnection {
         existence.limits().take(Resource::Requests);
         let guard = cluster.guard(ClusterStat::UpstreamRqActive);
         let request_at_host = at_host.guard(HostStat::RqActive);
-        Self { socket, host, existence, _request: guard, _request_at_host: request_at_host }
+        Self {
+            stream,
+            host,
+            existence,
+            _use: use_of_host,
+            _request: guard,
+            _request_at_host: request_at_host,
+        }
     }
 
-    /// The connected socket.
+    /// The connection itself.
     #[must_use]
-    pub fn socket(&self) -> &Socket {
-        &self.socket
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// The host at the other end.

@@ -23,6 +23,8 @@ mod http_pool;
 mod preconnect;
 mod round_robin;
 mod shared;
+mod spares;
+mod tally;
 mod worker_view;
 
 pub use connect::ConnectFailure;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base::Address;
 use config::model;
-use net::SendMeter;
+use net::{SendMeter, Stream};
 use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
 use reactor::Reactor;
@@ -19,6 +19,7 @@ use crate::connector::{self, Connector};
 use crate::http_pool::{HostPool, HttpHost, HttpPools};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
+use crate::spares::AllSpares;
 
 /// One cluster on one worker.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Cluster {
     connector: Rc<Connector>,
     /// Made when the first HTTP request comes.
     http: OnceCell<HttpPools>,
+    /// TCP connections made ahead, by host; only with a ratio above one.
+    spares: Option<AllSpares>,
 }
 
 impl Cluster {
@@ -52,8 +55,12 @@ impl Cluster {
             ClusterStat::UpstreamCxTxBytesBuffered,
         ));
         let connector = Rc::new(Connector::new(&reactor, shared.config()));
+        let limits = WorkerLimits::new(shared.limits(), shard);
+        let spares = (shared.config().preconnect_per_mille > 1000)
+            .then(|| AllSpares::new(&shared, &limits, &reactor, &send_meter, &connector));
         Rc::new(Self {
-            limits: WorkerLimits::new(shared.limits(), shard),
+            limits,
+            spares,
             connector,
             shared,
             reactor,
@@ -133,23 +140,46 @@ impl Cluster {
         };
         let config = self.shared.config();
         let index = self.balancer.borrow_mut().pick();
-        let Some((host, host_stats)) = index.and_then(|index| self.host(index)) else {
+        let Some((index, (host, host_stats))) =
+            index.and_then(|index| Some((index, self.host(index)?)))
+        else {
             // Envoy finds an empty cluster to be in panic before it finds no host in it.
             self.stats.inc(ClusterStat::LbHealthyPanic);
             self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
             return Err(ConnectFailure::NoHealthyHost);
         };
         picked(&host.address);
+        let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
+        let spares = self.spares.as_ref();
+        let spares = spares.and_then(|spares| spares.host(index, &host.address, &counts));
+        if let Some(spares) = spares
+            && let Some((stream, existence)) = spares.take()
+        {
+            drop(token);
+            let used = spares.used();
+            spares.connect_ahead(0);
+            let address = host.address.clone();
+            return Ok(UpstreamConnection::new(stream, address, existence, Some(used)));
+        }
         let Some(waiting) = self.limits.try_acquire(Resource::Pending) else {
             self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
             return Err(ConnectFailure::PendingOverflow { host: host.address.clone() });
         };
         let tokens = Tokens { connection: token, waiting };
         let timeout = config.connect_timeout;
-        let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
-        let host = host.address.clone();
+        let dialling = spares.map(|spares| spares.dialling());
+        if let Some(spares) = spares {
+            spares.connect_ahead(1);
+        }
         let (reactor, connector) = (&self.reactor, &self.connector);
-        connect::connect(reactor, connector, counts, tokens, host, timeout).await
+        let address = host.address.clone();
+        let connecting = connect::connect(reactor, connector, counts, tokens, address, timeout);
+        let (socket, existence) = connecting.await?;
+        drop(dialling);
+        let limit = config.per_connection_buffer_limit_bytes;
+        let stream = Stream::new(reactor, socket, limit, self.send_meter.clone());
+        let used = spares.map(|spares| spares.used());
+        Ok(UpstreamConnection::new(stream, host.address.clone(), existence, used))
     }
 
     fn http_pool(&self, index: usize, proxy_header: Option<Box<[u8]>>) -> Option<Rc<HostPool>> {

@@ -257,7 +257,7 @@ impl<'a> ConnectionLog<'a> {
             upstream.pool_ready = Some(age.saturating_sub(began));
             upstream.host = Some(connection.host().clone());
             upstream.connection_ids.push(id);
-            let local_address = connection.socket().local_address().ok();
+            let local_address = connection.stream().socket().local_address().ok();
             upstream.local_address = local_address.filter(|address| !address.is_unnamed());
             upstream.remote_address = Some(connection.host().clone());
         });

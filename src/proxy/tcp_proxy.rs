@@ -149,13 +149,8 @@ impl TcpProxy {
         connection: &UpstreamConnection,
         context: &ConnectionContext<'_>,
     ) {
-        let upstream = Stream::new(
-            context.reactor,
-            connection.socket().clone(),
-            cluster.config().per_connection_buffer_limit_bytes,
-            cluster.send_meter(),
-        );
-        introduce(&socket, cluster, &upstream);
+        let upstream = connection.stream();
+        introduce(&socket, cluster, upstream);
         let (limit, meter) = (context.buffer_limit, self.to_downstream.clone());
         let downstream = Stream::new(context.reactor, socket, limit, meter);
         let from_downstream =
@@ -164,10 +159,10 @@ impl TcpProxy {
         let idle = self.config.idle_timeout;
         let end = if context.filters.awaits_data() {
             let observers = (&from_downstream, &from_upstream);
-            relay_after_first_data((&downstream, &upstream), observers, idle, context).await
+            relay_after_first_data((&downstream, upstream), observers, idle, context).await
         } else {
             let begins = ready(true);
-            let (down, up) = (&downstream, &upstream);
+            let (down, up) = (&downstream, upstream);
             relay(context.reactor, down, up, &from_downstream, &from_upstream, idle, begins).await
         };
         match end {
@@ -179,7 +174,7 @@ impl TcpProxy {
                 // What waits for upstream is dropped, as in Envoy (row C22).
                 if is_reset(&error) {
                     context.log.downstream_reset();
-                    reset(&upstream);
+                    reset(upstream);
                 }
             }
             RelayEnd::Failed { side: Side::Upstream, error } => {

@@ -26,6 +26,15 @@ impl Bench {
     }
 
     fn with_limits(hosts: &[SocketAddr], max_connections: u32, max_pending: u32) -> Self {
+        Self::preconnecting(hosts, max_connections, max_pending, 1000)
+    }
+
+    fn preconnecting(
+        hosts: &[SocketAddr],
+        max_connections: u32,
+        max_pending: u32,
+        preconnect_per_mille: u32,
+    ) -> Self {
         let endpoints =
             hosts.iter().map(|&address| model::Endpoint { address: address.into(), weight: 1 });
         let config = Arc::new(model::Cluster {
@@ -39,7 +48,7 @@ impl Bench {
                 ..model::Thresholds::default()
             },
             high_thresholds: model::Thresholds::default(),
-            preconnect_per_mille: 1000,
+            preconnect_per_mille,
             http: model::UpstreamHttp::default(),
             tcp: model::UpstreamTcp::default(),
             sockets: model::UpstreamSockets::default(),
@@ -123,7 +132,7 @@ fn a_connection_counts_while_it_lives_and_its_end_is_booked_on_a_side() {
     let bench = Bench::new(&[address], 1024);
     let connection = bench.connect().unwrap();
     assert_eq!(*connection.host(), address);
-    assert_eq!(connection.socket().peer_address().unwrap(), address);
+    assert_eq!(connection.stream().socket().peer_address().unwrap(), address);
     bench.expect_moved(&[
         ("upstream_cx_active", 1),
         ("upstream_cx_total", 1),
@@ -287,6 +296,32 @@ fn a_panic_at_any_await_point_leaves_no_gauge_behind() {
         assert_eq!(bench.reactor.stats().task_panics, point + 1, "no panic at point {point}");
         bench.expect_gauges_at_zero();
     }
+}
+
+// Rows: D5
+#[test]
+fn one_event_starts_three_connects_at_most() {
+    let (_sockets, address) = silent();
+    let bench = Bench::preconnecting(&[address], 100, 100, 3000);
+    let cluster = &bench.cluster;
+    let (_, host) = cluster.host(0).unwrap();
+    let counts = Counts { cluster: cluster.stats.clone(), host: host.clone() };
+    let all = cluster.spares.as_ref().unwrap();
+    let spares = all.host(0, &address.into(), &counts).unwrap();
+    // Twenty in use are to have forty spare ones.
+    let used: Vec<_> = (0..20).map(|_| spares.used()).collect();
+    let total = || cluster.stats.value(ClusterStat::UpstreamCxTotal);
+    spares.connect_ahead(0);
+    assert_eq!(total(), 3);
+    spares.connect_ahead(1);
+    assert_eq!(total(), 5);
+    for _ in 0..20 {
+        spares.connect_ahead(0);
+    }
+    assert_eq!(total(), 40);
+    drop(used);
+    all.end();
+    bench.expect_gauges_at_zero();
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Lines of access logs: a listener's and its `tcp_proxy`'s, for every way a connection can end.
 
+use std::collections::BTreeSet;
+
 use super::Scenario;
 use super::plan::{Endpoint, Plan, Template};
 use super::stage::Stage;
@@ -239,6 +241,13 @@ const PERIODIC: Template = relay!(
     cluster!("", one_host!())
 );
 
+const IDS: Template = relay!(
+    "",
+    log!(text_format!("\"%CONNECTION_ID% %UPSTREAM_CONNECTION_ID%\\n\""), ""),
+    "",
+    cluster!("", one_host!())
+);
+
 const ECHO: Template = Template {
     listeners: concat!(
         "- name: $NAME\n  address: $LISTENER\n  access_log: [",
@@ -255,7 +264,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "log_client_closes",
-            shows: "access log: the client ends a connection",
+            shows: "C19, access log: the client ends a connection; host and both addresses",
             plan: || Plan::template(BOTH, vec![Endpoint::serving()]),
             script: client_closes,
         },
@@ -360,6 +369,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             shows: "access log: access_log_flush_interval",
             plan: || Plan::template(PERIODIC, vec![Endpoint::serving()]),
             script: periodic,
+        },
+        Scenario {
+            name: "log_connection_ids",
+            shows: "A1, access log: %CONNECTION_ID% and %UPSTREAM_CONNECTION_ID% are unique",
+            plan: || Plan::template(IDS, vec![Endpoint::serving()]),
+            script: connection_ids,
         },
         Scenario {
             name: "log_echo",
@@ -467,4 +482,21 @@ fn echo(stage: &mut Stage<'_>) {
     assert_eq!(client.ending(), Ending::Fin);
     drop(client);
     stage.note_access_log(1);
+}
+
+fn connection_ids(stage: &mut Stage<'_>) {
+    for _ in 0..3 {
+        client_closes_quietly(stage);
+    }
+    let lines = stage.access_log_lines(3);
+    let ids: BTreeSet<&str> = lines.iter().flat_map(|line| line.split(' ')).collect();
+    assert_eq!(ids.len(), 6, "{lines:?}");
+    assert!(ids.iter().all(|id| id.parse::<u64>().is_ok_and(|id| id > 0)), "{lines:?}");
+    stage.note("different ids", ids.len());
+}
+
+fn client_closes_quietly(stage: &Stage<'_>) {
+    let (client, mut upstream) = stage.relayed();
+    drop(client);
+    assert_eq!(upstream.ending(), Ending::Fin);
 }

@@ -5,6 +5,7 @@ use super::Scenario;
 use super::plan::{Endpoint, Plan};
 use super::stage::Stage;
 use super::tcp_texts::{TcpProxy, cluster, http_listener};
+use crate::patience::wait_for;
 use crate::peer::{Ending, Peer};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -49,6 +50,29 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 )
             },
             script: high_limits,
+        },
+        Scenario {
+            name: "preconnect",
+            shows: "C18, D3, D4: half a connection waits for each in use; its banner is kept",
+            plan: || relay("preconnect_policy: {per_upstream_preconnect_ratio: 1.5}"),
+            script: preconnect,
+        },
+        Scenario {
+            name: "preconnect_breaker",
+            shows: "C9, D3: preconnecting ends at the breaker, which is shut for others then",
+            plan: || {
+                relay(
+                    "preconnect_policy: {per_upstream_preconnect_ratio: 3}\n\
+                     circuit_breakers: {thresholds: [{max_connections: 2}]}",
+                )
+            },
+            script: preconnect_breaker,
+        },
+        Scenario {
+            name: "preconnect_idle",
+            shows: "D3: TcpProtocolOptions.idle_timeout ends what nobody has used",
+            plan: || relay(IMPATIENT),
+            script: preconnect_idle,
         },
         Scenario {
             name: "http_preconnect",
@@ -135,6 +159,67 @@ fn end_both(stage: &Stage<'_>, both: [(Peer, Peer); 2]) {
         assert_eq!(upstream.ending(), Ending::Fin);
     }
     stage.note_access_log(2);
+}
+
+const IMPATIENT: &str = "preconnect_policy: {per_upstream_preconnect_ratio: 2}\n\
+     typed_extension_protocol_options:\n  \
+     envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions:\n    \"@type\": \
+     type.googleapis.com/envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions\n    \
+     idle_timeout: 1s";
+
+fn preconnect(stage: &mut Stage<'_>) {
+    let mut first = stage.connect();
+    let mut upstreams = vec![stage.accept(), stage.accept()];
+    stage.expect_stat("cluster.upstream_rq_active", 1);
+    first.send(b"first");
+    wait_for("bytes at either", || {
+        upstreams.iter().any(Peer::has_bytes).then_some(()).ok_or_else(String::new)
+    });
+    // The other one is not in use yet.
+    let used = upstreams.iter().position(Peer::has_bytes).unwrap();
+    let mut used = upstreams.remove(used);
+    assert_eq!(used.receive(5), b"first");
+    let mut waiting = upstreams.remove(0);
+    waiting.send(b"banner");
+    let mut second = stage.connect();
+    assert_eq!(second.receive(6), b"banner");
+    stage.expect_stat("cluster.upstream_rq_active", 2);
+    stage.expect_stat("cluster.upstream_cx_active", 3);
+    let third = stage.accept();
+    for (mut client, upstream) in [(first, used), (second, waiting)] {
+        drop(upstream);
+        assert_eq!(client.ending(), Ending::Fin);
+        drop(client);
+    }
+    stage.expect_stat("cluster.upstream_cx_active", 1);
+    drop(third);
+    stage.expect_stat("cluster.upstream_cx_active", 0);
+    stage.note_access_log(2);
+}
+
+fn preconnect_breaker(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    stage.expect_stat("cluster.upstream_rq_active", 1);
+    let upstreams = [stage.accept(), stage.accept()];
+    stage.expect_stat("cluster.circuit_breakers.default.cx_open", 1);
+    stage.note_end("the second client", &stage.connect().receive_to_end());
+    drop(upstreams);
+    assert_eq!(client.ending(), Ending::Fin);
+    drop(client);
+    stage.expect_stat("cluster.upstream_cx_active", 0);
+    stage.note_access_log(2);
+}
+
+fn preconnect_idle(stage: &mut Stage<'_>) {
+    let mut client = stage.connect();
+    stage.expect_stat("cluster.upstream_rq_active", 1);
+    let upstreams = [stage.accept(), stage.accept()];
+    stage.expect_stat("cluster.upstream_cx_idle_timeout", 1);
+    stage.expect_stat("cluster.upstream_cx_active", 1);
+    drop(upstreams);
+    assert_eq!(client.ending(), Ending::Fin);
+    drop(client);
+    stage.note_access_log(1);
 }
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";

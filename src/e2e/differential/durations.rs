@@ -31,13 +31,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "max_duration_stalled_client",
-            shows: "C2, C22: what waits for the client is dropped",
+            shows: "A7, A8, C2, C22: what waits for the client is dropped, and no longer counted",
             plan: || limited(THREE_SECONDS, Endpoint::serving()),
             script: max_duration_stalled_client,
         },
         Scenario {
             name: "max_duration_stalled_upstream",
-            shows: "C2, C22: what waits for the upstream is dropped",
+            shows: "A7, A8, C2, C22: what waits for the upstream is dropped, and no longer counted",
             plan: || limited(THREE_SECONDS, Endpoint::serving()),
             script: max_duration_stalled_upstream,
         },

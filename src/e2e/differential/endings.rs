@@ -11,7 +11,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "upstream_closes_first",
-            shows: "A16: the last bytes before FIN are always forwarded",
+            shows: "A8, A16: the last bytes before FIN are always forwarded",
             plan: Plan::relay,
             script: upstream_closes_first,
         },

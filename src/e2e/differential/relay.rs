@@ -55,7 +55,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "slow_upstream",
-            shows: "A18, A21: the same from client to upstream",
+            shows: "A18, A19, A21: the same from client to upstream",
             plan: || {
                 Plan::to(vec![Endpoint::Serving(Upstream::listen_with_buffers(SMALL_BUFFER))])
                     .with(SMALL_LIMITS)

@@ -43,16 +43,11 @@ enum Lack {
 
 /// Rows that lack something, and why.
 const OPEN: &[(&str, Lack, &str)] = &[
-    ("A1", Lack::Test, "to be written"),
     ("A5", Lack::Test, "delayed close is not there yet"),
-    ("A7", Lack::Test, "to be written"),
-    ("A19", Lack::Test, "to be written"),
     ("A20", Lack::Test, "TLS is not there yet"),
     ("C5", Lack::Test, "filter state is not there yet"),
     ("C13", Lack::Test, "filter state is not there yet"),
-    ("C19", Lack::Test, "to be written"),
     ("C20", Lack::Test, "outlier detection is not there yet"),
-    ("D5", Lack::Test, "preconnecting is not there yet"),
     ("D10", Lack::Test, "it is about the secrets of HTTP/3, which is not there yet"),
     ("D16", Lack::Test, "to be written"),
 ];

@@ -138,15 +138,26 @@ impl<'a> Stage<'a> {
     }
 
     fn note_access_log_once(&self, what: &str, is_complete: impl Fn(&str) -> bool) {
-        self.has_access_log.set(true);
-        let path = self.access_log();
-        let text = wait_for(&format!("{what} in the access log"), || {
-            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-            if is_complete(&text) && text.ends_with('\n') { Ok(text) } else { Err(text) }
-        });
+        let text = self.access_log_once(what, is_complete);
         for (index, line) in text.lines().enumerate() {
             self.note(&format!("access log, line {}", index + 1), self.masked(line));
         }
+    }
+
+    /// The lines of the access log once it has as many; for what a scenario compares itself.
+    pub(super) fn access_log_lines(&self, lines: usize) -> Vec<String> {
+        let is_complete = |text: &str| text.lines().count() >= lines;
+        let text = self.access_log_once(&format!("{lines} lines"), is_complete);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn access_log_once(&self, what: &str, is_complete: impl Fn(&str) -> bool) -> String {
+        self.has_access_log.set(true);
+        let path = self.access_log();
+        wait_for(&format!("{what} in the access log"), || {
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            if is_complete(&text) && text.ends_with('\n') { Ok(text) } else { Err(text) }
+        })
     }
 
     /// The first line of the process' own log that contains `words`.
