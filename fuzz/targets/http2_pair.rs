@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use base::Key;
-use proto::http2::{Connection, ErrorCode, Event, Options};
+use proto::http2::{Connection, ErrorCode, Event, Options, ResetReason};
 use proto::{HeaderList, RequestHead, ResponseHead};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -107,7 +107,8 @@ impl End {
                 let id = self.connection.stream_id(stream).expect("it is there");
                 self.streams.get_mut(&id).expect("its head came first").has_heard_end = true;
             }
-            Event::Reset { stream, .. } => {
+            Event::Reset { stream, reason } => {
+                assert!(!matches!(reason, ResetReason::Codec(_)), "{reason:?}");
                 let id = self.connection.stream_id(stream).expect("it is there");
                 self.streams.get_mut(&id).expect("its head came first").is_reset = true;
             }
