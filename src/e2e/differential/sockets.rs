@@ -644,6 +644,8 @@ const HTTP: Template = Template {
         - name: envoy.filters.http.router
           typed_config:
             "@type": $EXTENSIONS.filters.http.router.v3.Router
+            # A time would stand in the head, and its digits in the count of bytes.
+            suppress_envoy_headers: true
 "#,
     clusters: r#"
 - name: $NAME
