@@ -103,7 +103,7 @@ const PORT: Expected = Expected {
 const UNSUPPORTED_FILTER: Expected = Expected {
     at: "typed_config:",
     field_path: "static_resources.listeners[0].filter_chains[0].filters[0].typed_config",
-    words: &["not supported yet", "direct_response", "tcp_proxy"],
+    words: &["not supported yet", "dubbo_proxy", "tcp_proxy"],
 };
 
 #[test]
@@ -145,10 +145,10 @@ const UNSUPPORTED: &str = r#"static_resources:
     address: {socket_address: {address: 127.0.0.1, port_value: 10000}}
     filter_chains:
     - filters:
-      - name: envoy.filters.network.direct_response
+      - name: envoy.filters.network.dubbo_proxy
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config
-          response: {inline_string: hello}
+          "@type": type.googleapis.com/envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy
+          stat_prefix: calls
   clusters: []
 "#;
 
