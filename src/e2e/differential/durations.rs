@@ -32,13 +32,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "max_duration_stalled_client",
             shows: "A7, A8, C2, C22: what waits for the client is dropped, and no longer counted",
-            plan: || limited(THREE_SECONDS, Endpoint::serving()),
+            plan: || limited(SIX_SECONDS, Endpoint::serving()),
             script: max_duration_stalled_client,
         },
         Scenario {
             name: "max_duration_stalled_upstream",
             shows: "A7, A8, C2, C22: what waits for the upstream is dropped, and no longer counted",
-            plan: || limited(THREE_SECONDS, Endpoint::serving()),
+            plan: || limited(SIX_SECONDS, Endpoint::serving()),
             script: max_duration_stalled_upstream,
         },
         Scenario {
@@ -60,8 +60,8 @@ const ONE_SECOND: TcpProxy = TcpProxy {
 };
 
 /// Time enough to fill every buffer.
-const THREE_SECONDS: TcpProxy = TcpProxy {
-    filter: "cluster: $NAME\nmax_downstream_connection_duration: 3s",
+const SIX_SECONDS: TcpProxy = TcpProxy {
+    filter: "cluster: $NAME\nmax_downstream_connection_duration: 6s",
     line: LINE_WITHOUT_BYTES,
     ..TcpProxy::PLAIN
 };
@@ -100,7 +100,8 @@ fn max_duration_while_connecting(stage: &mut Stage<'_>) {
 
 /// More than sockets and proxy hold together.
 const OFFERED: usize = 64 << 20;
-const STALL: Duration = Duration::from_millis(300);
+/// Longer than a busy machine keeps a proxy from running.
+const STALL: Duration = Duration::from_secs(1);
 
 fn max_duration_stalled_client(stage: &mut Stage<'_>) {
     let mut client = stage.connect_with_receive_buffer(16 * 1024);
