@@ -105,6 +105,19 @@ impl Peer {
         sent
     }
 
+    /// Sends copies of `block` until the other side resets the connection; answers how many bytes
+    /// it took.
+    pub(crate) fn send_until_reset(&mut self, block: &[u8]) -> usize {
+        let mut sent = 0;
+        loop {
+            match self.stream.write(&block[sent % block.len()..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return sent,
+                Err(error) => panic!("sending after {sent} bytes: {error}"),
+            }
+        }
+    }
+
     /// Receives exactly `count` bytes.
     pub(crate) fn receive(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
