@@ -105,7 +105,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             name: "http_connect_failure_fails_all",
             shows: "D14: one failed connect fails everybody who waits",
             plan: || {
-                let fields = "connect_timeout: 1s\n\
+                let fields = "connect_timeout: 5s\n\
                               circuit_breakers: {thresholds: [{max_connections: 1}]}";
                 http(fields, Endpoint::silent())
             },
