@@ -72,6 +72,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     connection.check();
 });
 
+/// Whether a proxy answers 404 without forwarding: `http://a?b` has no path to forward.
+fn is_refused(head: &RequestHead) -> bool {
+    head.method() != Method::Connect && !matches!(head.path(), [b'/', ..] | b"*")
+}
+
 #[derive(Default)]
 struct Connection {
     /// What the client has sent and nobody has decoded.
@@ -101,6 +106,9 @@ impl Connection {
                     return true;
                 }
                 Event::Head(start) => {
+                    if is_refused(&self.head) {
+                        return false;
+                    }
                     self.front.push(Request {
                         method: self.head.method(),
                         head: describe(&self.head),
