@@ -85,7 +85,7 @@ impl Acceptor {
     }
 
     /// Ends the accept in flight and waits until it has: from then on connections stay in the
-    /// kernel's queue until [`Acceptor::accept`] or [`Acceptor::accept_queued`] takes them.
+    /// kernel's queue until [`Acceptor::accept`] or [`Acceptor::accept_queued_fd`] takes them.
     pub async fn stop(&self) {
         let armed = self.inner.state.borrow().armed;
         let Some(key) = armed else { return };
