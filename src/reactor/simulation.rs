@@ -189,7 +189,7 @@ impl Network {
     /// A little always; when the reactor waits for a timer, sometimes all of that.
     fn pass_time(&self) {
         let mut random = self.random.borrow_mut();
-        let mut passed = Duration::from_micros(random.number() % 100);
+        let mut passed = Duration::from_micros(random.below(100).try_into().unwrap());
         if let Wait::AtMost(longest) = self.script.last_wait()
             && random.one_in(8)
         {
