@@ -97,15 +97,3 @@ fn owned(list: &proto::HeaderList) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     list.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
-
-/// What a connection has to say.
-pub fn written(connection: &mut Connection, out: &mut Vec<u8>) {
-    let before = out.len();
-    while let Ok(Some(span)) = connection.write(out) {
-        out.resize(out.len() + span.length, b'.');
-    }
-    if before == out.len() {
-        return;
-    }
-    connection.sent(out.len() - before);
-}
