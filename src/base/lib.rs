@@ -7,11 +7,13 @@
 mod address;
 mod cidr;
 mod ids;
+mod limit;
 mod slab;
 mod uuid;
 
 pub use address::Address;
 pub use cidr::Cidr;
 pub use ids::{ConnectionIds, WorkerId};
+pub use limit::Limit;
 pub use slab::{Key, Slab};
 pub use uuid::Uuid;

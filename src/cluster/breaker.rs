@@ -1,15 +1,13 @@
 //! Circuit breakers: each one count for the whole process, exact.
 //!
-//! Envoy's breaker reads, decides and adds in three steps, so several workers can pass it together.
-//! Here the check and the addition are one compare-and-swap: the limit holds at every moment.
-//! These counts are the only thing that workers share and change.
+//! These counts ([`base::Limit`]) are the only thing that workers share and change.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/circuit_breaking>
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::Limit;
 use config::model::Thresholds;
 use observe::names::{BreakerStat, RemainingStat, breaker_prefix};
 use observe::{Registry, Scope, ScopeId, Shard};
@@ -66,19 +64,11 @@ impl Resource {
     }
 }
 
-/// What is in use of one resource against the most there may be.
-#[derive(Debug)]
-struct Count {
-    /// At most `limit`, and one more for each [`WorkerLimits::acquire_anyway`].
-    used: AtomicU64,
-    limit: u64,
-}
-
 /// The limits of one cluster at one priority, for the whole process.
 #[derive(Debug)]
 pub(crate) struct Limits {
     /// In the order of `Resource`.
-    counts: [Count; Resource::ALL.len()],
+    limits: [Limit; Resource::ALL.len()],
     open: ScopeId<BreakerStat>,
     /// With `track_remaining` only.
     remaining: Option<ScopeId<RemainingStat>>,
@@ -94,12 +84,8 @@ impl Limits {
         registry: &Registry,
     ) -> Arc<Self> {
         let prefix = breaker_prefix(cluster, priority);
-        let count = |resource: Resource| Count {
-            used: AtomicU64::new(0),
-            limit: resource.limit(thresholds),
-        };
         Arc::new(Self {
-            counts: Resource::ALL.map(count),
+            limits: Resource::ALL.map(|resource| Limit::new(resource.limit(thresholds))),
             open: registry.scope(&prefix),
             remaining: thresholds.track_remaining.then(|| registry.scope(&prefix)),
         })
@@ -110,12 +96,12 @@ impl Limits {
         let Some(remaining) = &self.remaining else { return };
         let stats = remaining.on(control);
         for resource in Resource::ALL {
-            stats.gauge_set(resource.remaining(), self.count(resource).limit);
+            stats.gauge_set(resource.remaining(), self.limit(resource).max());
         }
     }
 
-    fn count(&self, resource: Resource) -> &Count {
-        &self.counts[resource as usize]
+    fn limit(&self, resource: Resource) -> &Limit {
+        &self.limits[resource as usize]
     }
 }
 
@@ -138,12 +124,7 @@ impl WorkerLimits {
 
     /// Takes one out of the limit, unless it is reached. The token gives it back.
     pub(crate) fn try_acquire(self: &Rc<Self>, resource: Resource) -> Option<Token> {
-        let Count { used, limit } = self.shared.count(resource);
-        // Relaxed: the count guards no other memory, and each of its changes is atomic.
-        let taken = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            (used < *limit).then(|| used + 1)
-        });
-        self.count_taken(resource, taken.ok()?);
+        self.count_taken(resource, self.shared.limit(resource).try_take()?);
         Some(Token { limits: Rc::clone(self), resource })
     }
 
@@ -157,12 +138,11 @@ impl WorkerLimits {
     /// Takes one even where the limit is reached; who does it gives it back by
     /// [`WorkerLimits::give_back`].
     pub(crate) fn take(&self, resource: Resource) {
-        let before = self.shared.count(resource).used.fetch_add(1, Ordering::Relaxed);
-        self.count_taken(resource, before);
+        self.count_taken(resource, self.shared.limit(resource).take());
     }
 
     fn count_taken(&self, resource: Resource, before: u64) {
-        let limit = self.shared.count(resource).limit;
+        let limit = self.shared.limit(resource).max();
         if before + 1 == limit {
             self.open.gauge_inc(resource.open());
         }
@@ -175,12 +155,12 @@ impl WorkerLimits {
 
     /// Gives one back.
     pub(crate) fn give_back(&self, resource: Resource) {
-        let Count { used, limit } = self.shared.count(resource);
-        let before = used.fetch_sub(1, Ordering::Relaxed);
-        if before == *limit {
+        let limit = self.shared.limit(resource);
+        let before = limit.give_back();
+        if before == limit.max() {
             self.open.gauge_dec(resource.open());
         }
-        if before <= *limit
+        if before <= limit.max()
             && let Some(remaining) = &self.remaining
         {
             remaining.gauge_inc(resource.remaining());
@@ -189,7 +169,7 @@ impl WorkerLimits {
 
     #[cfg(test)]
     pub(crate) fn used(&self, resource: Resource) -> u64 {
-        self.shared.count(resource).used.load(Ordering::Relaxed)
+        self.shared.limit(resource).used()
     }
 }
 

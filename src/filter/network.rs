@@ -65,8 +65,8 @@ impl NetworkFilters {
     #[must_use]
     pub fn new(index: usize, shared: &SharedFilters, registry: &Registry, shard: &Shard) -> Self {
         let filter = |filter: &SharedFilter| match filter {
-            SharedFilter::ConnectionLimit(config, count) => {
-                Filter::ConnectionLimit(ConnectionLimit::new(config, count, registry, shard))
+            SharedFilter::ConnectionLimit(config, limit) => {
+                Filter::ConnectionLimit(ConnectionLimit::new(config, limit, registry, shard))
             }
             SharedFilter::LocalRateLimit(config, bucket) => {
                 Filter::LocalRateLimit(LocalRateLimit::new(config, bucket, registry, shard))

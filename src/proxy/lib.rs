@@ -30,7 +30,7 @@ mod tcp_route;
 mod tests;
 mod worker_context;
 
-pub use admission::{ConnectionLimit, ListenerShared};
+pub use admission::ListenerShared;
 pub use drain::Drain;
 pub use handover::{HANDOVERS_MAX, Handover, Peers};
 pub use listener::Listener;

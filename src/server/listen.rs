@@ -8,12 +8,12 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use base::Address;
+use base::{Address, Limit};
 use config::model;
 use config::{Places, Problem, ProblemKind};
 use filter::BucketsByKey;
 use net::listener::{self, BoundListener};
-use proxy::{ConnectionLimit, ListenerShared};
+use proxy::ListenerShared;
 
 use crate::bootstrap::Bootstrap;
 
@@ -84,7 +84,7 @@ impl Bound {
         workers: usize,
     ) -> Vec<Vec<WorkerListener>> {
         let mut hands: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
-        let global = connections_max.map(ConnectionLimit::new);
+        let global = connections_max.map(|max| Arc::new(Limit::new(max)));
         let mut buckets = BucketsByKey::default();
         for (config, bound) in listeners {
             let shared = ListenerShared::new(&config, global.as_ref(), &mut buckets, workers);

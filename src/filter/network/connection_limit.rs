@@ -6,49 +6,25 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/connection_limit_filter>
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base::Limit;
 use config::model;
 use observe::names::{ConnectionLimitStat, connection_limit_prefix};
 use observe::{GaugeGuard, Registry, Scope, Shard};
 
 use super::{Close, Verdict};
 
-/// How many connections a filter has now, on all workers.
-#[derive(Debug)]
-pub(crate) struct ConnectionCount {
-    count: AtomicU64,
-    max: u64,
-}
-
-impl ConnectionCount {
-    pub(super) fn new(max: u64) -> Arc<Self> {
-        Arc::new(Self { count: AtomicU64::new(0), max })
-    }
-
-    /// Counts one more connection, in any case. Whether it is within the limit.
-    fn count(&self) -> bool {
-        // Relaxed: the count guards no other memory, and each of its changes is atomic.
-        let within = |count: u64| (count < self.max).then(|| count + 1);
-        if self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok() {
-            return true;
-        }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-}
-
 /// That a connection is counted, until it is dropped.
 #[derive(Debug)]
 pub struct ConnectionToken {
-    count: Arc<ConnectionCount>,
+    limit: Arc<Limit>,
     _active: GaugeGuard<ConnectionLimitStat>,
 }
 
 impl Drop for ConnectionToken {
     fn drop(&mut self) {
-        self.count.count.fetch_sub(1, Ordering::Relaxed);
+        self.limit.give_back();
     }
 }
 
@@ -57,21 +33,21 @@ impl Drop for ConnectionToken {
 pub(super) struct ConnectionLimit {
     enabled: bool,
     delay: Option<Duration>,
-    count: Arc<ConnectionCount>,
+    limit: Arc<Limit>,
     stats: Scope<ConnectionLimitStat>,
 }
 
 impl ConnectionLimit {
     pub(super) fn new(
         config: &model::ConnectionLimit,
-        count: &Arc<ConnectionCount>,
+        limit: &Arc<Limit>,
         registry: &Registry,
         shard: &Shard,
     ) -> Self {
         Self {
             enabled: config.enabled,
             delay: config.delay,
-            count: Arc::clone(count),
+            limit: Arc::clone(limit),
             stats: registry.scope(&connection_limit_prefix(&config.stat_prefix)).on(shard),
         }
     }
@@ -80,9 +56,12 @@ impl ConnectionLimit {
         if !self.enabled {
             return Verdict::Continue;
         }
-        let is_within = self.count.count();
+        let is_within = self.limit.try_take().is_some();
+        if !is_within {
+            self.limit.take();
+        }
         let active = self.stats.guard(ConnectionLimitStat::ActiveConnections);
-        held.push(ConnectionToken { count: Arc::clone(&self.count), _active: active });
+        held.push(ConnectionToken { limit: Arc::clone(&self.limit), _active: active });
         if is_within {
             return Verdict::Continue;
         }
@@ -94,14 +73,11 @@ impl ConnectionLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
     use observe::ShardIndex;
 
     use super::*;
 
-    fn filter(registry: &Registry, count: &Arc<ConnectionCount>) -> ConnectionLimit {
+    fn filter(registry: &Registry, limit: &Arc<Limit>) -> ConnectionLimit {
         let config = model::ConnectionLimit {
             stat_prefix: "c".to_owned(),
             max_connections: 2,
@@ -109,15 +85,15 @@ mod tests {
             enabled: true,
         };
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
-        ConnectionLimit::new(&config, count, registry, &shard)
+        ConnectionLimit::new(&config, limit, registry, &shard)
     }
 
     // Rows: B1, B3
     #[test]
     fn a_connection_too_many_is_held_and_counts_until_it_is_gone() {
         let registry = Registry::new(1);
-        let count = ConnectionCount::new(2);
-        let filter = filter(&registry, &count);
+        let limit = Arc::new(Limit::new(2));
+        let filter = filter(&registry, &limit);
         let active = || filter.stats.value(ConnectionLimitStat::ActiveConnections);
         let (mut first, mut second, mut third) = (Vec::new(), Vec::new(), Vec::new());
         assert_eq!(filter.on_new_connection(&mut first), Verdict::Continue);
@@ -142,33 +118,10 @@ mod tests {
     #[test]
     fn a_filter_that_is_off_counts_nothing() {
         let registry = Registry::new(1);
-        let count = ConnectionCount::new(0);
-        let filter = ConnectionLimit { enabled: false, ..filter(&registry, &count) };
+        let limit = Arc::new(Limit::new(0));
+        let filter = ConnectionLimit { enabled: false, ..filter(&registry, &limit) };
         let mut held = Vec::new();
         assert_eq!(filter.on_new_connection(&mut held), Verdict::Continue);
         assert!(held.is_empty());
-    }
-
-    // Rows: B1
-    #[test]
-    fn workers_that_come_together_never_pass_the_limit() {
-        const WORKERS: usize = 4;
-        const ROUNDS: usize = 500;
-        let count = ConnectionCount::new(2);
-        let (barrier, let_in) = (Barrier::new(WORKERS), AtomicU64::new(0));
-        thread::scope(|scope| {
-            for _ in 0..WORKERS {
-                scope.spawn(|| {
-                    for _ in 0..ROUNDS {
-                        barrier.wait();
-                        let_in.fetch_add(count.count().into(), Ordering::Relaxed);
-                        barrier.wait();
-                        count.count.fetch_sub(1, Ordering::Relaxed);
-                    }
-                });
-            }
-        });
-        assert_eq!(let_in.into_inner(), 2 * ROUNDS as u64);
-        assert_eq!(count.count.load(Ordering::Relaxed), 0);
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base::Limit;
 use config::model::{self, NetworkFilter};
 
-use super::connection_limit::ConnectionCount;
 use super::token_bucket::TokenBucket;
 
 /// The token buckets of the process that go by a `share_key`.
@@ -22,7 +22,7 @@ pub struct SharedFilters {
 /// The configuration of a filter, and what workers share of it.
 #[derive(Debug)]
 pub(super) enum SharedFilter {
-    ConnectionLimit(model::ConnectionLimit, Arc<ConnectionCount>),
+    ConnectionLimit(model::ConnectionLimit, Arc<Limit>),
     LocalRateLimit(model::LocalRateLimit, Arc<TokenBucket>),
     Rbac(model::Rbac),
 }
@@ -34,8 +34,8 @@ impl SharedFilters {
     pub fn new(listener: &model::Listener, buckets: &mut BucketsByKey) -> Self {
         let mut filter = |filter: &NetworkFilter| match filter {
             NetworkFilter::ConnectionLimit(config) => {
-                let count = ConnectionCount::new(config.max_connections);
-                SharedFilter::ConnectionLimit(config.clone(), count)
+                let limit = Arc::new(Limit::new(config.max_connections));
+                SharedFilter::ConnectionLimit(config.clone(), limit)
             }
             NetworkFilter::LocalRateLimit(config) => {
                 SharedFilter::LocalRateLimit(config.clone(), buckets.bucket(config))
