@@ -10,17 +10,17 @@
 //! Measured against Envoy 1.40's `tcp_proxy`: its pool counts the waiting user as a pending
 //! request, also where the breaker leaves no room for a second one.
 
-use std::time::Duration;
 use std::{fmt, io};
 
 use base::Address;
+use net::Stream;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
-use reactor::{Reactor, Socket};
 
 use crate::breaker::Token;
 use crate::connection::{ClosedBy, Counts, Existence};
-use crate::connector::{ConnectError, Connector};
+use crate::connector::ConnectError;
+use crate::context::Context;
 
 /// Why [`crate::Cluster::connect`] gave no connection.
 #[derive(Debug)]
@@ -116,37 +116,29 @@ pub(crate) struct Tokens {
     pub(crate) waiting: Token,
 }
 
-/// Connects to `host` within `timeout` for somebody who waits, and counts how it went.
+/// Connects to `host` for somebody who waits, and counts how it went.
 pub(crate) async fn connect(
-    reactor: &Reactor,
-    connector: &Connector,
+    context: &Context,
     counts: Counts,
     tokens: Tokens,
-    host: Address,
-    timeout: Duration,
-) -> Result<(Socket, Existence), ConnectFailure> {
-    let existence = Existence::begin(reactor, &counts, tokens.connection);
+    host: &Address,
+) -> Result<(Stream, Existence), ConnectFailure> {
+    let existence = Existence::begin(&context.reactor, &counts, tokens.connection);
     let waiting = Waiting::begin(counts.clone(), tokens.waiting);
-    match connector.connect_within(&host, timeout).await {
-        Some(Ok(socket)) => {
+    match context.connector.connect(host).await {
+        Ok(socket) => {
             counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
             waiting.end(None);
-            Ok((socket, existence))
+            Ok((context.stream(socket), existence))
         }
-        Some(Err(error)) => {
+        Err(error) => {
             waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            Err(failed(&error, &counts, &existence, &host))
-        }
-        None => {
-            waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            counts.connect_failed();
-            counts.cluster.inc(ClusterStat::UpstreamCxConnectTimeout);
-            Err(ConnectFailure::Timeout { host })
+            Err(failed(&error, &counts, &existence, host))
         }
     }
 }
 
-/// Counts a connect that failed before its time was over.
+/// Counts a connect that failed.
 pub(crate) fn failed(
     error: &ConnectError,
     counts: &Counts,
@@ -168,6 +160,10 @@ pub(crate) fn failed(
             // Envoy books every error of connect(2) on the host, a missing route too.
             existence.set_closed_by(ClosedBy::Remote);
             ConnectFailure::Refused { host, source: same_error(source) }
+        }
+        ConnectError::Timeout => {
+            counts.cluster.inc(ClusterStat::UpstreamCxConnectTimeout);
+            ConnectFailure::Timeout { host }
         }
     }
 }

@@ -23,6 +23,7 @@ use reactor::{Reactor, Socket, SocketOption};
 pub(crate) struct Connector {
     reactor: Reactor,
     cluster: String,
+    timeout: Duration,
     /// Without a source address, and for Unix-domain sockets.
     unbound: Vec<TimedOption>,
     /// At most one for each version of IP; the first one is for hosts of a version without.
@@ -40,6 +41,8 @@ pub(crate) enum ConnectError {
     SocketOption,
     /// No socket was to be had, or the host cannot be connected to.
     Connect(io::Error),
+    /// The host did not answer in time.
+    Timeout,
 }
 
 impl Connector {
@@ -57,6 +60,7 @@ impl Connector {
         Self {
             reactor: reactor.clone(),
             cluster: config.name.clone(),
+            timeout: config.connect_timeout,
             unbound: socket_options::literal(&sockets.socket_options).collect(),
             sources: sockets.sources.iter().map(source).collect(),
             freebind: sockets.freebind,
@@ -64,24 +68,20 @@ impl Connector {
         }
     }
 
-    /// `None` when the time is over first.
-    pub(crate) async fn connect_within(
-        &self,
-        host: &Address,
-        timeout: Duration,
-    ) -> Option<Result<Socket, ConnectError>> {
-        let mut connecting = pin!(self.connect(host));
-        let mut expiry = pin!(self.reactor.sleep(timeout));
+    /// A socket that is connected to `host`, within the cluster's `connect_timeout`.
+    pub(crate) async fn connect(&self, host: &Address) -> Result<Socket, ConnectError> {
+        let mut connecting = pin!(self.dial(host));
+        let mut expiry = pin!(self.reactor.sleep(self.timeout));
         poll_fn(|context| {
             if let Poll::Ready(result) = connecting.as_mut().poll(context) {
-                return Poll::Ready(Some(result));
+                return Poll::Ready(result);
             }
-            expiry.as_mut().poll(context).map(|()| None)
+            expiry.as_mut().poll(context).map(|()| Err(ConnectError::Timeout))
         })
         .await
     }
 
-    async fn connect(&self, host: &Address) -> Result<Socket, ConnectError> {
+    async fn dial(&self, host: &Address) -> Result<Socket, ConnectError> {
         let socket = self.reactor.open_socket(host).map_err(ConnectError::Connect)?;
         self.prepare(&socket, host)?;
         self.reactor.connect_socket(&socket, host).await.map_err(ConnectError::Connect)?;

@@ -20,24 +20,18 @@ mod host;
 mod lent;
 mod waiter;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 
 use base::Address;
-use net::SendMeter;
-use observe::names::ClusterStat;
-use reactor::{Reactor, TaskSet};
 
 pub(crate) use host::HostPool;
 pub use lent::HttpStream;
 
-use crate::breaker::WorkerLimits;
 use crate::connect::ConnectFailure;
 use crate::connection::Counts;
-use crate::connector::Connector;
-use crate::shared::Shared;
+use crate::context::Context;
 
 /// A host that was picked for an exchange.
 #[derive(Debug)]
@@ -68,7 +62,7 @@ impl HttpHost {
 /// The pools of a cluster's hosts on one worker.
 #[derive(Debug)]
 pub(crate) struct HttpPools {
-    context: Rc<PoolContext>,
+    context: Rc<Context>,
     /// Made when the host is first picked.
     hosts: Box<[OnceCell<Rc<HostPool>>]>,
     /// By host and by what each of their connections began with. A pool without connections and
@@ -79,49 +73,11 @@ pub(crate) struct HttpPools {
 /// A host's place in the configuration, and what connections to it begin with.
 type PoolKey = (usize, Box<[u8]>);
 
-/// What every pool of a cluster needs.
-#[derive(Debug)]
-struct PoolContext {
-    shared: Arc<Shared>,
-    limits: Rc<WorkerLimits>,
-    reactor: Reactor,
-    send_meter: Rc<SendMeter<ClusterStat>>,
-    connector: Rc<Connector>,
-    /// Every connection's task. They hold their pool, so they are ended by name.
-    tasks: TaskSet,
-    /// The stats of the codec are known.
-    declared: Cell<bool>,
-}
-
-impl PoolContext {
-    /// A connection is made: from now on the cluster is spoken to in HTTP/1.
-    fn speaks_http1(&self) {
-        if !self.declared.replace(true) {
-            self.shared.declare_http1();
-        }
-    }
-}
-
 impl HttpPools {
     /// Pools for the cluster's hosts; nothing is connected yet.
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        limits: &Rc<WorkerLimits>,
-        reactor: &Reactor,
-        send_meter: &Rc<SendMeter<ClusterStat>>,
-        connector: &Rc<Connector>,
-    ) -> Self {
-        let context = Rc::new(PoolContext {
-            shared: Arc::clone(shared),
-            limits: Rc::clone(limits),
-            reactor: reactor.clone(),
-            send_meter: Rc::clone(send_meter),
-            connector: Rc::clone(connector),
-            tasks: reactor.task_set(),
-            declared: Cell::new(false),
-        });
-        let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
-        Self { context, hosts, by_header: RefCell::default() }
+    pub(crate) fn new(context: &Rc<Context>) -> Self {
+        let hosts = context.shared.hosts().map(|_| OnceCell::new()).collect();
+        Self { context: Rc::clone(context), hosts, by_header: RefCell::default() }
     }
 
     /// The pool of the host at this place of the configuration, which is at `address` and counted
@@ -151,11 +107,5 @@ impl HttpPools {
         let pool = pool(Some(header.clone()));
         pools.insert((index, header), Rc::downgrade(&pool));
         Some(pool)
-    }
-}
-
-impl Drop for HttpPools {
-    fn drop(&mut self) {
-        self.context.tasks.abort_all();
     }
 }

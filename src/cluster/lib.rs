@@ -19,6 +19,7 @@ mod breaker;
 mod connect;
 mod connection;
 mod connector;
+mod context;
 mod http_pool;
 mod preconnect;
 mod round_robin;

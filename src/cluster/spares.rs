@@ -16,20 +16,17 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use base::Address;
-use net::{SendMeter, Stream};
+use net::Stream;
 use observe::names::ClusterStat;
-use reactor::{Reactor, TaskSet};
 
-use crate::breaker::{Resource, Token, WorkerLimits};
+use crate::breaker::{Resource, Token};
 use crate::connect;
 use crate::connection::{ClosedBy, Counts, Existence};
-use crate::connector::Connector;
+use crate::context::Context;
 use crate::preconnect::{CONNECTS_MAX, wants_connection};
-use crate::shared::Shared;
 use crate::tally::{Tallied, Tally};
 
 /// The spares of a cluster's hosts on one worker.
@@ -40,35 +37,10 @@ pub(crate) struct AllSpares {
     hosts: Box<[OnceCell<Rc<Spares>>]>,
 }
 
-/// What they need.
-#[derive(Debug)]
-struct Context {
-    shared: Arc<Shared>,
-    limits: Rc<WorkerLimits>,
-    reactor: Reactor,
-    send_meter: Rc<SendMeter<ClusterStat>>,
-    connector: Rc<Connector>,
-    /// Every spare's task.
-    tasks: TaskSet,
-}
-
 impl AllSpares {
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        limits: &Rc<WorkerLimits>,
-        reactor: &Reactor,
-        send_meter: &Rc<SendMeter<ClusterStat>>,
-        connector: &Rc<Connector>,
-    ) -> Self {
-        let context = Rc::new(Context {
-            shared: Arc::clone(shared),
-            limits: Rc::clone(limits),
-            reactor: reactor.clone(),
-            send_meter: Rc::clone(send_meter),
-            connector: Rc::clone(connector),
-            tasks: reactor.task_set(),
-        });
-        Self { context, hosts: shared.hosts().map(|_| OnceCell::new()).collect() }
+    pub(crate) fn new(context: &Rc<Context>) -> Self {
+        let hosts = context.shared.hosts().map(|_| OnceCell::new()).collect();
+        Self { context: Rc::clone(context), hosts }
     }
 
     /// The spares of the host at this place of the configuration, which is at `address` and counted
@@ -84,18 +56,6 @@ impl AllSpares {
             Rc::new(Spares::new(&self.context, address, counts))
         };
         Some(self.hosts.get(index)?.get_or_init(new))
-    }
-
-    /// Ends them all.
-    pub(crate) fn end(&self) {
-        self.context.tasks.abort_all();
-    }
-}
-
-impl Drop for AllSpares {
-    fn drop(&mut self) {
-        // The tasks hold what holds them.
-        self.end();
     }
 }
 
@@ -192,25 +152,17 @@ impl Spares {
         let existence = Existence::begin(&self.context.reactor, &self.counts, token);
         let connecting = self.connecting.one();
         async move {
-            let Context { shared, reactor, send_meter, connector, .. } = &*self.context;
-            let config = shared.config();
-            let connected = connector.connect_within(&self.address, config.connect_timeout).await;
+            let connected = self.context.connector.connect(&self.address).await;
             drop(connecting);
-            let stats = &self.counts.cluster;
             match connected {
-                Some(Ok(socket)) => {
-                    stats.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
-                    let limit = config.per_connection_buffer_limit_bytes;
-                    let stream = Stream::new(reactor, socket, limit, send_meter.clone());
-                    self.keep(stream, existence).await;
+                Ok(socket) => {
+                    let age = existence.age();
+                    self.counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, age);
+                    self.keep(self.context.stream(socket), existence).await;
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     // It is counted; nobody waits to be told.
                     connect::failed(&error, &self.counts, &existence, &self.address);
-                }
-                None => {
-                    self.counts.connect_failed();
-                    stats.inc(ClusterStat::UpstreamCxConnectTimeout);
                 }
             }
         }

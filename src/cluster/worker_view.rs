@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use base::Address;
 use config::model;
-use net::{SendMeter, Stream};
+use net::SendMeter;
 use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
 use reactor::Reactor;
 
-use crate::breaker::{Resource, WorkerLimits};
+use crate::breaker::Resource;
 use crate::connect::{self, ConnectFailure, Tokens};
 use crate::connection::{Counts, UpstreamConnection};
-use crate::connector::{self, Connector};
-use crate::http_pool::{HostPool, HttpHost, HttpPools};
+use crate::connector;
+use crate::context::Context;
+use crate::http_pool::{HttpHost, HttpPools};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
 use crate::spares::AllSpares;
@@ -24,16 +25,11 @@ use crate::spares::AllSpares;
 /// One cluster on one worker.
 #[derive(Debug)]
 pub struct Cluster {
-    shared: Arc<Shared>,
-    reactor: Reactor,
-    stats: Scope<ClusterStat>,
+    context: Rc<Context>,
     shard: Shard,
-    limits: Rc<WorkerLimits>,
     /// What this worker counts of each host it has met.
     hosts: Box<[OnceCell<Scope<HostStat>>]>,
     balancer: RefCell<RoundRobin>,
-    send_meter: Rc<SendMeter<ClusterStat>>,
-    connector: Rc<Connector>,
     /// Made when the first HTTP request comes.
     http: OnceCell<HttpPools>,
     /// TCP connections made ahead, by host; only with a ratio above one.
@@ -45,30 +41,18 @@ impl Cluster {
     /// of hosts begins; workers should have different ones.
     #[must_use]
     pub fn new(shared: Arc<Shared>, reactor: Reactor, shard: &Shard, seed: u64) -> Rc<Self> {
-        let stats = shared.scope().on(shard);
-        let weights = shared.config().endpoints.iter().map(|endpoint| endpoint.weight);
+        let config = shared.config();
+        let weights = config.endpoints.iter().map(|endpoint| endpoint.weight);
         let balancer = RefCell::new(RoundRobin::new(weights, seed));
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
-        let send_meter = Rc::new(SendMeter::new(
-            stats.clone(),
-            ClusterStat::UpstreamCxTxBytesTotal,
-            ClusterStat::UpstreamCxTxBytesBuffered,
-        ));
-        let connector = Rc::new(Connector::new(&reactor, shared.config()));
-        let limits = WorkerLimits::new(shared.limits(), shard);
-        let spares = (shared.config().preconnect_per_mille > 1000)
-            .then(|| AllSpares::new(&shared, &limits, &reactor, &send_meter, &connector));
+        let preconnects = config.preconnect_per_mille > 1000;
+        let context = Context::new(shared, reactor, shard);
         Rc::new(Self {
-            limits,
-            spares,
-            connector,
-            shared,
-            reactor,
-            stats,
+            spares: preconnects.then(|| AllSpares::new(&context)),
+            context,
             shard: shard.clone(),
             hosts,
             balancer,
-            send_meter,
             http: OnceCell::new(),
         })
     }
@@ -76,7 +60,7 @@ impl Cluster {
     /// Counts what is sent to the cluster's hosts.
     #[must_use]
     pub fn send_meter(&self) -> Rc<SendMeter<ClusterStat>> {
-        Rc::clone(&self.send_meter)
+        Rc::clone(&self.context.send_meter)
     }
 
     /// What a connection for a client has to begin with: a header of the PROXY protocol, if the
@@ -86,7 +70,7 @@ impl Cluster {
         &self,
         ends: impl FnOnce() -> (Option<Address>, Option<Address>),
     ) -> Option<Box<[u8]>> {
-        let config = self.shared.config().proxy_protocol.as_ref()?;
+        let config = self.config().proxy_protocol.as_ref()?;
         let (remote, local) = ends();
         Some(connector::proxy_header(config, remote.as_ref(), local.as_ref()))
     }
@@ -97,26 +81,22 @@ impl Cluster {
     /// # Errors
     /// [`ConnectFailure::NoHealthyHost`]; it has been counted.
     pub fn http_host(&self, proxy_header: Option<Box<[u8]>>) -> Result<HttpHost, ConnectFailure> {
-        let picked = self.balancer.borrow_mut().pick();
-        let Some(pool) = picked.and_then(|index| self.http_pool(index, proxy_header)) else {
-            // Envoy finds an empty cluster to be in panic before it finds no host in it.
-            self.stats.inc(ClusterStat::LbHealthyPanic);
-            self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
-            return Err(ConnectFailure::NoHealthyHost);
-        };
-        Ok(HttpHost::new(&pool))
+        let Picked { index, host, stats } = self.pick()?;
+        let pools = self.http.get_or_init(|| HttpPools::new(&self.context));
+        let pool = pools.host(index, &host.address, proxy_header, || self.counts(stats));
+        Ok(HttpHost::new(&pool.ok_or(ConnectFailure::NoHealthyHost)?))
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &model::Cluster {
-        self.shared.config()
+        self.context.shared.config()
     }
 
     /// The stats of this worker.
     #[must_use]
     pub fn stats(&self) -> &Scope<ClusterStat> {
-        &self.stats
+        &self.context.stats
     }
 
     /// Connects to the next host in turn. One call is one attempt; each may meet another host,
@@ -134,70 +114,76 @@ impl Cluster {
         &self,
         picked: impl FnOnce(&Address),
     ) -> Result<UpstreamConnection, ConnectFailure> {
-        let Some(token) = self.limits.try_acquire(Resource::Connections) else {
-            self.stats.inc(ClusterStat::UpstreamCxOverflow);
+        let limits = &self.context.limits;
+        let Some(token) = limits.try_acquire(Resource::Connections) else {
+            self.stats().inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
-        let config = self.shared.config();
-        let index = self.balancer.borrow_mut().pick();
-        let Some((index, (host, host_stats))) =
-            index.and_then(|index| Some((index, self.host(index)?)))
-        else {
-            // Envoy finds an empty cluster to be in panic before it finds no host in it.
-            self.stats.inc(ClusterStat::LbHealthyPanic);
-            self.stats.inc(ClusterStat::UpstreamCxNoneHealthy);
-            return Err(ConnectFailure::NoHealthyHost);
-        };
-        picked(&host.address);
-        let counts = Counts { cluster: self.stats.clone(), host: host_stats.clone() };
+        let Picked { index, host, stats } = self.pick()?;
+        let counts = self.counts(stats);
+        let address = &host.address;
+        picked(address);
         let spares = self.spares.as_ref();
-        let spares = spares.and_then(|spares| spares.host(index, &host.address, &counts));
+        let spares = spares.and_then(|spares| spares.host(index, address, &counts));
         if let Some(spares) = spares
             && let Some((stream, existence)) = spares.take()
         {
             drop(token);
             let used = spares.used();
             spares.connect_ahead(0);
-            let address = host.address.clone();
-            return Ok(UpstreamConnection::new(stream, address, existence, Some(used)));
+            return Ok(UpstreamConnection::new(stream, address.clone(), existence, Some(used)));
         }
-        let Some(waiting) = self.limits.try_acquire(Resource::Pending) else {
-            self.stats.inc(ClusterStat::UpstreamRqPendingOverflow);
-            return Err(ConnectFailure::PendingOverflow { host: host.address.clone() });
+        let Some(waiting) = limits.try_acquire(Resource::Pending) else {
+            self.stats().inc(ClusterStat::UpstreamRqPendingOverflow);
+            return Err(ConnectFailure::PendingOverflow { host: address.clone() });
         };
         let tokens = Tokens { connection: token, waiting };
-        let timeout = config.connect_timeout;
         let dialling = spares.map(|spares| spares.dialling());
         if let Some(spares) = spares {
             spares.connect_ahead(1);
         }
-        let (reactor, connector) = (&self.reactor, &self.connector);
-        let address = host.address.clone();
-        let connecting = connect::connect(reactor, connector, counts, tokens, address, timeout);
-        let (socket, existence) = connecting.await?;
+        let (stream, existence) = connect::connect(&self.context, counts, tokens, address).await?;
         drop(dialling);
-        let limit = config.per_connection_buffer_limit_bytes;
-        let stream = Stream::new(reactor, socket, limit, self.send_meter.clone());
         let used = spares.map(|spares| spares.used());
-        Ok(UpstreamConnection::new(stream, host.address.clone(), existence, used))
+        Ok(UpstreamConnection::new(stream, address.clone(), existence, used))
     }
 
-    fn http_pool(&self, index: usize, proxy_header: Option<Box<[u8]>>) -> Option<Rc<HostPool>> {
-        let (host, stats) = self.host(index)?;
-        let counts = || Counts { cluster: self.stats.clone(), host: stats.clone() };
-        let new = || {
-            let (shared, limits) = (&self.shared, &self.limits);
-            HttpPools::new(shared, limits, &self.reactor, &self.send_meter, &self.connector)
-        };
-        self.http.get_or_init(new).host(index, &host.address, proxy_header, counts)
+    /// The next host in turn.
+    fn pick(&self) -> Result<Picked<'_>, ConnectFailure> {
+        let index = self.balancer.borrow_mut().pick();
+        index.and_then(|index| self.host(index)).ok_or_else(|| {
+            // Envoy finds an empty cluster to be in panic before it finds no host in it.
+            self.stats().inc(ClusterStat::LbHealthyPanic);
+            self.stats().inc(ClusterStat::UpstreamCxNoneHealthy);
+            ConnectFailure::NoHealthyHost
+        })
     }
 
-    /// The host at this place of the configuration, and what this worker counts of it.
-    fn host(&self, index: usize) -> Option<(&model::Endpoint, &Scope<HostStat>)> {
-        let host = self.shared.config().endpoints.get(index)?;
-        let (stats, scope) = (self.hosts.get(index)?, self.shared.host(index)?);
-        Some((host, stats.get_or_init(|| scope.on(&self.shard))))
+    fn host(&self, index: usize) -> Option<Picked<'_>> {
+        let shared = &self.context.shared;
+        let host = shared.config().endpoints.get(index)?;
+        let (stats, scope) = (self.hosts.get(index)?, shared.host(index)?);
+        let stats = stats.get_or_init(|| scope.on(&self.shard));
+        Some(Picked { index, host, stats })
     }
+
+    fn counts(&self, host: &Scope<HostStat>) -> Counts {
+        Counts { cluster: self.stats().clone(), host: host.clone() }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.context.tasks.abort_all();
+    }
+}
+
+/// A host that was picked.
+struct Picked<'a> {
+    /// Its place in the configuration.
+    index: usize,
+    host: &'a model::Endpoint,
+    stats: &'a Scope<HostStat>,
 }
 
 /// Every cluster of the configuration on one worker, by name.

@@ -1,30 +1,30 @@
 //! The connections to one host.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use base::Address;
-use net::Stream;
 use observe::Scope;
 use observe::names::{ClusterStat, HostStat};
 use reactor::{Received, Socket};
 
-use super::PoolContext;
 use super::connection::{Holder, HttpConnection};
 use super::lent::HttpStream;
 use super::waiter::Waiters;
 use crate::breaker::{Resource, Token};
 use crate::connect::{self, ConnectFailure, Waiting};
 use crate::connection::{ClosedBy, Counts, Existence};
+use crate::context::Context;
 use crate::preconnect::{CONNECTS_MAX, wants_connection};
+use crate::tally::{Tallied, Tally};
 
 /// One host's pool.
 #[derive(Debug)]
 pub(crate) struct HostPool {
-    context: Rc<PoolContext>,
+    context: Rc<Context>,
     address: Address,
     /// What each connection begins with.
     header: Option<Box<[u8]>>,
@@ -32,31 +32,28 @@ pub(crate) struct HostPool {
     /// Nobody has these; the one used last is at the end.
     idle: RefCell<Vec<Rc<HttpConnection>>>,
     waiters: Waiters,
-    connecting: Cell<usize>,
+    connecting: Tally,
     /// Connecting, idle and lent.
-    open: Cell<usize>,
-    /// How many exchanges have a connection.
-    lent: Cell<usize>,
+    open: Tally,
+    /// Exchanges that have a connection.
+    lent: Tally,
 }
 
-/// Raises one of a pool's numbers until it is dropped.
+/// One more in a tally of a pool, until it is dropped.
 struct Counted {
     pool: Rc<HostPool>,
-    number: fn(&HostPool) -> &Cell<usize>,
+    tallied: Option<Tallied>,
 }
 
 impl Counted {
-    fn new(pool: &Rc<HostPool>, number: fn(&HostPool) -> &Cell<usize>) -> Self {
-        let cell = number(pool);
-        cell.set(cell.get() + 1);
-        Self { pool: Rc::clone(pool), number }
+    fn new(pool: &Rc<HostPool>, tally: &Tally) -> Self {
+        Self { pool: Rc::clone(pool), tallied: Some(tally.one()) }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let cell = (self.number)(&self.pool);
-        cell.set(cell.get() - 1);
+        self.tallied = None;
         // Whoever waited for a connect that ended by a panic must not wait for ever.
         if std::thread::panicking() {
             self.pool.connect_for_waiters();
@@ -77,7 +74,7 @@ enum End {
 
 impl HostPool {
     pub(super) fn new(
-        context: Rc<PoolContext>,
+        context: Rc<Context>,
         address: Address,
         header: Option<Box<[u8]>>,
         counts: Counts,
@@ -89,9 +86,9 @@ impl HostPool {
             counts,
             idle: RefCell::default(),
             waiters: Waiters::default(),
-            connecting: Cell::new(0),
-            open: Cell::new(0),
-            lent: Cell::new(0),
+            connecting: Tally::default(),
+            open: Tally::default(),
+            lent: Tally::default(),
         }
     }
 
@@ -170,9 +167,9 @@ impl HostPool {
         Ok(HttpStream::new(self, connection, token))
     }
 
-    /// An exchange has begun, or ended, to use a connection.
-    pub(super) fn count_lent(&self, change: isize) {
-        self.lent.set(self.lent.get().saturating_add_signed(change));
+    /// An exchange has a connection, for as long as the answer lives.
+    pub(super) fn lent(&self) -> Tallied {
+        self.lent.one()
     }
 
     /// Takes a connection that may be used again: for whoever waits, or to be kept.
@@ -230,30 +227,21 @@ impl HostPool {
         self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
         // Counted from here, not from the first poll, which comes a turn later.
         let existence = Existence::begin(&self.context.reactor, &self.counts, token);
-        let open = Counted::new(&self, |pool| &pool.open);
-        let connecting = Counted::new(&self, |pool| &pool.connecting);
+        let open = Counted::new(&self, &self.open);
+        let connecting = Counted::new(&self, &self.connecting);
         async move {
-            let timeout = self.context.shared.config().connect_timeout;
-            let connected = self.context.connector.connect_within(&self.address, timeout).await;
+            let connected = self.context.connector.connect(&self.address).await;
             drop(connecting);
             match connected {
-                Some(Ok(socket)) => {
+                Ok(socket) => {
                     let age = existence.age();
                     self.stats().record_duration(ClusterStat::UpstreamCxConnectMs, age);
                     self.serve(socket, existence).await;
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     let failure = connect::failed(&error, &self.counts, &existence, &self.address);
                     drop(existence);
                     self.waiters.fail_all(|| failure.again());
-                }
-                None => {
-                    self.counts.connect_failed();
-                    self.stats().inc(ClusterStat::UpstreamCxConnectTimeout);
-                    drop(existence);
-                    let host = &self.address;
-                    let failure = || ConnectFailure::Timeout { host: host.clone() };
-                    self.waiters.fail_all(failure);
                 }
             }
             drop(open);
@@ -264,12 +252,7 @@ impl HostPool {
 
     async fn serve(self: &Rc<Self>, socket: Socket, existence: Existence) {
         let config = self.context.shared.config();
-        let stream = Stream::new(
-            &self.context.reactor,
-            socket,
-            config.per_connection_buffer_limit_bytes,
-            self.context.send_meter.clone(),
-        );
+        let stream = self.context.stream(socket);
         if let Some(header) = &self.header {
             stream.outbox().write(|out| out.extend_from_slice(header));
         }

@@ -10,6 +10,7 @@ use super::connection::HttpConnection;
 use super::host::HostPool;
 use crate::breaker::Token;
 use crate::connection::ClosedBy;
+use crate::tally::Tallied;
 
 /// A connection to a host, for one request and its response. It counts in `upstream_rq_active` and
 /// in the cluster's request limit until it is given back.
@@ -20,7 +21,8 @@ use crate::connection::ClosedBy;
 pub struct HttpStream {
     pool: Rc<HostPool>,
     connection: Rc<HttpConnection>,
-    is_given_back: bool,
+    /// That it is lent; nothing once it was given back.
+    lent: Option<Tallied>,
     _active: GaugeGuard<ClusterStat>,
     _active_at_host: GaugeGuard<HostStat>,
     _token: Token,
@@ -28,11 +30,10 @@ pub struct HttpStream {
 
 impl HttpStream {
     pub(super) fn new(pool: &Rc<HostPool>, connection: Rc<HttpConnection>, token: Token) -> Self {
-        pool.count_lent(1);
         Self {
             pool: Rc::clone(pool),
             connection,
-            is_given_back: false,
+            lent: Some(pool.lent()),
             _active: pool.counts().cluster.guard(ClusterStat::UpstreamRqActive),
             _active_at_host: pool.counts().host.guard(HostStat::RqActive),
             _token: token,
@@ -55,20 +56,20 @@ impl HttpStream {
     /// The exchange is complete in both directions. With `reusable` the next request may have the
     /// connection; without, it is closed: the host said so, or its response ended with it.
     pub fn give_back(mut self, reusable: bool) {
-        self.is_given_back = true;
+        let lent = self.lent.take();
         if reusable && !self.connection.is_used_up() {
             self.pool.make_ready(Rc::clone(&self.connection));
         } else {
             self.connection.close(ClosedBy::Local);
         }
+        drop(lent);
     }
 }
 
 impl Drop for HttpStream {
     fn drop(&mut self) {
-        self.pool.count_lent(-1);
         self.count_received();
-        if self.is_given_back {
+        if self.lent.is_none() {
             return;
         }
         let stats = &self.pool.counts().cluster;

@@ -89,8 +89,8 @@ impl Bench {
         for sample in self.registry.snapshot() {
             assert!(sample.kind != Kind::Gauge || sample.value == 0, "{sample:?}");
         }
-        assert_eq!(self.cluster.limits.used(Resource::Connections), 0);
-        assert_eq!(self.cluster.limits.used(Resource::Pending), 0);
+        assert_eq!(self.cluster.context.limits.used(Resource::Connections), 0);
+        assert_eq!(self.cluster.context.limits.used(Resource::Pending), 0);
     }
 }
 
@@ -304,13 +304,12 @@ fn one_event_starts_three_connects_at_most() {
     let (_sockets, address) = silent();
     let bench = Bench::preconnecting(&[address], 100, 100, 3000);
     let cluster = &bench.cluster;
-    let (_, host) = cluster.host(0).unwrap();
-    let counts = Counts { cluster: cluster.stats.clone(), host: host.clone() };
+    let counts = cluster.counts(cluster.host(0).unwrap().stats);
     let all = cluster.spares.as_ref().unwrap();
     let spares = all.host(0, &address.into(), &counts).unwrap();
     // Twenty in use are to have forty spare ones.
     let used: Vec<_> = (0..20).map(|_| spares.used()).collect();
-    let total = || cluster.stats.value(ClusterStat::UpstreamCxTotal);
+    let total = || cluster.stats().value(ClusterStat::UpstreamCxTotal);
     spares.connect_ahead(0);
     assert_eq!(total(), 3);
     spares.connect_ahead(1);
@@ -320,7 +319,7 @@ fn one_event_starts_three_connects_at_most() {
     }
     assert_eq!(total(), 40);
     drop(used);
-    all.end();
+    cluster.context.tasks.abort_all();
     bench.expect_gauges_at_zero();
 }
 
@@ -339,7 +338,7 @@ fn membership_is_what_the_configuration_lists() {
     let registry = Registry::new(1);
     let control = registry.shard(ShardIndex::Control).unwrap();
     let bench = Bench::new(&[address, address], 1);
-    let config = Arc::clone(&bench.cluster.shared);
+    let config = Arc::clone(&bench.cluster.context.shared);
     Shared::new(Arc::new(config.config().clone()), &registry).publish(&control);
     let moved = registry.snapshot().into_iter().filter(|sample| sample.value > 0);
     let moved: Vec<_> = moved.map(|sample| (sample.name, sample.value)).collect();
@@ -360,7 +359,7 @@ fn each_host_has_counts_of_its_own() {
     let (_listener, serving) = listener();
     let (_refusing, refusing) = refusing();
     let bench = Bench::new(&[serving, refusing], 1024);
-    let count = |host: usize, stat| bench.cluster.shared.host(host).unwrap().total(stat);
+    let count = |host: usize, stat| bench.cluster.context.shared.host(host).unwrap().total(stat);
     let counts = |host| HOST_STATS.map(|stat| count(host, stat));
     let connection = bench.connect().unwrap();
     bench.connect().unwrap_err();
