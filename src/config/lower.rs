@@ -11,6 +11,7 @@ mod address;
 mod cluster;
 mod filter_chain;
 mod http;
+mod http2;
 mod listener;
 mod log_format;
 mod network_filter;

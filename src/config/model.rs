@@ -6,6 +6,7 @@
 mod access_log;
 mod filter_chain;
 mod http;
+mod http2;
 mod network_filter;
 mod route;
 mod runtime;
@@ -26,8 +27,9 @@ pub use access_log::{
 pub use filter_chain::{FilterChain, FilterChainMatch, SourceType, TerminalFilter};
 pub use http::{
     HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
-    ServerHeader, UpstreamHttp,
+    ServerHeader, UpstreamHttp, UpstreamProtocol,
 };
+pub use http2::{Http2Keepalive, Http2Options, HttpRuntimeLimits};
 pub use network_filter::{
     ConnectionLimit, LocalRateLimit, NetworkFilter, Permission, Principal, Rbac, RbacAction,
     RbacPolicy, RbacRules, TokenBucket,

@@ -382,6 +382,9 @@ pub mod envoy {
                     #[prost(message, optional, tag = "13")]
                     pub http_protocol_options:
                         ::core::option::Option<super::super::core::v3::Http1ProtocolOptions>,
+                    #[prost(message, optional, tag = "14")]
+                    pub http2_protocol_options:
+                        ::core::option::Option<super::super::core::v3::Http2ProtocolOptions>,
                     #[prost(map = "string, message", tag = "36")]
                     pub typed_extension_protocol_options: ::std::collections::HashMap<
                         ::prost::alloc::string::String,
@@ -1307,6 +1310,78 @@ pub mod envoy {
                         }
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+                pub struct KeepaliveSettings {
+                    #[prost(message, optional, tag = "1")]
+                    pub interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "2")]
+                    pub timeout: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "3")]
+                    pub interval_jitter:
+                        ::core::option::Option<super::super::super::r#type::v3::Percent>,
+                    #[prost(message, optional, tag = "4")]
+                    pub connection_idle_interval: ::core::option::Option<::prost_types::Duration>,
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct Http2ProtocolOptions {
+                    #[prost(message, optional, tag = "1")]
+                    pub hpack_table_size: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "2")]
+                    pub max_concurrent_streams: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "3")]
+                    pub initial_stream_window_size: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "4")]
+                    pub initial_connection_window_size: ::core::option::Option<u32>,
+                    #[prost(bool, tag = "5")]
+                    pub allow_connect: bool,
+                    #[prost(bool, tag = "6")]
+                    pub allow_metadata: bool,
+                    #[prost(message, optional, tag = "7")]
+                    pub max_outbound_frames: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "8")]
+                    pub max_outbound_control_frames: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "9")]
+                    pub max_consecutive_inbound_frames_with_empty_payload:
+                        ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "10")]
+                    pub max_inbound_priority_frames_per_stream: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "11")]
+                    pub max_inbound_window_update_frames_per_data_frame_sent:
+                        ::core::option::Option<u32>,
+                    #[prost(bool, tag = "12")]
+                    pub stream_error_on_invalid_http_messaging: bool,
+                    #[prost(message, optional, tag = "14")]
+                    pub override_stream_error_on_invalid_http_message: ::core::option::Option<bool>,
+                    #[prost(message, repeated, tag = "13")]
+                    pub custom_settings_parameters:
+                        ::prost::alloc::vec::Vec<http2_protocol_options::SettingsParameter>,
+                    #[prost(message, optional, tag = "15")]
+                    pub connection_keepalive: ::core::option::Option<KeepaliveSettings>,
+                    #[prost(message, optional, tag = "16")]
+                    pub use_oghttp2_codec: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "17")]
+                    pub max_metadata_size: ::core::option::Option<u64>,
+                    #[prost(message, optional, tag = "18")]
+                    pub enable_huffman_encoding: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "19")]
+                    pub max_header_field_size_kb: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "20")]
+                    pub disallow_obs_text: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "21")]
+                    pub stream_reset_burst: ::core::option::Option<u64>,
+                    #[prost(message, optional, tag = "22")]
+                    pub stream_reset_rate: ::core::option::Option<u64>,
+                }
+                /// Nested message and enum types in `Http2ProtocolOptions`.
+                pub mod http2_protocol_options {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct SettingsParameter {
+                        #[prost(message, optional, tag = "1")]
+                        pub identifier: ::core::option::Option<u32>,
+                        #[prost(message, optional, tag = "2")]
+                        pub value: ::core::option::Option<u32>,
+                    }
+                }
             }
         }
         pub mod endpoint {
@@ -1993,6 +2068,9 @@ pub mod envoy {
                     pub internal_redirect_action: i32,
                     #[prost(message, optional, tag = "31")]
                     pub max_internal_redirects: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "36")]
+                    pub max_stream_duration:
+                        ::core::option::Option<route_action::MaxStreamDuration>,
                     #[prost(oneof = "route_action::ClusterSpecifier", tags = "1, 2, 37")]
                     pub cluster_specifier: ::core::option::Option<route_action::ClusterSpecifier>,
                     #[prost(oneof = "route_action::HostRewriteSpecifier", tags = "6, 7, 29, 44")]
@@ -2001,6 +2079,17 @@ pub mod envoy {
                 }
                 /// Nested message and enum types in `RouteAction`.
                 pub mod route_action {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct MaxStreamDuration {
+                        #[prost(message, optional, tag = "1")]
+                        pub max_stream_duration: ::core::option::Option<::prost_types::Duration>,
+                        #[prost(message, optional, tag = "2")]
+                        pub grpc_timeout_header_max:
+                            ::core::option::Option<::prost_types::Duration>,
+                        #[prost(message, optional, tag = "3")]
+                        pub grpc_timeout_header_offset:
+                            ::core::option::Option<::prost_types::Duration>,
+                    }
                     #[derive(
                         Clone,
                         Copy,
@@ -2445,6 +2534,10 @@ pub mod envoy {
     #[prost(message, optional, tag = "8")]
     pub http_protocol_options: ::core::option::Option<
         super::super::super::super::super::config::core::v3::Http1ProtocolOptions,
+    >,
+    #[prost(message, optional, tag = "9")]
+    pub http2_protocol_options: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::Http2ProtocolOptions,
     >,
     #[prost(string, tag = "10")]
     pub server_name: ::prost::alloc::string::String,
@@ -3040,7 +3133,7 @@ pub mod envoy {
     pub http_filters: ::prost::alloc::vec::Vec<
         super::super::super::filters::network::http_connection_manager::v3::HttpFilter,
     >,
-    #[prost(oneof = "http_protocol_options::UpstreamProtocolOptions", tags = "3")]
+    #[prost(oneof = "http_protocol_options::UpstreamProtocolOptions", tags = "3, 4")]
     pub upstream_protocol_options: ::core::option::Option<
         http_protocol_options::UpstreamProtocolOptions,
     >,
@@ -3049,7 +3142,7 @@ pub mod envoy {
                     pub mod http_protocol_options {
                         #[derive(Clone, PartialEq, ::prost::Message)]
                         pub struct ExplicitHttpConfig {
-                            #[prost(oneof = "explicit_http_config::ProtocolConfig", tags = "1")]
+                            #[prost(oneof = "explicit_http_config::ProtocolConfig", tags = "1, 2")]
                             pub protocol_config:
                                 ::core::option::Option<explicit_http_config::ProtocolConfig>,
                         }
@@ -3061,12 +3154,29 @@ pub mod envoy {
             HttpProtocolOptions(
                 super::super::super::super::super::super::config::core::v3::Http1ProtocolOptions,
             ),
+            #[prost(message, tag = "2")]
+            Http2ProtocolOptions(
+                super::super::super::super::super::super::config::core::v3::Http2ProtocolOptions,
+            ),
         }
                         }
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct UseDownstreamHttpConfig {
+        #[prost(message, optional, tag = "1")]
+        pub http_protocol_options: ::core::option::Option<
+            super::super::super::super::super::config::core::v3::Http1ProtocolOptions,
+        >,
+        #[prost(message, optional, tag = "2")]
+        pub http2_protocol_options: ::core::option::Option<
+            super::super::super::super::super::config::core::v3::Http2ProtocolOptions,
+        >,
+    }
                         #[derive(Clone, PartialEq, ::prost::Oneof)]
                         pub enum UpstreamProtocolOptions {
                             #[prost(message, tag = "3")]
                             ExplicitHttpConfig(ExplicitHttpConfig),
+                            #[prost(message, tag = "4")]
+                            UseDownstreamProtocolConfig(UseDownstreamHttpConfig),
                         }
                     }
                 }

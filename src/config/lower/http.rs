@@ -1,4 +1,4 @@
-//! The HTTP connection manager of a listener, and the HTTP options of a cluster.
+//! The HTTP connection manager of a listener, and the options that all versions of HTTP share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,8 @@ use crate::model;
 use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::filters::http::router::v3::Router;
 use crate::typed::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use crate::typed::envoy::extensions::upstreams::http::v3 as upstream;
 use core::http_protocol_options::HeadersWithUnderscoresAction;
 use pb::http_connection_manager::{CodecType, RouteSpecifier, ServerHeaderTransformation};
-use upstream::http_protocol_options::UpstreamProtocolOptions;
-use upstream::http_protocol_options::explicit_http_config::ProtocolConfig;
 
 /// The HTTP filter that ends a chain.
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -45,7 +42,8 @@ impl Lower<'_> {
         let codec = match message.codec_type() {
             CodecType::Auto => Some(model::HttpCodec::Auto),
             CodecType::Http1 => Some(model::HttpCodec::Http1),
-            CodecType::Http2 | CodecType::Http3 => None,
+            CodecType::Http2 => Some(model::HttpCodec::Http2),
+            CodecType::Http3 => None,
         };
         let route_config = message.route_specifier.as_ref();
         let route_config = route_config.map(|RouteSpecifier::RouteConfig(routes)| {
@@ -59,6 +57,11 @@ impl Lower<'_> {
             self.invalid(&path, text, None);
         }
         let common = self.http_options(common, &common_path);
+        let http2 = self.http2_options(
+            message.http2_protocol_options.as_ref(),
+            message.stream_error_on_invalid_http_message,
+            &format!("{path}.http2_protocol_options"),
+        );
         let timeout = |lower: &mut Self, field: &str, duration: &Option<_>, default| {
             let timeout = match duration {
                 None => default,
@@ -94,6 +97,8 @@ impl Lower<'_> {
             codec: codec?,
             route_config: Arc::new(route_config?),
             http1: http1_options(message.http_protocol_options.as_ref()),
+            http2,
+            limits: self.http_runtime_limits(),
             common,
             max_request_headers_kb: message
                 .max_request_headers_kb
@@ -152,30 +157,7 @@ impl Lower<'_> {
         }
     }
 
-    /// Options of a cluster's HTTP connections.
-    pub(super) fn upstream_http(
-        &mut self,
-        options: &upstream::HttpProtocolOptions,
-        path: &str,
-    ) -> model::UpstreamHttp {
-        let mut http = model::UpstreamHttp::default();
-        let common = options.common_http_protocol_options.as_ref();
-        let common_path = format!("{path}.common_http_protocol_options");
-        http.common = self.http_options(common, &common_path);
-        if http.common.max_connection_duration.is_some() {
-            let path = format!("{common_path}.max_connection_duration");
-            self.not_yet(&path, "a longest duration of upstream connections", None);
-        }
-        if let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) =
-            &options.upstream_protocol_options
-            && let Some(ProtocolConfig::HttpProtocolOptions(http1)) = &explicit.protocol_config
-        {
-            http.http1 = http1_options(Some(http1));
-        }
-        http
-    }
-
-    fn http_options(
+    pub(super) fn http_options(
         &mut self,
         message: Option<&core::HttpProtocolOptions>,
         path: &str,
@@ -215,7 +197,7 @@ impl Lower<'_> {
     }
 }
 
-fn http1_options(message: Option<&core::Http1ProtocolOptions>) -> model::Http1Options {
+pub(super) fn http1_options(message: Option<&core::Http1ProtocolOptions>) -> model::Http1Options {
     let Some(message) = message else {
         return model::Http1Options::default();
     };
@@ -278,6 +260,8 @@ mod tests {
         let manager = manager.unwrap();
         assert_eq!(manager.codec, model::HttpCodec::Auto);
         assert_eq!(manager.http1, model::Http1Options::default());
+        assert_eq!(manager.http2, model::Http2Options::default());
+        assert_eq!(manager.limits, model::HttpRuntimeLimits::default());
         assert_eq!(manager.common, model::HttpOptions::default());
         assert_eq!(manager.max_request_headers_kb, 60);
         assert_eq!(manager.stream_idle_timeout, Some(Duration::from_secs(300)));

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use super::Lower;
+use super::{Lower, http2};
 use crate::typed::envoy::config::overload::v3 as pb;
 use crate::typed::envoy::extensions::resource_monitors::downstream_connections::v3 as connections;
 use pb::resource_monitor::ConfigType;
@@ -16,7 +16,13 @@ pub(super) const CONNECTIONS_KEY: &str = "overload.global_downstream_max_connect
 /// Whether Nuncio acts upon the runtime's value of this name.
 pub(super) fn is_read(name: &str) -> bool {
     let of_listener = || name.strip_prefix(LISTENER_PREFIX)?.strip_suffix(LISTENER_SUFFIX);
-    name == CONNECTIONS_KEY || of_listener().is_some()
+    let keys = [
+        CONNECTIONS_KEY,
+        http2::PREMATURE_RESET_COUNT_KEY,
+        http2::PREMATURE_RESET_LIFETIME_KEY,
+        http2::REQUESTS_PER_CYCLE_KEY,
+    ];
+    keys.contains(&name) || of_listener().is_some()
 }
 
 const LISTENER_PREFIX: &str = "envoy.resource_limits.listener.";

@@ -1,15 +1,21 @@
-//! `typed_extension_protocol_options` of a cluster.
+//! `typed_extension_protocol_options` of a cluster, and the older fields that say the same of HTTP.
 
 use std::time::Duration;
 
 use prost::Message as _;
 
 use super::Lower;
+use super::http::http1_options;
 use crate::document::clipped;
 use crate::model;
+use crate::problem::ProblemKind;
 use crate::typed::envoy::config::cluster::v3 as cluster;
+use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::upstreams::http::v3 as http;
 use crate::typed::envoy::extensions::upstreams::tcp::v3 as tcp;
+use cluster::cluster::ClusterProtocolSelection;
+use http::http_protocol_options::UpstreamProtocolOptions;
+use http::http_protocol_options::explicit_http_config::ProtocolConfig;
 
 /// The key of HTTP's options, which is also the name of their message.
 pub(super) const HTTP: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -34,10 +40,14 @@ impl Lower<'_> {
         message: &cluster::Cluster,
         path: &str,
     ) -> ProtocolOptions {
+        let mut options = ProtocolOptions::default();
+        options.tcp.idle_timeout = Some(TCP_IDLE_TIMEOUT);
+        if message.typed_extension_protocol_options.contains_key(HTTP) {
+            self.report_older_http(message, path);
+        } else {
+            options.http = self.older_upstream_http(message, path);
+        }
         let path = format!("{path}.typed_extension_protocol_options");
-        let idle_timeout = Some(TCP_IDLE_TIMEOUT);
-        let mut options =
-            ProtocolOptions { tcp: model::UpstreamTcp { idle_timeout }, ..Default::default() };
         for (key, any) in &message.typed_extension_protocol_options {
             let path = format!("{path}[\"{key}\"]");
             if key != HTTP && key != TCP {
@@ -68,7 +78,104 @@ impl Lower<'_> {
                 options.tcp.idle_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
             }
         }
+        // Envoy deprecates the cluster's own field, but reads it where the newer one is absent.
+        let requests_max = &mut options.http.common.max_requests_per_connection;
+        let older = message.max_requests_per_connection.filter(|count| *count != 0);
+        *requests_max = requests_max.or(older);
         options
+    }
+
+    fn upstream_http(
+        &mut self,
+        options: &http::HttpProtocolOptions,
+        path: &str,
+    ) -> model::UpstreamHttp {
+        let common = options.common_http_protocol_options.as_ref();
+        let common = self.upstream_common(common, path);
+        let (protocol, http1, http2, path) = match &options.upstream_protocol_options {
+            // Absence was reported before, by the rules.
+            None => return model::UpstreamHttp::default(),
+            Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => {
+                let path = format!("{path}.explicit_http_config");
+                match &explicit.protocol_config {
+                    None => return model::UpstreamHttp::default(),
+                    Some(ProtocolConfig::HttpProtocolOptions(http1)) => {
+                        (model::UpstreamProtocol::Http1, Some(http1), None, path)
+                    }
+                    Some(ProtocolConfig::Http2ProtocolOptions(http2)) => {
+                        (model::UpstreamProtocol::Http2, None, Some(http2), path)
+                    }
+                }
+            }
+            Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(both)) => {
+                let (http1, http2) = (&both.http_protocol_options, &both.http2_protocol_options);
+                let names_http2 = http2.is_some();
+                let path = format!("{path}.use_downstream_protocol_config");
+                let protocol = model::UpstreamProtocol::Downstream { names_http2 };
+                (protocol, http1.as_ref(), http2.as_ref(), path)
+            }
+        };
+        let path = format!("{path}.http2_protocol_options");
+        let http2 = self.http2_options(http2, None, &path);
+        model::UpstreamHttp { protocol, http1: http1_options(http1), http2, common }
+    }
+
+    /// The fields of the cluster itself that say what `HttpProtocolOptions` does.
+    fn older_upstream_http(
+        &mut self,
+        message: &cluster::Cluster,
+        path: &str,
+    ) -> model::UpstreamHttp {
+        let common = self.upstream_common(message.common_http_protocol_options.as_ref(), path);
+        let (http1, http2) = (&message.http_protocol_options, &message.http2_protocol_options);
+        let names_http2 = http2.is_some();
+        let protocol = match message.protocol_selection() {
+            ClusterProtocolSelection::UseDownstreamProtocol => {
+                model::UpstreamProtocol::Downstream { names_http2 }
+            }
+            ClusterProtocolSelection::UseConfiguredProtocol if names_http2 => {
+                if http1.is_some() {
+                    let text = "cluster: Both HTTP1 and HTTP2 options may only be configured with \
+                                non-default 'protocol_selection' values";
+                    self.invalid(&format!("{path}.http_protocol_options"), text, None);
+                }
+                model::UpstreamProtocol::Http2
+            }
+            ClusterProtocolSelection::UseConfiguredProtocol => model::UpstreamProtocol::Http1,
+        };
+        let options_path = format!("{path}.http2_protocol_options");
+        let http2 = self.http2_options(http2.as_ref(), None, &options_path);
+        model::UpstreamHttp { protocol, http1: http1_options(http1.as_ref()), http2, common }
+    }
+
+    /// Envoy leaves the older fields out, without a word, where there are newer ones.
+    fn report_older_http(&mut self, message: &cluster::Cluster, path: &str) {
+        let selects = message.protocol_selection != 0;
+        for (field, is_set) in [
+            ("common_http_protocol_options", message.common_http_protocol_options.is_some()),
+            ("http_protocol_options", message.http_protocol_options.is_some()),
+            ("http2_protocol_options", message.http2_protocol_options.is_some()),
+            ("protocol_selection", selects),
+        ] {
+            if is_set {
+                let text = format!("typed_extension_protocol_options has {HTTP}, as in Envoy");
+                self.report(ProblemKind::Ignored, &format!("{path}.{field}"), text, None);
+            }
+        }
+    }
+
+    fn upstream_common(
+        &mut self,
+        message: Option<&core::HttpProtocolOptions>,
+        path: &str,
+    ) -> model::HttpOptions {
+        let path = format!("{path}.common_http_protocol_options");
+        let common = self.http_options(message, &path);
+        if common.max_connection_duration.is_some() {
+            let path = format!("{path}.max_connection_duration");
+            self.not_yet(&path, "a longest duration of upstream connections", None);
+        }
+        common
     }
 }
 
@@ -98,6 +205,66 @@ mod tests {
         assert!(report.contains("Didn't find a registered network or http filter"), "{report}");
         let (_, report) = options(TCP, HTTP, fields);
         assert!(report.contains("Unable to unpack as envoy.extensions.upstreams.tcp"), "{report}");
+    }
+
+    #[test]
+    fn a_cluster_says_which_version_its_hosts_are_spoken_to_in() {
+        use model::UpstreamProtocol::{Downstream, Http1, Http2};
+
+        let http = |fields: &str| {
+            let (bootstrap, report) = options(HTTP, HTTP, fields);
+            assert!(report.is_empty(), "{report}");
+            bootstrap.clusters[0].http.clone()
+        };
+        let of = |fields: &str| http(fields).protocol;
+        assert_eq!(of("explicit_http_config: {http_protocol_options: {}}"), Http1);
+        assert_eq!(of("explicit_http_config: {http2_protocol_options: {}}"), Http2);
+        let downstream = Downstream { names_http2: false };
+        assert_eq!(of("use_downstream_protocol_config: {}"), downstream);
+        let both = http(
+            "use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}, \
+             http2_protocol_options: {max_concurrent_streams: 3}}",
+        );
+        assert_eq!(both.protocol, Downstream { names_http2: true });
+        assert_eq!((both.http1.enable_trailers, both.http2.max_concurrent_streams), (true, 3));
+    }
+
+    #[test]
+    fn the_older_fields_count_where_the_newer_ones_are_absent() {
+        use model::UpstreamProtocol::{Downstream, Http1, Http2};
+
+        let of = |fields: &str| {
+            let yaml = format!("static_resources: {{clusters: [{{name: c, {fields}}}]}}");
+            let (bootstrap, report) = lower_yaml(&yaml);
+            (bootstrap.clusters[0].http.clone(), report.to_string())
+        };
+        let protocol = |fields: &str| {
+            let (http, report) = of(fields);
+            assert_eq!(report, "");
+            http.protocol
+        };
+        assert_eq!(protocol("alt_stat_name: d"), Http1);
+        assert_eq!(protocol("http_protocol_options: {}"), Http1);
+        assert_eq!(protocol("http2_protocol_options: {}"), Http2);
+        let downstream = "protocol_selection: USE_DOWNSTREAM_PROTOCOL";
+        assert_eq!(protocol(downstream), Downstream { names_http2: false });
+        let both = "http_protocol_options: {}, http2_protocol_options: {}";
+        assert_eq!(protocol(&format!("{both}, {downstream}")), Downstream { names_http2: true });
+        let report = of(both).1;
+        assert!(report.contains("cluster: Both HTTP1 and HTTP2 options may only"), "{report}");
+
+        let requests = |fields: &str| of(fields).0.common.max_requests_per_connection;
+        assert_eq!(requests("max_requests_per_connection: 3"), Some(3));
+        let common = "common_http_protocol_options: {max_requests_per_connection: 4}";
+        assert_eq!(requests(&format!("max_requests_per_connection: 3, {common}")), Some(4));
+
+        let newer = format!(
+            "typed_extension_protocol_options: {{{HTTP}: {{'@type': x/{HTTP}, \
+             explicit_http_config: {{http_protocol_options: {{}}}}}}}}"
+        );
+        let (http, report) = of(&format!("http2_protocol_options: {{}}, {newer}"));
+        assert_eq!(http.protocol, Http1);
+        assert!(report.contains("http2_protocol_options: ignored"), "{report}");
     }
 
     #[test]

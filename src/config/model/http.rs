@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessLog, RouteConfiguration};
+use super::{AccessLog, Http2Options, HttpRuntimeLimits, RouteConfiguration};
 
 /// Envoy's `HttpConnectionManager`, with a route configuration of its own and no HTTP filter but
 /// the router.
@@ -18,6 +18,10 @@ pub struct HttpConnectionManager {
     pub route_config: Arc<RouteConfiguration>,
     /// `http_protocol_options`.
     pub http1: Http1Options,
+    /// `http2_protocol_options`.
+    pub http2: Http2Options,
+    /// From the runtime.
+    pub limits: HttpRuntimeLimits,
     /// `common_http_protocol_options`; its `idle_timeout` is 1 hour unless set.
     pub common: HttpOptions,
     /// `max_request_headers_kb`: how many KiB the head of a request may have, 60 unless set.
@@ -61,7 +65,7 @@ pub struct HttpConnectionManager {
     pub access_log: Vec<AccessLog>,
 }
 
-/// `codec_type`, as far as Nuncio has codecs.
+/// `codec_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpCodec {
     /// `AUTO`: by what the client speaks. Without TLS that is HTTP/2 when its first bytes are
@@ -69,6 +73,8 @@ pub enum HttpCodec {
     Auto,
     /// `HTTP1`, whatever the client sends.
     Http1,
+    /// `HTTP2`, whatever the client sends.
+    Http2,
 }
 
 /// `server_header_transformation`.
@@ -152,12 +158,32 @@ pub enum HeadersWithUnderscores {
     DropHeader,
 }
 
-/// How a cluster's hosts are spoken to in HTTP: `extensions.upstreams.http.v3.HttpProtocolOptions`
-/// with an explicit HTTP/1, which is also what a cluster without any has.
+/// How a cluster's hosts are spoken to in HTTP: `extensions.upstreams.http.v3.HttpProtocolOptions`,
+/// or the older fields of the cluster; a cluster without either speaks HTTP/1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamHttp {
-    /// `explicit_http_config.http_protocol_options`.
+    /// Which version.
+    pub protocol: UpstreamProtocol,
+    /// `http_protocol_options` of what says the version.
     pub http1: Http1Options,
+    /// `http2_protocol_options` of what says the version.
+    pub http2: Http2Options,
     /// `common_http_protocol_options`.
     pub common: HttpOptions,
+}
+
+/// Which version of HTTP a cluster's hosts are spoken to in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// `explicit_http_config.http_protocol_options`.
+    #[default]
+    Http1,
+    /// `explicit_http_config.http2_protocol_options`.
+    Http2,
+    /// `use_downstream_protocol_config`: that of the request, and HTTP/1.1 for one of HTTP/1.0.
+    Downstream {
+        /// Whether `http2_protocol_options` stands in it: what has no request, such as a tunnel of
+        /// `tcp_proxy`, speaks HTTP/2 then, and HTTP/1 otherwise.
+        names_http2: bool,
+    },
 }

@@ -37,6 +37,8 @@ crate::stats! {
             => counter "upstream_cx_destroy_remote_with_active_rq",
         /// HTTP/1 connections that were made.
         UpstreamCxHttp1Total => counter "upstream_cx_http1_total",
+        /// HTTP/2 connections that were made.
+        UpstreamCxHttp2Total => counter "upstream_cx_http2_total",
         /// Connections that had their last request, by `max_requests_per_connection`.
         UpstreamCxMaxRequests => counter "upstream_cx_max_requests",
         /// Connections closed because the host did not speak its protocol.

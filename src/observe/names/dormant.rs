@@ -57,8 +57,6 @@ crate::stats! {
         /// No HTTP/3.
         UpstreamCxConnectWith0Rtt => counter "upstream_cx_connect_with_0_rtt",
         /// As above.
-        UpstreamCxHttp2Total => counter "upstream_cx_http2_total",
-        /// As above.
         UpstreamCxHttp3Total => counter "upstream_cx_http3_total",
         /// No `max_connection_duration`.
         UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
@@ -107,17 +105,39 @@ crate::stats! {
 }
 
 crate::stats! {
-    /// Below `http.<stat_prefix>`. HTTP/1 without TLS, upgrades, tracing or overload management.
+    /// Below `http2` and `cluster.<name>.http2`.
+    pub enum Http2CodecDormantStat {
+        /// No limit for cookies of their own.
+        CookiesTotalBytesTooLarge => counter "cookies_total_bytes_too_large",
+        /// No stream waits in the codec for its consumer.
+        DeferredStreamClose => gauge "deferred_stream_close",
+        /// The codec is neither of Envoy's.
+        Nghttp2DownstreamConnections => counter "nghttp2_downstream_connections",
+        /// As above.
+        Nghttp2UpstreamConnections => counter "nghttp2_upstream_connections",
+        /// As above.
+        Oghttp2DownstreamConnections => counter "oghttp2_downstream_connections",
+        /// As above.
+        Oghttp2UpstreamConnections => counter "oghttp2_upstream_connections",
+        /// Nothing is measured of cookies.
+        CookieCount => histogram "cookie_count",
+        /// As above.
+        CookieSize => histogram "cookie_size",
+        /// Nothing is measured of heads.
+        HeaderCount => histogram "header_count",
+        /// As above.
+        HeaderListSize => histogram "header_list_size",
+    }
+}
+
+crate::stats! {
+    /// Below `http.<stat_prefix>`. HTTP without TLS, upgrades, tracing or overload management.
     pub enum HttpDormantStat {
         /// Requests reset after their response had begun.
         RqResetAfterDownstreamResponseStarted
             => counter "rq_reset_after_downstream_response_started",
         /// HTTP/1 connections on which a soft drain was begun.
         DownstreamCxHttp1SoftDrain => gauge "downstream_cx_http1_soft_drain",
-        /// HTTP/2 connections.
-        DownstreamCxHttp2Total => counter "downstream_cx_http2_total",
-        /// HTTP/2 connections there now.
-        DownstreamCxHttp2Active => gauge "downstream_cx_http2_active",
         /// HTTP/3 connections.
         DownstreamCxHttp3Total => counter "downstream_cx_http3_total",
         /// HTTP/3 connections there now.
@@ -134,14 +154,10 @@ crate::stats! {
         DownstreamCxRxBytesBuffered => gauge "downstream_cx_rx_bytes_buffered",
         /// Connections closed because of overload.
         DownstreamCxOverloadDisableKeepalive => counter "downstream_cx_overload_disable_keepalive",
-        /// HTTP/2 requests.
-        DownstreamRqHttp2Total => counter "downstream_rq_http2_total",
         /// HTTP/3 requests.
         DownstreamRqHttp3Total => counter "downstream_rq_http3_total",
         /// Requests with too large a body.
         DownstreamRqTooLarge => counter "downstream_rq_too_large",
-        /// Connections closed for many early resets.
-        DownstreamRqTooManyPrematureResets => counter "downstream_rq_too_many_premature_resets",
         /// Requests refused because of overload.
         DownstreamRqOverloadClose => counter "downstream_rq_overload_close",
         /// Requests redirected to their normalized path.

@@ -13,6 +13,10 @@ crate::stats! {
         DownstreamCxHttp1Total => counter "downstream_cx_http1_total",
         /// Such connections there now.
         DownstreamCxHttp1Active => gauge "downstream_cx_http1_active",
+        /// Connections that spoke HTTP/2.
+        DownstreamCxHttp2Total => counter "downstream_cx_http2_total",
+        /// Such connections there now.
+        DownstreamCxHttp2Active => gauge "downstream_cx_http2_active",
         /// Connections gone.
         DownstreamCxDestroy => counter "downstream_cx_destroy",
         /// Connections gone because we closed them.
@@ -55,6 +59,8 @@ crate::stats! {
         DownstreamRqTotal => counter "downstream_rq_total",
         /// HTTP/1 requests.
         DownstreamRqHttp1Total => counter "downstream_rq_http1_total",
+        /// HTTP/2 requests.
+        DownstreamRqHttp2Total => counter "downstream_rq_http2_total",
         /// Requests under way.
         DownstreamRqActive => gauge "downstream_rq_active",
         /// Requests that were answered.
@@ -76,6 +82,8 @@ crate::stats! {
         DownstreamRqRxReset => counter "downstream_rq_rx_reset",
         /// Requests that we gave up.
         DownstreamRqTxReset => counter "downstream_rq_tx_reset",
+        /// Connections closed because most of their requests were reset prematurely.
+        DownstreamRqTooManyPrematureResets => counter "downstream_rq_too_many_premature_resets",
         /// Requests whose path could not be normalized.
         DownstreamRqFailedPathNormalization => counter "downstream_rq_failed_path_normalization",
         /// Upgrade requests to a route that allows none.
@@ -127,3 +135,60 @@ crate::stats! {
 
 /// The prefix of [`Http1CodecStat`] for downstream.
 pub const HTTP1_PREFIX: &str = "http1";
+
+crate::stats! {
+    /// What the HTTP/2 codec of either side met, below `http2` for downstream and
+    /// `cluster.<name>.http2` for upstream. Shown from the first HTTP/2 connection on.
+    pub enum Http2CodecStat {
+        /// Fields dropped for an underscore in their name.
+        DroppedHeadersWithUnderscores => counter "dropped_headers_with_underscores",
+        /// GOAWAY frames sent.
+        GoawaySent => counter "goaway_sent",
+        /// Streams reset because the names and values of a head were too long.
+        HeaderListSizeTooLarge => counter "header_list_size_too_large",
+        /// Streams reset because a head had too many fields.
+        HeaderOverflow => counter "header_overflow",
+        /// Header blocks for streams that are gone.
+        HeadersCbNoStream => counter "headers_cb_no_stream",
+        /// Connections closed for frames without payload.
+        InboundEmptyFramesFlood => counter "inbound_empty_frames_flood",
+        /// Connections closed for PRIORITY frames.
+        InboundPriorityFramesFlood => counter "inbound_priority_frames_flood",
+        /// Connections closed for WINDOW_UPDATE frames.
+        InboundWindowUpdateFramesFlood => counter "inbound_window_update_frames_flood",
+        /// Connections closed because a PING was not answered.
+        KeepaliveTimeout => counter "keepalive_timeout",
+        /// METADATA frames that say nothing.
+        MetadataEmptyFrames => counter "metadata_empty_frames",
+        /// Connections closed because too many answers to control frames waited to be sent.
+        OutboundControlFlood => counter "outbound_control_flood",
+        /// Connections closed because too many frames waited to be sent.
+        OutboundFlood => counter "outbound_flood",
+        /// Requests refused for an underscore in the name of a field.
+        RequestsRejectedWithUnderscoresInHeaders
+            => counter "requests_rejected_with_underscores_in_headers",
+        /// Messages that were malformed.
+        RxMessagingError => counter "rx_messaging_error",
+        /// RST_STREAM frames received.
+        RxReset => counter "rx_reset",
+        /// Streams that the peer opened although it could have known better.
+        StreamRefusedErrors => counter "stream_refused_errors",
+        /// Trailers received.
+        Trailers => counter "trailers",
+        /// Streams reset because the peer opened no window for so long.
+        TxFlushTimeout => counter "tx_flush_timeout",
+        /// RST_STREAM frames sent.
+        TxReset => counter "tx_reset",
+        /// Frames waiting to be sent.
+        OutboundFramesActive => gauge "outbound_frames_active",
+        /// Answers to control frames among them.
+        OutboundControlFramesActive => gauge "outbound_control_frames_active",
+        /// Bytes of bodies that wait for the peer's window.
+        PendingSendBytes => gauge "pending_send_bytes",
+        /// Streams there now.
+        StreamsActive => gauge "streams_active",
+    }
+}
+
+/// The prefix of [`Http2CodecStat`] for downstream.
+pub const HTTP2_PREFIX: &str = "http2";

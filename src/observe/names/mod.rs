@@ -23,11 +23,11 @@ pub use breaker::{BreakerStat, RemainingStat, breaker_prefix};
 pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
-    HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat, ServerDormantStat,
-    TcpProxyDormantStat, UpstreamProxyProtocolDormantStat,
+    Http2CodecDormantStat, HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat,
+    ServerDormantStat, TcpProxyDormantStat, UpstreamProxyProtocolDormantStat,
 };
 pub use host::HostStat;
-pub use http::{HTTP1_PREFIX, Http1CodecStat, HttpStat, http_prefix};
+pub use http::{HTTP1_PREFIX, HTTP2_PREFIX, Http1CodecStat, Http2CodecStat, HttpStat, http_prefix};
 pub use listener::{ListenerHttpStat, ListenerStat, listener_http_prefix, listener_prefix};
 pub use network_filter::{
     ConnectionLimitStat, LocalRateLimitStat, RbacShadowStat, RbacStat, connection_limit_prefix,
@@ -73,6 +73,8 @@ mod tests {
             &[ClusterStat::SPECS, ClusterDormantStat::SPECS, ResponseClassStat::SPECS],
             &[HostStat::SPECS],
             &[HttpStat::SPECS, HttpDormantStat::SPECS],
+            &[Http1CodecStat::SPECS],
+            &[Http2CodecStat::SPECS, Http2CodecDormantStat::SPECS],
             &[ListenerManagerStat::SPECS, ListenerManagerDormantStat::SPECS],
             &[ListenerStat::SPECS, ListenerDormantStat::SPECS],
             &[ConnectionLimitStat::SPECS],
