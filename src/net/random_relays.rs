@@ -8,7 +8,7 @@ use reactor::simulation::{Network, PeerId, Plan, Scale};
 use reactor::{OutboxMeter, Reactor, Socket, TaskSet};
 
 use crate::pump::PumpObserver;
-use crate::{RelayEnd, Stream, relay};
+use crate::{Flushed, RelayEnd, Side, Stream, flush, relay};
 
 /// Small enough that a round is quick, large enough that bulk is bulk.
 const SCALE: Scale =
@@ -83,6 +83,13 @@ async fn run_relay(
     let upstream = Stream::new(&reactor, far, 1 << 20, Rc::clone(&sides[1]) as Rc<_>);
     let begins = std::future::ready(true);
     let ended = relay(&reactor, &downstream, &upstream, &*sides[0], &*sides[1], None, begins).await;
+    let finished = matches!(ended, RelayEnd::Finished { .. });
+    let ended = if finished && flush(&reactor, &upstream, None).await == Flushed::Failed {
+        let error = std::io::Error::other("it failed with bytes left to be sent");
+        RelayEnd::Failed { side: Side::Upstream, error }
+    } else {
+        ended
+    };
     end.replace(Some(ended));
 }
 

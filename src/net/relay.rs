@@ -28,7 +28,8 @@ pub enum Side {
 /// How a relay ended.
 #[derive(Debug)]
 pub enum RelayEnd {
-    /// Both sides ended their streams and everything was passed on.
+    /// Both sides ended their streams, and downstream has everything. What upstream has not taken
+    /// yet waits in its outbox: see [`flush`].
     Finished {
         /// Whose end came last.
         last: Side,
@@ -97,8 +98,8 @@ pub async fn relay(
             }
             down_open = false;
         }
-        if !up_open && !down_open {
-            return Poll::Ready(RelayEnd::Finished { last: ends.last() });
+        if !down_open && let Some(last) = ends.last() {
+            return Poll::Ready(RelayEnd::Finished { last });
         }
         woken.poll(context, IDLE, idle.as_mut()).map(|()| RelayEnd::Idle)
     })
@@ -127,8 +128,8 @@ impl Ends {
     }
 
     /// Whose end came last, once both have come.
-    fn last(&self) -> Side {
-        self.second.get().unwrap_or(Side::Upstream)
+    fn last(&self) -> Option<Side> {
+        self.second.get()
     }
 }
 

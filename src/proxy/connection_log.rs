@@ -316,23 +316,23 @@ impl<'a> ConnectionLog<'a> {
 
     /// Runs `connection` to its end, with a line of the filter's logs at each interval. Boxed by
     /// the caller, so that connections without such lines do not pay for it.
-    pub(crate) async fn with_periodic_lines(
+    pub(crate) async fn with_periodic_lines<T>(
         &self,
         interval: Duration,
-        connection: impl Future<Output = ()>,
-    ) {
+        connection: impl Future<Output = T>,
+    ) -> T {
         let mut connection = pin!(connection);
         loop {
             let mut time = pin!(self.logging.reactor.sleep(interval));
             let ended = poll_fn(|context| {
-                if connection.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(true);
+                if let Poll::Ready(output) = connection.as_mut().poll(context) {
+                    return Poll::Ready(Some(output));
                 }
-                time.as_mut().poll(context).map(|()| false)
+                time.as_mut().poll(context).map(|()| None)
             })
             .await;
-            if ended {
-                return;
+            if let Some(output) = ended {
+                return output;
             }
             self.write(&self.logging.of_filter, AccessLogType::TcpPeriodic);
         }

@@ -28,6 +28,7 @@ mod tcp_proxy;
 mod tcp_route;
 #[cfg(test)]
 mod tests;
+mod upstream_flush;
 mod worker_context;
 
 pub use admission::ListenerShared;

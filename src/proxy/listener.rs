@@ -20,6 +20,7 @@ use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::gate::ends_of;
 use crate::http::{HttpManager, Names};
 use crate::tcp_proxy::TcpProxy;
+use crate::upstream_flush::UpstreamFlush;
 use crate::worker_context::WorkerContext;
 use crate::{direct_response, echo};
 
@@ -145,7 +146,12 @@ impl Listener {
     ) -> impl Future<Output = ()> {
         // Counted from here, not from the first poll, which may come a turn later.
         let presence = Presence::begin(self, chain, admission);
-        async move { presence.serve(socket).await }
+        async move {
+            if let Some(left) = presence.serve(socket).await {
+                drop(presence);
+                left.await;
+            }
+        }
     }
 
     /// As [`Listener::connection`], of a connection that carries HTTP.
@@ -225,7 +231,8 @@ impl Presence {
         &self.listener.chains[self.chain.0]
     }
 
-    async fn serve(&self, socket: Socket) {
+    /// Serves a connection to its end, and answers what is left of it.
+    async fn serve(&self, socket: Socket) -> Option<UpstreamFlush> {
         let Listener { reactor, config, .. } = &*self.listener;
         let Chain { filters, filter, logging } = self.chain();
         let context = ConnectionContext {
@@ -237,8 +244,12 @@ impl Presence {
         match filter {
             Filter::DirectResponse(response) => {
                 Box::pin(direct_response::serve(response, socket, &context)).await;
+                None
             }
-            Filter::Echo => echo::serve(socket, &context).await,
+            Filter::Echo => {
+                echo::serve(socket, &context).await;
+                None
+            }
             Filter::TcpProxy(filter) => {
                 let log = &context.log;
                 let interval = filter.log_interval().filter(|_| log.is_filter_logged());
@@ -246,20 +257,20 @@ impl Presence {
                 match (interval, filter.max_duration()) {
                     (None, None) => connection().await,
                     (Some(interval), None) => {
-                        Box::pin(log.with_periodic_lines(interval, connection())).await;
+                        Box::pin(log.with_periodic_lines(interval, connection())).await
                     }
                     (None, Some(limit)) => {
                         let end = filter.end_within(reactor, limit, log, connection());
-                        Box::pin(end).await;
+                        Box::pin(end).await
                     }
                     (Some(interval), Some(limit)) => {
                         let lasting = log.with_periodic_lines(interval, connection());
-                        Box::pin(filter.end_within(reactor, limit, log, lasting)).await;
+                        Box::pin(filter.end_within(reactor, limit, log, lasting)).await
                     }
                 }
             }
             // Served by a task of its own kind.
-            Filter::Http(_) => {}
+            Filter::Http(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! accepted --no such cluster-----------------------> closed (downstream_cx_no_route)
 //!    |  \----breaker open, no host, attempts spent-> closed
 //!    +--> connected --> relaying --both ended, reset, idle--> closed
+//!                                      \--bytes wait for upstream--> flushed, closed
 //! ```
 //! `max_downstream_connection_duration` closes it wherever it is.
 //!
@@ -32,6 +33,7 @@ use crate::gate::{self, Held, Passage};
 use crate::meter::{self, FromDownstream, FromUpstream};
 use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
+use crate::upstream_flush::{self, UpstreamFlush};
 
 /// A `tcp_proxy` filter on one worker.
 #[derive(Debug)]
@@ -57,21 +59,30 @@ impl TcpProxy {
         Self { config, route, stats, to_downstream, random }
     }
 
-    /// Serves one connection to its end.
-    pub(crate) async fn serve(&self, socket: Socket, context: &ConnectionContext<'_>) {
-        self.stats.inc(TcpProxyStat::DownstreamCxTotal);
-        context.log.begin_upstream();
-        let mut held = Held::default();
-        if !context.filters.is_empty() {
-            let Some(holds) = Box::pin(enter(context)).await else { return };
-            held = holds;
+    /// Serves one connection to its end, and answers what is left of it.
+    // No `async fn`: the future of one keeps its arguments twice.
+    pub(crate) fn serve<'a>(
+        &'a self,
+        socket: Socket,
+        context: &'a ConnectionContext<'_>,
+    ) -> impl Future<Output = Option<UpstreamFlush>> + use<'a> {
+        async move {
+            self.stats.inc(TcpProxyStat::DownstreamCxTotal);
+            context.log.begin_upstream();
+            let mut held = Held::default();
+            if !context.filters.is_empty() {
+                held = Box::pin(enter(context)).await?;
+            }
+            let (cluster, upstream) = self.connect(context.reactor, &context.log).await?;
+            context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
+            let rest = self.relay(socket, cluster, &upstream, context).await;
+            let idle = self.config.idle_timeout;
+            drop(held);
+            match rest {
+                Rest::Dropped => None,
+                Rest::Sent => upstream_flush::begin(context.reactor, upstream, &self.stats, idle),
+            }
         }
-        let Some((cluster, upstream)) = self.connect(context.reactor, &context.log).await else {
-            return;
-        };
-        context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
-        self.relay(socket, cluster, &upstream, context).await;
-        drop(held);
     }
 
     /// How long the next connection may last.
@@ -82,24 +93,25 @@ impl TcpProxy {
 
     /// Serves a connection until `limit` has passed. Boxed by the caller, so that connections
     /// without a limit do not keep room for it.
-    pub(crate) async fn end_within(
+    pub(crate) async fn end_within<T>(
         &self,
         reactor: &Reactor,
         limit: Duration,
         log: &ConnectionLog<'_>,
-        connection: impl Future<Output = ()>,
-    ) {
+        connection: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
         let (mut connection, mut expiry) = (pin!(connection), pin!(reactor.sleep(limit)));
-        let has_ended = poll_fn(|context| {
-            if connection.as_mut().poll(context).is_ready() {
-                return Poll::Ready(true);
+        let ended = poll_fn(|context| {
+            if let Poll::Ready(left) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(left));
             }
-            expiry.as_mut().poll(context).map(|()| false)
+            expiry.as_mut().poll(context).map(|()| None)
         });
-        if !has_ended.await {
+        ended.await.unwrap_or_else(|| {
             self.stats.inc(TcpProxyStat::MaxDownstreamConnectionDuration);
             log.max_duration();
-        }
+            None
+        })
     }
 
     /// How often a connection that lasts writes a line.
@@ -142,54 +154,61 @@ impl TcpProxy {
         None
     }
 
-    async fn relay(
-        &self,
+    fn relay<'a>(
+        &'a self,
         socket: Socket,
-        cluster: &Cluster,
-        connection: &UpstreamConnection,
-        context: &ConnectionContext<'_>,
-    ) {
-        let upstream = connection.stream();
-        introduce(&socket, cluster, upstream);
-        let (limit, meter) = (context.buffer_limit, self.to_downstream.clone());
-        let downstream = Stream::new(context.reactor, socket, limit, meter);
-        let from_downstream =
-            FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
-        let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
-        let idle = self.config.idle_timeout;
-        let end = if context.filters.awaits_data() {
-            let observers = (&from_downstream, &from_upstream);
-            relay_after_first_data((&downstream, upstream), observers, idle, context).await
-        } else {
-            let begins = ready(true);
-            let (down, up) = (&downstream, upstream);
-            relay(context.reactor, down, up, &from_downstream, &from_upstream, idle, begins).await
-        };
-        match end {
-            RelayEnd::Finished { last: Side::Upstream } => {
-                connection.set_closed_by(ClosedBy::Remote);
-            }
-            RelayEnd::Finished { last: Side::Downstream } => {}
-            RelayEnd::Failed { side: Side::Downstream, error } => {
-                // What waits for upstream is dropped, as in Envoy (row C22).
-                if is_reset(&error) {
+        cluster: &'a Cluster,
+        connection: &'a UpstreamConnection,
+        context: &'a ConnectionContext<'_>,
+    ) -> impl Future<Output = Rest> + use<'a> {
+        async move {
+            let upstream = connection.stream();
+            introduce(&socket, cluster, upstream);
+            let (limit, meter) = (context.buffer_limit, self.to_downstream.clone());
+            let downstream = Stream::new(context.reactor, socket, limit, meter);
+            let from_downstream =
+                FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
+            let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
+            let idle = self.config.idle_timeout;
+            let end = if context.filters.awaits_data() {
+                let observers = (&from_downstream, &from_upstream);
+                relay_after_first_data((&downstream, upstream), observers, idle, context).await
+            } else {
+                let begins = ready(true);
+                let (down, up) = (&downstream, upstream);
+                relay(context.reactor, down, up, &from_downstream, &from_upstream, idle, begins)
+                    .await
+            };
+            match end {
+                RelayEnd::Finished { last } => {
+                    if last == Side::Upstream && upstream.outbox().bytes_buffered() == 0 {
+                        connection.set_closed_by(ClosedBy::Remote);
+                    }
+                    return Rest::Sent;
+                }
+                RelayEnd::Failed { side: Side::Downstream, error } if is_reset(&error) => {
                     context.log.downstream_reset();
                     reset(upstream);
                 }
-            }
-            RelayEnd::Failed { side: Side::Upstream, error } => {
-                connection.set_closed_by(ClosedBy::Remote);
-                match flush(context.reactor, &downstream, self.config.idle_timeout).await {
-                    Flushed::Sent if is_reset(&error) => {
-                        context.log.upstream_reset();
-                        reset(&downstream);
-                    }
-                    Flushed::Sent | Flushed::Failed => {}
-                    Flushed::Idle => self.idle(&context.log),
+                // It took nothing more, but had ended its own side properly.
+                RelayEnd::Failed { side: Side::Downstream, .. } => return Rest::Sent,
+                RelayEnd::Failed { side: Side::Upstream, error } if is_reset(&error) => {
+                    connection.set_closed_by(ClosedBy::Remote);
+                    context.log.upstream_reset();
+                    // What waits for downstream is dropped, as in Envoy.
+                    reset(&downstream);
                 }
+                RelayEnd::Failed { side: Side::Upstream, .. } => {
+                    connection.set_closed_by(ClosedBy::Remote);
+                    match flush(context.reactor, &downstream, idle).await {
+                        Flushed::Sent | Flushed::Failed => {}
+                        Flushed::Idle => self.idle(&context.log),
+                    }
+                }
+                RelayEnd::Idle => self.idle(&context.log),
+                RelayEnd::Refused => {}
             }
-            RelayEnd::Idle => self.idle(&context.log),
-            RelayEnd::Refused => {}
+            Rest::Dropped
         }
     }
 
@@ -197,6 +216,13 @@ impl TcpProxy {
         self.stats.inc(TcpProxyStat::IdleTimeout);
         log.idle();
     }
+}
+
+/// What becomes of bytes that wait for upstream when downstream is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Sent,
+    Dropped,
 }
 
 /// Tells the upstream first whose connection it is, if the cluster is configured so (row C11).

@@ -32,6 +32,7 @@ mod sockets;
 mod stage;
 mod tcp_texts;
 mod timeouts;
+mod upstream_flush;
 mod weighted_clusters;
 
 use std::any::Any;
@@ -75,6 +76,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(relay::scenarios());
     all.extend(half_close::scenarios());
     all.extend(endings::scenarios());
+    all.extend(upstream_flush::scenarios());
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(durations::scenarios());
