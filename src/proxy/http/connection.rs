@@ -22,7 +22,7 @@ use observe::names::HttpStat;
 use reactor::{RECV_CREDIT_MAX, Socket};
 
 use super::delayed_close::{Closing, delayed_close};
-use super::exchange::{Next, Start};
+use super::exchange::http1::{Next, Start};
 use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
 use super::timer::DeadlineTimer;

@@ -12,59 +12,47 @@
 //! it changes by a guard, so that it may be dropped at any await point.
 
 mod forward;
+pub(super) mod http1;
 mod reply;
 
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use observe::GaugeGuard;
 use observe::names::{Http1CodecStat, HttpStat};
-use proto::http1::{ErrorKind, Framing, MessageStart, ResponseDecoder, ResponseTo};
-use proto::{KnownName, Method, Version};
+use proto::http1::ErrorKind;
+use proto::{KnownName, Method};
 
+use super::carrier::Carrier;
 use super::connection::HttpConnection;
 use super::deadlines::Deadlines;
-use super::delayed_close::Closing;
 use super::failure::Failure;
 use super::headers;
-use super::http1::{Request, Response};
 use super::log::Journal;
-use super::manager::{Codecs, Heads, HttpManager};
-use super::port::{BodySink, BodySource, ResponseSink, SourceError};
+use super::manager::{Heads, HttpManager};
+use super::port::{CodecError, RequestSource, RequestStart, ResponseSink, SourceError};
 use super::recycle::Borrowed;
 use super::redirect::UNCHANGED;
 use super::route::Action;
 
-/// What an exchange begins with: a connection on which bytes of a request have come.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) connection: Rc<HttpConnection>,
-}
-
-/// What happens to the connection after an exchange.
+/// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another request may come.
-    Request,
-    /// It is closed.
-    Close(Closing),
+enum Outcome {
+    /// Request and response are complete.
+    Complete,
+    /// The response is complete, and the rest of the request is not wanted.
+    Early,
+    /// The response cannot be completed.
+    Cut,
     /// The client has left.
     Gone,
 }
 
-/// Runs one exchange.
-pub(crate) async fn run(start: Start) -> Next {
-    let connection = start.connection;
-    let manager = Rc::clone(&connection.manager);
-    let mut codecs = manager.codecs.take();
-    Exchange::new(&manager, &connection).run(&mut codecs).await
-}
-
-/// An exchange under way.
-struct Exchange<'a> {
+/// An exchange under way, on a connection that is seen as a `C`.
+struct Exchange<'a, C> {
     manager: &'a HttpManager,
     connection: &'a HttpConnection,
+    carrier: &'a C,
     heads: Borrowed<Heads>,
     journal: Journal,
     deadlines: Deadlines,
@@ -93,26 +81,28 @@ struct Exchange<'a> {
 enum Stop {
     /// The client is to be told.
     Failed(Failure),
-    /// The client has left.
-    Gone,
+    /// The client has left, or its codec has ended what could have been answered.
+    Gone(SourceError),
     /// The response had begun, and cannot be completed.
     Cut(Failure),
 }
 
-impl<'a> Exchange<'a> {
-    fn new(manager: &'a HttpManager, connection: &'a HttpConnection) -> Self {
+impl<'a, C: Carrier> Exchange<'a, C> {
+    /// An exchange that begins now. The request in `heads` is clear, or decoded already.
+    fn new(carrier: &'a C, mut heads: Borrowed<Heads>) -> Self {
+        let connection = carrier.connection();
+        let manager = &*connection.manager;
         let now = manager.reactor.now();
         let config = &manager.prepared.config;
         manager.stats.inc(HttpStat::DownstreamRqTotal);
-        manager.stats.inc(HttpStat::DownstreamRqHttp1Total);
-        let mut heads = manager.heads.take();
-        heads.request.clear();
+        manager.stats.inc(C::REQUESTS);
         heads.response.clear();
         Self {
             manager,
             connection,
+            carrier,
             heads,
-            journal: Journal::new(now, manager.reactor.wall_now()),
+            journal: Journal::new(now, manager.reactor.wall_now(), C::VERSION),
             deadlines: Deadlines {
                 head: config.request_headers_timeout.map(|timeout| now + timeout),
                 request: config.request_timeout.map(|timeout| now + timeout),
@@ -134,42 +124,39 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    async fn run(mut self, codecs: &mut Codecs) -> Next {
-        let Codecs { request: decoder, response: response_decoder } = codecs;
-        decoder.reset();
-        let http1 = &self.manager.prepared.config.http1;
-        let stream = &self.connection.stream;
-        let mut source = Request::new(stream, decoder, &self.manager.prepared.requests);
-        let head = self.head(&mut source).await;
+    /// From the head of the request to the line in the access log.
+    async fn run(
+        &mut self,
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
+    ) -> Outcome {
+        let head = self.head(source).await;
         let request = &self.heads.request;
         // A request that was refused may be of no version that we answer in.
-        let version = if head.is_ok() { request.version } else { Version::Http11 };
-        let to = ResponseTo { version, method: request.method() };
-        let mut sink = Response::new(stream, to, http1.enable_trailers);
+        let version = if head.is_ok() { request.version } else { C::VERSION };
+        sink.answers(version, request.method());
         let answered = match head {
             Ok(start) => {
                 self.head_received(start);
-                self.answer(&mut source, &mut sink, response_decoder).await
+                self.answer(source, sink).await
             }
             Err(stop) => Err(stop),
         };
-        let next = self.end(answered, &mut sink);
+        let outcome = self.end(answered, sink);
         let metered = (source.metered(self.request_complete), sink.metered());
         self.journal.write(self.manager, self.connection, &self.heads, self.route_name, metered);
-        next
+        outcome
     }
 
     /// Waits for the head of the request.
-    async fn head(&mut self, source: &mut Request<'_>) -> Result<MessageStart, Stop> {
+    async fn head(&mut self, source: &mut impl RequestSource) -> Result<RequestStart, Stop> {
         poll_fn(|context| {
             match source.poll_head(context, &mut self.heads.request) {
                 Poll::Ready(Ok(Some(start))) => return Poll::Ready(Ok(start)),
-                Poll::Ready(Ok(None) | Err(SourceError::Ended | SourceError::Failed)) => {
-                    return Poll::Ready(Err(Stop::Gone));
+                Poll::Ready(Ok(None)) => {
+                    return Poll::Ready(Err(Stop::Gone(SourceError::Ended)));
                 }
-                Poll::Ready(Err(SourceError::Protocol(kind))) => {
-                    return Poll::Ready(Err(Stop::Failed(Failure::Codec(kind))));
-                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.request_lost(error))),
                 Poll::Pending => {}
             }
             self.poll_deadline(context).map(|failure| Err(Stop::Failed(failure)))
@@ -177,21 +164,15 @@ impl<'a> Exchange<'a> {
         .await
     }
 
-    fn head_received(&mut self, start: MessageStart) {
+    fn head_received(&mut self, start: RequestStart) {
         self.deadlines.head = None;
         self.connection.count_received();
         self.deadlines.last_progress = self.manager.reactor.now();
         self.journal.head_received(&self.heads.request);
-        if start.dropped_underscores > 0 {
-            let dropped = u64::from(start.dropped_underscores);
-            let stat = Http1CodecStat::DroppedHeadersWithUnderscores;
-            self.manager.codec_stats.add(stat, dropped);
-        }
-        self.is_last = self.connection.is_last_request() || !start.keep_alive;
+        self.is_last = self.carrier.head_received(&start) || !start.keeps_alive;
         self.closes = self.is_last;
-        self.is_upgrade =
-            start.framing == Framing::Tunnel && self.heads.request.method() != Method::Connect;
-        if start.framing.is_empty() {
+        self.is_upgrade = start.is_tunnel && self.heads.request.method() != Method::Connect;
+        if start.is_whole {
             self.request_ended();
         }
     }
@@ -204,12 +185,24 @@ impl<'a> Exchange<'a> {
         self.journal.request_ended(now);
     }
 
+    /// What follows from a request that will not come to its end. A client of HTTP/1 is told what
+    /// it did wrong; of HTTP/2 the codec has told it, and there is no stream left to answer on.
+    fn request_lost(&self, error: SourceError) -> Stop {
+        match error {
+            SourceError::Protocol(CodecError::Http1(kind)) => self.stop_for(Failure::Codec(kind)),
+            gone => Stop::Gone(gone),
+        }
+    }
+
+    fn stop_for(&self, failure: Failure) -> Stop {
+        if self.responded { Stop::Cut(failure) } else { Stop::Failed(failure) }
+    }
+
     /// Does what the configuration says about the request.
     async fn answer(
         &mut self,
-        source: &mut Request<'_>,
-        sink: &mut Response<'_>,
-        decoder: &mut ResponseDecoder,
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
     ) -> Result<(), Stop> {
         let (manager, stats) = (self.manager, &self.manager.stats);
         if headers::take_expect_continue(&mut self.heads.request) {
@@ -268,21 +261,21 @@ impl<'a> Exchange<'a> {
                     stats.inc(HttpStat::NoCluster);
                     return Err(Stop::Failed(Failure::NoCluster));
                 };
-                self.forward(target, config.timeout, source, sink, decoder).await?;
+                self.forward(target, config.timeout, source, sink).await?;
             }
         }
         Ok(())
     }
 
     /// What follows from how the exchange ended.
-    fn end(&mut self, answered: Result<(), Stop>, sink: &mut Response<'_>) -> Next {
+    fn end(&mut self, answered: Result<(), Stop>, sink: &mut impl ResponseSink) -> Outcome {
         let stats = &self.manager.stats;
         match answered {
             Ok(()) => {}
             Err(Stop::Failed(failure)) => {
                 self.journal.failed(failure, self.upstream_responded);
                 self.count_failure(failure);
-                self.closes |= failure.closes();
+                self.closes |= failure.closes() && !C::IS_SHARED;
                 let status = failure.status(self.request_complete);
                 self.begin_reply(status);
                 if failure.is_overload() && !self.manager.prepared.config.suppress_envoy_headers {
@@ -291,10 +284,10 @@ impl<'a> Exchange<'a> {
                 }
                 self.reply(failure.body().as_bytes(), sink);
             }
-            Err(Stop::Gone) => {
+            Err(Stop::Gone(why)) => {
                 stats.inc(HttpStat::DownstreamRqRxReset);
-                self.journal.client_gone();
-                return Next::Gone;
+                self.journal.client_gone(why);
+                return Outcome::Gone;
             }
             Err(Stop::Cut(failure)) => {
                 match failure {
@@ -305,7 +298,7 @@ impl<'a> Exchange<'a> {
                 stats.inc(HttpStat::DownstreamRqRxReset);
                 self.count_failure(failure);
                 self.journal.cut(failure);
-                return Next::Close(self.closing());
+                return Outcome::Cut;
             }
         }
         if !self.request_complete {
@@ -313,22 +306,7 @@ impl<'a> Exchange<'a> {
         }
         let now = self.manager.reactor.now();
         stats.record_duration(HttpStat::DownstreamRqTime, self.journal.since_start(now));
-        if self.closes || !self.request_complete {
-            Next::Close(self.closing())
-        } else {
-            Next::Request
-        }
-    }
-
-    /// How the connection is closed: without waiting for the client if that has sent its last
-    /// request whole, or knows the response's end by the connection's; but, as Envoy does it, not
-    /// when the reply came at once.
-    fn closing(&self) -> Closing {
-        let is_over = self.ends_with_connection || (self.is_last && self.request_complete);
-        match is_over && self.has_waited {
-            true => Closing::AfterFlush,
-            false => Closing::AfterFlushAndWait,
-        }
+        if self.request_complete { Outcome::Complete } else { Outcome::Early }
     }
 
     fn count_failure(&self, failure: Failure) {
@@ -353,7 +331,7 @@ impl<'a> Exchange<'a> {
     fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<Failure> {
         let idle_timeout = self.manager.prepared.config.stream_idle_timeout;
         let Some(deadline) = self.deadlines.next(idle_timeout) else { return Poll::Pending };
-        let timer = self.connection.timer.borrow_mut().poll(context, deadline);
+        let timer = self.carrier.timer().borrow_mut().poll(context, deadline);
         timer.map(|()| self.deadlines.passed(self.manager.reactor.now()))
     }
 }

@@ -5,7 +5,7 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details>
 
 use observe::ResponseFlag;
-use proto::http1::{ErrorKind, reason_phrase};
+use proto::http1;
 
 macro_rules! reset_before_headers {
     () => {
@@ -25,8 +25,8 @@ macro_rules! reset_details {
 /// Why an exchange was answered by the proxy itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The client broke the protocol.
-    Codec(ErrorKind),
+    /// The client broke the protocol, in a way that it can be told.
+    Codec(http1::ErrorKind),
     /// A request of HTTP/1.1 without `host`.
     MissingHost,
     /// The target is neither a path nor something that a route could match.
@@ -51,6 +51,12 @@ pub(crate) enum Failure {
     UpstreamClosed,
     /// The upstream broke its protocol before it answered.
     UpstreamProtocol,
+    /// The upstream has reset the stream before it answered.
+    UpstreamRemoteReset,
+    /// The same, and says that it did nothing with the request.
+    UpstreamRefusedStream,
+    /// The same of a tunnel, which it could not connect.
+    UpstreamConnectError,
     /// The route's timeout passed before the upstream answered.
     ResponseTimeout,
     /// Nothing moved for `stream_idle_timeout`.
@@ -80,7 +86,10 @@ impl Failure {
             | Self::Overflow
             | Self::ConnectFailed
             | Self::ConnectTimeout
-            | Self::UpstreamClosed => 503,
+            | Self::UpstreamClosed
+            | Self::UpstreamRemoteReset
+            | Self::UpstreamRefusedStream
+            | Self::UpstreamConnectError => 503,
             Self::ResponseTimeout => 504,
             Self::StreamIdleTimeout
             | Self::RequestTimeout
@@ -99,7 +108,7 @@ impl Failure {
     /// The body of the reply: plain text, or nothing.
     pub(crate) fn body(self) -> &'static str {
         match self {
-            Self::Codec(kind) => reason_phrase(kind.status()),
+            Self::Codec(kind) => http1::reason_phrase(kind.status()),
             Self::MissingHost
             | Self::Fragment
             | Self::Upgrade
@@ -112,6 +121,13 @@ impl Failure {
             Self::ConnectTimeout => concat!(reset_before_headers!(), "connection timeout"),
             Self::UpstreamClosed => concat!(reset_before_headers!(), "connection termination"),
             Self::UpstreamProtocol => concat!(reset_before_headers!(), "protocol error"),
+            Self::UpstreamRemoteReset => concat!(reset_before_headers!(), "remote reset"),
+            Self::UpstreamRefusedStream => {
+                concat!(reset_before_headers!(), "remote refused stream reset")
+            }
+            Self::UpstreamConnectError => {
+                concat!(reset_before_headers!(), "remote error with CONNECT request")
+            }
             Self::ResponseTimeout => "upstream request timeout",
             Self::StreamIdleTimeout => "stream timeout",
             Self::RequestTimeout => "request timeout",
@@ -141,6 +157,9 @@ impl Failure {
             Self::ConnectFailed | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
             Self::UpstreamClosed => ResponseFlag::UpstreamConnectionTermination,
             Self::UpstreamProtocol => ResponseFlag::UpstreamProtocolError,
+            Self::UpstreamRemoteReset
+            | Self::UpstreamRefusedStream
+            | Self::UpstreamConnectError => ResponseFlag::UpstreamRemoteReset,
             Self::ResponseTimeout => ResponseFlag::UpstreamRequestTimeout,
             Self::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
             Self::UpstreamMaxDuration => ResponseFlag::UpstreamMaxStreamDurationReached,
@@ -163,6 +182,13 @@ impl Failure {
             Self::ConnectTimeout => reset_details!(response_started, "connection_timeout"),
             Self::UpstreamClosed => reset_details!(response_started, "connection_termination"),
             Self::UpstreamProtocol => reset_details!(response_started, "protocol_error"),
+            Self::UpstreamRemoteReset => reset_details!(response_started, "remote_reset"),
+            Self::UpstreamRefusedStream => {
+                reset_details!(response_started, "remote_refused_stream_reset")
+            }
+            Self::UpstreamConnectError => {
+                reset_details!(response_started, "remote_error_with_CONNECT_request")
+            }
             Self::ResponseTimeout => "response_timeout",
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::RequestTimeout => "request_overall_timeout",
@@ -182,6 +208,9 @@ impl Failure {
                 | Self::ConnectTimeout
                 | Self::UpstreamClosed
                 | Self::UpstreamProtocol
+                | Self::UpstreamRemoteReset
+                | Self::UpstreamRefusedStream
+                | Self::UpstreamConnectError
                 | Self::ResponseTimeout
         )
     }

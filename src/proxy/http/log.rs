@@ -11,12 +11,13 @@ use observe::access_log::{
     AccessLogType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
 use observe::{ResponseFlag, ResponseFlags};
+use proto::http2::{ErrorCode, ResetReason};
 use proto::{HeaderList, KnownName, Name, RequestHead, ResponseHead, Version};
 
 use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::{Heads, HttpManager};
-use super::port::Metered;
+use super::port::{Metered, SourceError};
 use crate::connection_log::{connect_error, observability_name};
 
 /// The story of one exchange.
@@ -41,13 +42,15 @@ pub(super) struct Journal {
     cluster: Option<Rc<Cluster>>,
     timeout: Option<Duration>,
     host: Option<Address>,
-    connected: bool,
+    /// What the host is spoken to in, once it is.
+    upstream_protocol: Option<Protocol>,
     transport_failure: Option<String>,
     attempts: u64,
 }
 
 impl Journal {
-    pub(super) fn new(started: Instant, started_wall: SystemTime) -> Self {
+    /// `version` is what it is taken to be in as long as its head has not come.
+    pub(super) fn new(started: Instant, started_wall: SystemTime, version: Version) -> Self {
         Self {
             started,
             started_wall,
@@ -56,7 +59,7 @@ impl Journal {
             flags: ResponseFlags::default(),
             details: None,
             status: 0,
-            protocol: Protocol::Http11,
+            protocol: protocol(version),
             bytes_received: 0,
             bytes_sent: 0,
             upstream: Default::default(),
@@ -65,7 +68,7 @@ impl Journal {
             cluster: None,
             timeout: None,
             host: None,
-            connected: false,
+            upstream_protocol: None,
             transport_failure: None,
             attempts: 0,
         }
@@ -77,11 +80,7 @@ impl Journal {
 
     pub(super) fn head_received(&mut self, request: &RequestHead) {
         self.headless = false;
-        self.protocol = match request.version {
-            Version::Http10 => Protocol::Http10,
-            Version::Http11 => Protocol::Http11,
-            Version::Http2 => Protocol::Http2,
-        };
+        self.protocol = protocol(request.version);
     }
 
     /// A proxy in front of us names the client.
@@ -127,8 +126,8 @@ impl Journal {
         }
     }
 
-    pub(super) fn connected(&mut self, now: Instant) {
-        self.connected = true;
+    pub(super) fn connected(&mut self, now: Instant, version: Version) {
+        self.upstream_protocol = Some(protocol(version));
         self.note(TimePoint::UpstreamSendBegin, now);
     }
 
@@ -188,9 +187,27 @@ impl Journal {
         }
     }
 
-    pub(super) fn client_gone(&mut self) {
-        self.details = Some(Cow::Borrowed("downstream_remote_disconnect"));
-        self.flags.set(ResponseFlag::DownstreamConnectionTermination);
+    /// The request will not come to its end, or its response has nobody left to go to.
+    pub(super) fn client_gone(&mut self, why: SourceError) {
+        let (details, flag) = match why {
+            SourceError::Protocol(error) => {
+                (error.details(), ResponseFlag::DownstreamProtocolError)
+            }
+            // A client that wants no more, and says that nothing is wrong, leaves no trace.
+            SourceError::Reset(ErrorCode::NO_ERROR) => return,
+            SourceError::Reset(code) => {
+                let flag = match code {
+                    ErrorCode::PROTOCOL_ERROR => ResponseFlag::DownstreamProtocolError,
+                    _ => ResponseFlag::DownstreamRemoteReset,
+                };
+                (ResetReason::Peer(code).details(), flag)
+            }
+            SourceError::Ended | SourceError::Failed => {
+                ("downstream_remote_disconnect", ResponseFlag::DownstreamConnectionTermination)
+            }
+        };
+        self.details = Some(Cow::Borrowed(details));
+        self.flags.set(flag);
     }
 
     /// Writes the exchange's lines. `request` and `response` are what the client sent and got.
@@ -245,7 +262,7 @@ impl Journal {
                 header_bytes_received: self.upstream.1.fields,
                 header_bytes_sent: self.upstream.0.fields,
                 transport_failure_reason: self.transport_failure.as_deref(),
-                protocol: self.connected.then_some(Protocol::Http11),
+                protocol: self.upstream_protocol,
                 ..UpstreamRecord::default()
             },
             listener_name: &manager.names.listener,
@@ -258,6 +275,15 @@ impl Journal {
             ..Record::default()
         };
         manager.logs.log(&record);
+    }
+}
+
+/// A version of HTTP as the log spells it.
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::Http10 => Protocol::Http10,
+        Version::Http11 => Protocol::Http11,
+        Version::Http2 => Protocol::Http2,
     }
 }
 
@@ -319,5 +345,35 @@ impl HttpMessages for Messages<'_> {
 
     fn response_trailers_bytes(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use proto::http2::ErrorKind;
+
+    use super::super::port::CodecError;
+    use super::*;
+
+    /// Each line was read off Envoy 1.40.
+    #[test]
+    fn the_log_says_how_a_client_left() {
+        let reset = SourceError::Reset;
+        let broken = SourceError::Protocol(CodecError::Http2(ErrorKind::InvalidFrameSize));
+        for (why, details, flags) in [
+            (SourceError::Ended, Some("downstream_remote_disconnect"), "DC"),
+            (SourceError::Failed, Some("downstream_remote_disconnect"), "DC"),
+            (reset(ErrorCode::NO_ERROR), None, "-"),
+            (reset(ErrorCode::PROTOCOL_ERROR), Some("http2.remote_reset"), "DPE"),
+            (reset(ErrorCode::CANCEL), Some("http2.remote_reset"), "DR"),
+            (reset(ErrorCode::REFUSED_STREAM), Some("http2.remote_refuse"), "DR"),
+            (broken, Some("codec_error:invalid_frame_size"), "DPE"),
+        ] {
+            let mut journal = Journal::new(Instant::now(), SystemTime::now(), Version::Http2);
+            journal.client_gone(why);
+            assert_eq!(journal.details.as_deref(), details, "{why:?}");
+            assert_eq!(journal.flags.to_string(), flags, "{why:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use reactor::{Reactor, Socket};
 
 use super::connection::HttpConnection;
 use super::date::DateCache;
-use super::exchange;
+use super::exchange::http1;
 use super::recycle::{Recycler, Shelf};
 use super::response_stats::ResponseStats;
 use super::route::RouteTable;
@@ -94,9 +94,10 @@ pub(crate) struct HttpManager {
     pub(super) send_meter: Rc<SendMeter<HttpStat>>,
     pub(super) date: DateCache,
     pub(super) random: Rc<Random>,
-    pub(super) codecs: Shelf<Codecs>,
+    pub(super) request_decoders: Shelf<RequestDecoder>,
+    pub(super) response_decoders: Shelf<ResponseDecoder>,
     pub(super) heads: Shelf<Heads>,
-    pub(super) exchanges: Recycler<exchange::Start, exchange::Next>,
+    pub(super) exchanges: Recycler<http1::Start, http1::Next>,
     pub(super) logs: AccessLogs,
     pub(super) connection_ids: Rc<ConnectionIds>,
     pub(super) names: Names,
@@ -118,13 +119,6 @@ pub(crate) struct Target {
     pub(super) cluster: Rc<Cluster>,
     pub(super) options: ResponseOptions,
     pub(super) stats: ResponseStats,
-}
-
-/// The decoders of one exchange; their memory serves the next one.
-#[derive(Debug, Default)]
-pub(crate) struct Codecs {
-    pub(super) request: RequestDecoder,
-    pub(super) response: ResponseDecoder,
 }
 
 /// The heads of one exchange; their memory serves the next one.
@@ -168,9 +162,10 @@ impl HttpManager {
             send_meter,
             date: DateCache::default(),
             random: Rc::clone(context.random),
-            codecs: Shelf::new(),
+            request_decoders: Shelf::new(),
+            response_decoders: Shelf::new(),
             heads: Shelf::new(),
-            exchanges: Recycler::new(exchange::run),
+            exchanges: Recycler::new(http1::run),
             logs: context.access_logs.logs(&prepared.config.access_log),
             connection_ids: Rc::clone(context.connection_ids),
             names,

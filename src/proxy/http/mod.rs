@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod bulk_tests;
+mod carrier;
 mod client;
 mod connection;
 mod date;

@@ -1,17 +1,17 @@
 //! What an exchange sees of the streams it joins, whatever protocol carries them.
 //!
-//! A request comes from a [`BodySource`] and its response goes to a [`ResponseSink`]; the upstream
-//! side is a [`RequestSink`] and a [`ResponseSource`]. A codec's connection implements them; the
-//! exchange knows nothing else of a codec.
+//! A request comes from a [`RequestSource`] and its response goes to a [`ResponseSink`]; the
+//! upstream side is a [`RequestSink`] and a [`ResponseSource`], together an [`Upstream`]. A codec's
+//! connection implements them; the exchange knows nothing else of a codec.
 //!
 //! **Invariant:** a source hands out bytes only as they are asked for, and a sink takes them
 //! without waiting: who pumps asks for room first. That is all the flow control there is.
 
 use std::io;
+use std::ops::Deref;
 use std::task::{Context, Poll};
 
-use proto::http1::ErrorKind;
-use proto::{HeaderList, RequestHead, ResponseHead};
+use proto::{HeaderList, Method, RequestHead, ResponseHead, Version, http1, http2};
 use reactor::{Outbox, Receiver, Span};
 
 /// The next part of a body.
@@ -25,15 +25,43 @@ pub(crate) enum BodyPart {
     End,
 }
 
+/// Which rule of which codec a peer broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodecError {
+    Http1(http1::ErrorKind),
+    /// The codec has ended the stream, or the connection with all of its streams.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no connection speaks HTTP/2 yet"))]
+    Http2(http2::ErrorKind),
+}
+
+impl CodecError {
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub(crate) fn details(self) -> &'static str {
+        match self {
+            Self::Http1(kind) => kind.details(),
+            Self::Http2(kind) => kind.details(),
+        }
+    }
+}
+
 /// Why a message will not come to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceError {
     /// The peer broke its protocol.
-    Protocol(ErrorKind),
+    Protocol(CodecError),
+    /// The peer has reset the stream, not the connection: HTTP/2.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no connection speaks HTTP/2 yet"))]
+    Reset(http2::ErrorCode),
     /// The peer ended its side in the middle of the message.
     Ended,
     /// The connection failed.
     Failed,
+}
+
+impl From<http1::Error> for SourceError {
+    fn from(error: http1::Error) -> Self {
+        Self::Protocol(CodecError::Http1(error.kind()))
+    }
 }
 
 /// Where the body of a message comes from.
@@ -53,9 +81,12 @@ pub(crate) trait BodySource {
 }
 
 /// A source whose body may lie on its connection as it is, so that it need not be looked at.
-pub(crate) trait BulkSource<'s>: BodySource {
+pub(crate) trait BulkSource: BodySource {
+    /// The connection, as the splice keeps it.
+    type Receiver: Deref<Target = Receiver>;
+
     /// Where the rest of the body comes from and how long it is, if nothing else is in between.
-    fn rest(&self) -> Option<(&'s Receiver, u64)>;
+    fn rest(&self) -> Option<(Self::Receiver, u64)>;
 
     /// So many bytes of the rest were taken from there.
     fn skip(&mut self, bytes: u64);
@@ -92,13 +123,46 @@ pub(crate) trait BodySink {
 }
 
 /// A sink whose body may go to its connection as it is.
-pub(crate) trait BulkSink<'s>: BodySink {
+pub(crate) trait BulkSink: BodySink {
+    /// The connection, as the splice keeps it.
+    type Outbox: Deref<Target = Outbox>;
+
     /// Where the bytes of the body go, if nothing is put between them.
-    fn outbox(&self) -> Option<&'s Outbox>;
+    fn outbox(&self) -> Option<Self::Outbox>;
+}
+
+/// Where a request comes from.
+pub(crate) trait RequestSource: BulkSource {
+    /// The head. `None` if the client ended the connection before the head began.
+    fn poll_head(
+        &mut self,
+        context: &Context<'_>,
+        head: &mut RequestHead,
+    ) -> Poll<Result<Option<RequestStart>, SourceError>>;
+
+    /// Ready once the client waits for the response no more, whatever of the request is still to
+    /// be read.
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<SourceError>;
+}
+
+/// What the head of a request begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RequestStart {
+    /// Neither a body nor trailers follow.
+    pub(crate) is_whole: bool,
+    /// The connection may carry another request. One that is shared always may.
+    pub(crate) keeps_alive: bool,
+    /// What follows the head is opaque: CONNECT, or an upgrade.
+    pub(crate) is_tunnel: bool,
+    /// How many fields were dropped for an underscore in their name.
+    pub(crate) dropped_underscores: u32,
 }
 
 /// Where a response goes.
-pub(crate) trait ResponseSink: BodySink {
+pub(crate) trait ResponseSink: BulkSink {
+    /// Tells which request is answered, before anything is sent: that decides the form.
+    fn answers(&mut self, version: Version, method: Method);
+
     /// `100 Continue`.
     fn send_continue(&mut self);
 
@@ -107,13 +171,13 @@ pub(crate) trait ResponseSink: BodySink {
 }
 
 /// Where a request goes.
-pub(crate) trait RequestSink: BodySink {
+pub(crate) trait RequestSink: BulkSink {
     /// Sends the head. `is_whole` says that neither a body nor trailers follow.
     fn send_head(&mut self, head: &RequestHead, is_whole: bool);
 }
 
 /// Where a response comes from.
-pub(crate) trait ResponseSource: BodySource {
+pub(crate) trait ResponseSource: BulkSource {
     /// The next head.
     fn poll_head(
         &mut self,
@@ -132,4 +196,21 @@ pub(crate) enum ResponseStart {
         /// Neither a body nor trailers follow.
         is_whole: bool,
     },
+}
+
+/// A stream to a host, for one request and its response.
+pub(crate) trait Upstream {
+    /// Where the request goes.
+    type Request: RequestSink;
+    /// Where the response comes from.
+    type Response: ResponseSource;
+
+    /// What is spoken on it.
+    const VERSION: Version;
+
+    /// Both directions.
+    fn ports(&mut self) -> (&mut Self::Request, &mut Self::Response);
+
+    /// Counts what its connection has received since the last call.
+    fn count_received(&self);
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use net::{BulkWatch, SpliceLimits};
-use reactor::{Outbox, SpliceError};
+use reactor::SpliceError;
 
 use super::port::{BodyPart, BulkSink, BulkSource, SourceError};
 
@@ -47,7 +47,6 @@ pub(crate) struct BodyPump<'s> {
 struct Splicing<'s> {
     /// Apart, so that an exchange without bulk does not keep room for it.
     splice: Pin<Box<dyn Future<Output = Result<bool, SpliceError>> + 's>>,
-    outbox: &'s Outbox,
     /// Passed on since it was looked at last.
     passed: Rc<Cell<u64>>,
 }
@@ -88,19 +87,23 @@ impl<'s> BodyPump<'s> {
 
     /// A number that changes whenever bytes move, for timeouts. While the kernel moves them, what
     /// a slow receiver takes changes it, which may be long before [`BodyPump::bytes`] does.
-    pub(crate) fn progress(&self) -> u64 {
-        let sent = self.splicing.as_ref().map_or(0, |splicing| splicing.outbox.bytes_sent());
-        self.bytes.wrapping_add(sent)
+    pub(crate) fn progress(&self, sink: &impl BulkSink) -> u64 {
+        let outbox = self.splicing.as_ref().and_then(|_| sink.outbox());
+        self.bytes.wrapping_add(outbox.map_or(0, |outbox| outbox.bytes_sent()))
     }
 
     /// Passes on what there is; ready once the end was passed on.
-    pub(crate) fn poll(
+    pub(crate) fn poll<S, K>(
         &mut self,
         context: &mut Context<'_>,
-        source: &mut impl BulkSource<'s>,
-        sink: &mut impl BulkSink<'s>,
+        source: &mut S,
+        sink: &mut K,
         observer: &impl BodyObserver,
-    ) -> Poll<Result<(), BodyFailure>> {
+    ) -> Poll<Result<(), BodyFailure>>
+    where
+        S: BulkSource<Receiver: 's>,
+        K: BulkSink<Outbox: 's>,
+    {
         while self.state != State::Ended {
             if let Some(splicing) = &mut self.splicing {
                 let polled = splicing.splice.as_mut().poll(context);
@@ -153,7 +156,11 @@ impl<'s> BodyPump<'s> {
 
     /// Lets the rest of the body move inside the kernel, if it is long and both sides take it as
     /// it is.
-    fn begin_splice(&mut self, source: &impl BulkSource<'s>, sink: &impl BulkSink<'s>) {
+    fn begin_splice<S, K>(&mut self, source: &S, sink: &K)
+    where
+        S: BulkSource<Receiver: 's>,
+        K: BulkSink<Outbox: 's>,
+    {
         let rest = source.rest().filter(|(_, left)| *left >= SPLICE_BYTES_MIN);
         let (Some((receiver, left)), Some(outbox)) = (rest, sink.outbox()) else { return };
         let passed = Rc::new(Cell::new(0));
@@ -161,7 +168,7 @@ impl<'s> BodyPump<'s> {
         let count = move |bytes| counter.set(counter.get() + bytes);
         // One pipe at a time: that is how exactly the bytes of a message that was cut are known.
         let limits = SpliceLimits { bytes: left, step_bytes: reactor::PIPE_BYTES_MAX as u64 };
-        let splice = Box::pin(net::splice(receiver, outbox, limits, count));
-        self.splicing = Some(Splicing { splice, outbox, passed });
+        let splice = Box::pin(async move { net::splice(&receiver, &outbox, limits, count).await });
+        self.splicing = Some(Splicing { splice, passed });
     }
 }

@@ -284,7 +284,7 @@ fn a_request_allocates_nothing_once_the_worker_is_warm() {
 /// It is moved into its cell once for each request.
 #[test]
 fn the_future_of_an_exchange_stays_small() {
-    let size = future_size(super::exchange::run);
+    let size = future_size(super::exchange::http1::run);
     assert!(size <= EXCHANGE_SIZE_MAX, "{size}");
 }
 

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use cluster::{ConnectFailure, HttpStream};
 use observe::names::{ClusterStat, HttpStat};
-use proto::http1::ResponseDecoder;
+use proto::http2::ErrorCode;
 
+use super::super::carrier::Carrier;
 use super::super::failure::Failure;
 use super::super::headers;
-use super::super::http1::{Request, Response, UpstreamRequest, UpstreamResponse};
 use super::super::manager::{HttpManager, Target};
 use super::super::port::{
-    BodyPart, BodySink, BodySource, RequestSink, ResponseSource, ResponseStart, SourceError,
+    BodyPart, BodySink, BodySource, RequestSink, RequestSource, ResponseSink, ResponseSource,
+    ResponseStart, SourceError, Upstream,
 };
 use super::super::pump::{BodyFailure, BodyObserver, BodyPump};
 use super::super::response_stats::Origin;
@@ -24,15 +25,14 @@ use super::{Exchange, Stop};
 /// So much of a body is thrown away when there is nobody to send it to.
 const DISCARD_MAX: usize = 64 * 1024;
 
-impl Exchange<'_> {
+impl<C: Carrier> Exchange<'_, C> {
     /// Sends the request to a host of the cluster and its response to the client.
     pub(super) async fn forward(
         &mut self,
         target: &Target,
         timeout: Option<Duration>,
-        source: &mut Request<'_>,
-        sink: &mut Response<'_>,
-        decoder: &mut ResponseDecoder,
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
     ) -> Result<(), Stop> {
         self.journal.forwarded(&target.cluster, timeout);
         if !self.manager.prepared.config.suppress_envoy_headers {
@@ -43,7 +43,7 @@ impl Exchange<'_> {
             self.deadlines.response = timeout.map(|timeout| now + timeout);
         }
         let forwarded = match self.connect(target, source).await {
-            Ok(stream) => self.over(stream, target, source, sink, decoder).await,
+            Ok(stream) => self.over_http1(stream, target, source, sink).await,
             Err(stop @ Stop::Failed(Failure::NoHealthyHost | Failure::Overflow)) => Err(stop),
             Err(stop) => {
                 // What of the body had come by now is no reason to close the connection.
@@ -65,7 +65,7 @@ impl Exchange<'_> {
     }
 
     /// Throws away what has come of a request's body; ready once the body has ended.
-    fn poll_discard(&mut self, context: &Context<'_>, source: &mut Request<'_>) -> Poll<()> {
+    fn poll_discard(&mut self, context: &Context<'_>, source: &mut impl RequestSource) -> Poll<()> {
         let mut bytes = 0;
         while !self.request_complete && bytes < DISCARD_MAX {
             match source.poll_part(context, DISCARD_MAX - bytes) {
@@ -83,7 +83,11 @@ impl Exchange<'_> {
     }
 
     /// A connection to a host, unless the client leaves or the time is over first.
-    async fn connect(&mut self, target: &Target, source: &Request<'_>) -> Result<HttpStream, Stop> {
+    async fn connect(
+        &mut self,
+        target: &Target,
+        source: &impl RequestSource,
+    ) -> Result<HttpStream, Stop> {
         let header = target.cluster.proxy_header(|| self.connection.ends());
         let host = match target.cluster.http_host(header) {
             Ok(host) => host,
@@ -99,8 +103,8 @@ impl Exchange<'_> {
                 }));
             }
             self.has_waited = true;
-            if source.poll_gone(context).is_ready() {
-                return Poll::Ready(Err(Stop::Gone));
+            if let Poll::Ready(why) = source.poll_gone(context) {
+                return Poll::Ready(Err(self.request_lost(why)));
             }
             let passed = self.poll_deadline(context);
             passed.map(|failure| {
@@ -113,52 +117,32 @@ impl Exchange<'_> {
         .await
     }
 
-    /// Runs the exchange over a connection to a host, and says what becomes of it.
-    async fn over(
+    /// Runs the exchange over a stream to a host.
+    pub(super) async fn over<U: Upstream>(
         &mut self,
-        stream: HttpStream,
+        upstream: &mut U,
         target: &Target,
-        source: &mut Request<'_>,
-        sink: &mut Response<'_>,
-        decoder: &mut ResponseDecoder,
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
     ) -> Result<(), Stop> {
         self.has_waited = true;
         let now = self.manager.reactor.now();
-        self.journal.connected(now);
+        self.journal.connected(now, U::VERSION);
         let longest = target.cluster.config().http.common.max_stream_duration;
         self.deadlines.upstream = longest.map(|longest| now + longest);
-        decoder.reset();
-        let options = &target.options;
-        let method = self.heads.request.method();
-        let mut up_request = UpstreamRequest::new(stream.stream(), (), options.enable_trailers);
-        let mut up_response = UpstreamResponse::new(stream.stream(), decoder, options, method);
-        up_request.send_head(&self.heads.request, self.request_complete);
-        let upstream = (&stream, &mut up_request, &mut up_response);
-        let flowed = self.flow(target, source, sink, upstream).await;
+        upstream.ports().0.send_head(&self.heads.request, self.request_complete);
+        let flowed = self.flow(upstream, target, source, sink).await;
+        let (up_request, up_response) = upstream.ports();
         self.journal.upstream_metered(up_request.metered(), up_response.metered(flowed.is_ok()));
-        let stats = target.cluster.stats();
-        if up_response.closes() {
-            stats.inc(ClusterStat::UpstreamCxCloseNotify);
-        }
-        match &flowed {
-            Ok(()) if self.request_complete => {
-                if up_response.has_unasked_bytes() {
-                    stats.inc(ClusterStat::UpstreamCxProtocolError);
-                }
-                let reusable = up_response.is_reusable();
-                stream.give_back(reusable);
-            }
-            // The connection goes with the stream: nobody knows what is still on the way on it.
-            Ok(()) => {}
-            Err(Stop::Failed(failure) | Stop::Cut(failure)) => match failure {
-                Failure::UpstreamProtocol => stats.inc(ClusterStat::UpstreamCxProtocolError),
+        if let Err(Stop::Failed(failure) | Stop::Cut(failure)) = &flowed {
+            let stats = target.cluster.stats();
+            match failure {
                 Failure::ResponseTimeout => stats.inc(ClusterStat::UpstreamRqTimeout),
                 Failure::UpstreamMaxDuration => {
                     stats.inc(ClusterStat::UpstreamRqMaxDurationReached);
                 }
                 _ => {}
-            },
-            Err(Stop::Gone) => {}
+            }
         }
         flowed
     }
@@ -166,12 +150,11 @@ impl Exchange<'_> {
     /// Everything that may happen between a request that was sent and the end of its response.
     async fn flow(
         &mut self,
+        upstream: &mut impl Upstream,
         target: &Target,
-        source: &mut Request<'_>,
-        sink: &mut Response<'_>,
-        upstream: (&HttpStream, &mut UpstreamRequest<'_>, &mut UpstreamResponse<'_>),
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
     ) -> Result<(), Stop> {
-        let (stream, up_request, up_response) = upstream;
         let whole = self.request_complete;
         let mut request = if whole { BodyPump::ended() } else { BodyPump::new() };
         let mut response = BodyPump::new();
@@ -181,23 +164,21 @@ impl Exchange<'_> {
         let mut deaf = false;
         let mut moved = 0;
         let result = poll_fn(|context| {
+            let (up_request, up_response) = upstream.ports();
             if !request.is_ended() && !deaf {
                 match request.poll(context, source, up_request, &from_client) {
                     Poll::Ready(Ok(())) => self.request_ended(),
                     Poll::Ready(Err(BodyFailure::Sink)) => deaf = true,
-                    Poll::Ready(Err(BodyFailure::Source(SourceError::Protocol(kind)))) => {
-                        return Poll::Ready(Err(self.stop_for(Failure::Codec(kind))));
-                    }
-                    Poll::Ready(Err(BodyFailure::Source(_))) => {
-                        return Poll::Ready(Err(Stop::Gone));
+                    Poll::Ready(Err(BodyFailure::Source(error))) => {
+                        return Poll::Ready(Err(self.request_lost(error)));
                     }
                     Poll::Pending => {}
                 }
             }
             // While nothing is read, only the end of the stream says that the client has left.
             let reading = !request.is_ended() && !deaf && !up_request.is_paused();
-            if !reading && source.poll_gone(context).is_ready() {
-                return Poll::Ready(Err(Stop::Gone));
+            if !reading && let Poll::Ready(why) = source.poll_gone(context) {
+                return Poll::Ready(Err(self.request_lost(why)));
             }
             while !self.responded {
                 match up_response.poll_head(context, &mut self.heads.response) {
@@ -225,7 +206,11 @@ impl Exchange<'_> {
                 match response.poll(context, up_response, sink, &from_host) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(BodyFailure::Sink)) => {
-                        return Poll::Ready(Err(Stop::Gone));
+                        let why = match source.poll_gone(context) {
+                            Poll::Ready(why) => why,
+                            Poll::Pending => SourceError::Failed,
+                        };
+                        return Poll::Ready(Err(self.request_lost(why)));
                     }
                     Poll::Ready(Err(BodyFailure::Source(error))) => {
                         return Poll::Ready(Err(Stop::Cut(upstream_failure(&error))));
@@ -233,11 +218,11 @@ impl Exchange<'_> {
                     Poll::Pending => {}
                 }
             }
-            let now_moved = request.progress().wrapping_add(response.progress());
+            let now_moved = request.progress(up_request).wrapping_add(response.progress(sink));
             if now_moved != moved {
                 moved = now_moved;
                 self.connection.count_received();
-                stream.count_received();
+                upstream.count_received();
                 self.deadlines.last_progress = self.manager.reactor.now();
             }
             self.poll_deadline(context).map(|failure| Err(self.stop_for(failure)))
@@ -252,12 +237,13 @@ impl Exchange<'_> {
         result
     }
 
-    fn stop_for(&self, failure: Failure) -> Stop {
-        if self.responded { Stop::Cut(failure) } else { Stop::Failed(failure) }
-    }
-
     /// Passes the head of the upstream's response on.
-    fn send_response_head(&mut self, target: &Target, sink: &mut Response<'_>, is_whole: bool) {
+    fn send_response_head(
+        &mut self,
+        target: &Target,
+        sink: &mut impl ResponseSink,
+        is_whole: bool,
+    ) {
         let now = self.manager.reactor.now();
         let response = &mut self.heads.response;
         target.stats.count(response.status, Origin::of(response));
@@ -282,7 +268,12 @@ fn connect_failure(failure: &ConnectFailure) -> Failure {
 
 fn upstream_failure(error: &SourceError) -> Failure {
     match error {
-        SourceError::Protocol(_) => Failure::UpstreamProtocol,
+        SourceError::Protocol(_) | SourceError::Reset(ErrorCode::PROTOCOL_ERROR) => {
+            Failure::UpstreamProtocol
+        }
+        SourceError::Reset(ErrorCode::REFUSED_STREAM) => Failure::UpstreamRefusedStream,
+        SourceError::Reset(ErrorCode::CONNECT_ERROR) => Failure::UpstreamConnectError,
+        SourceError::Reset(_) => Failure::UpstreamRemoteReset,
         SourceError::Ended | SourceError::Failed => Failure::UpstreamClosed,
     }
 }
@@ -319,5 +310,34 @@ impl BodyObserver for FromHost<'_> {
     fn resumed(&self) {
         let stats = self.target.cluster.stats();
         stats.inc(ClusterStat::UpstreamFlowControlResumedReadingTotal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line was read off Envoy 1.40, with a host that resets the stream.
+    #[test]
+    fn a_reset_by_the_host_is_told_by_its_code() {
+        for (code, status, flag, reason) in [
+            (ErrorCode::NO_ERROR, 503, "UR", "remote reset"),
+            (ErrorCode::PROTOCOL_ERROR, 502, "UPE", "protocol error"),
+            (ErrorCode::INTERNAL_ERROR, 503, "UR", "remote reset"),
+            (ErrorCode::REFUSED_STREAM, 503, "UR", "remote refused stream reset"),
+            (ErrorCode::CANCEL, 503, "UR", "remote reset"),
+            (ErrorCode::CONNECT_ERROR, 503, "UR", "remote error with CONNECT request"),
+        ] {
+            let failure = upstream_failure(&SourceError::Reset(code));
+            assert_eq!(failure.status(true), status, "{code:?}");
+            assert_eq!(failure.flag().unwrap().short(), flag, "{code:?}");
+            assert!(failure.body().ends_with(&format!("reset reason: {reason}")), "{code:?}");
+            let words = reason.replace(' ', "_");
+            let before = format!("upstream_reset_before_response_started{{{words}}}");
+            assert_eq!(failure.details(false), before);
+            let after = format!("upstream_reset_after_response_started{{{words}}}");
+            assert_eq!(failure.details(true), after);
+            assert!(failure.is_of_upstream() && !failure.closes());
+        }
     }
 }

@@ -5,26 +5,23 @@ use config::model::{RedirectAction, RedirectPath};
 use observe::names::{HttpStat, ListenerHttpStat};
 use proto::{KnownName, Method, Version};
 
+use super::super::carrier::Carrier;
 use super::super::headers;
-use super::super::http1::Response;
 use super::super::manager::Heads;
-use super::super::port::{BodySink, ResponseSink};
+use super::super::port::ResponseSink;
 use super::super::redirect::{Original, write_location};
 use super::Exchange;
 
-impl Exchange<'_> {
+impl<C: Carrier> Exchange<'_, C> {
     /// Sends the head of the response, whoever made it.
-    pub(super) fn send_head(&mut self, sink: &mut Response<'_>, is_whole: bool) {
+    pub(super) fn send_head(&mut self, sink: &mut impl ResponseSink, is_whole: bool) {
         let stats = &self.manager.stats;
         if !self.request_complete {
-            // HTTP/1 has no other way to say that the rest of the request is not wanted.
             stats.inc(HttpStat::DownstreamRqResponseBeforeRqComplete);
-            self.closes = true;
+            // HTTP/1 has no other way to say that the rest of the request is not wanted.
+            self.closes |= !C::IS_SHARED;
         }
-        if !self.closes && self.manager.is_draining() {
-            stats.inc(HttpStat::DownstreamCxDrainClose);
-            self.closes = true;
-        }
+        self.closes = self.closes || self.carrier.drains();
         let Heads { request, response, .. } = &mut *self.heads;
         // HTTP/1.0 knows no chunks: without a length the connection's end is the end of the body.
         if request.version == Version::Http10
@@ -34,7 +31,7 @@ impl Exchange<'_> {
             self.ends_with_connection = true;
             self.closes = true;
         }
-        let announces_close = self.closes || self.connection.is_draining();
+        let announces_close = self.closes || self.carrier.announces_close();
         headers::prepare_response(response, request, self.manager, announces_close);
         self.count_answer(self.heads.response.status);
         self.responded = true;
@@ -66,7 +63,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the answer that was begun.
-    pub(super) fn reply(&mut self, body: &[u8], sink: &mut Response<'_>) {
+    pub(super) fn reply(&mut self, body: &[u8], sink: &mut impl ResponseSink) {
         let response = &mut self.heads.response;
         if !body.is_empty() {
             response.headers.append_number(KnownName::ContentLength, body.len() as u64);

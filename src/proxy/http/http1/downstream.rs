@@ -4,13 +4,16 @@ use std::task::{Context, Poll, ready};
 
 use net::Stream;
 use proto::http1::{
-    Event, MessageStart, RequestDecoder, RequestOptions, ResponseTo, Step, encode_continue,
+    Event, Framing, RequestDecoder, RequestOptions, ResponseTo, Step, encode_continue,
     encode_response_head,
 };
-use proto::{HeaderList, RequestHead, ResponseHead};
+use proto::{HeaderList, Method, RequestHead, ResponseHead, Version};
 use reactor::Receiver;
 
-use super::super::port::{BodyPart, BodySource, BulkSource, Metered, ResponseSink, SourceError};
+use super::super::port::{
+    BodyPart, BodySource, BulkSource, Metered, RequestSource, RequestStart, ResponseSink,
+    SourceError,
+};
 use super::message::Message;
 use super::{HEAD_CREDIT, metered, poll_bytes, poll_part};
 
@@ -34,35 +37,39 @@ impl<'a> Request<'a> {
         let taken_before = stream.receiver().bytes_taken();
         Self { stream, decoder, options, taken_before, field_bytes: 0 }
     }
+}
 
-    /// The head. `None` if the client ended the connection before the head began.
-    pub(crate) fn poll_head(
+impl RequestSource for Request<'_> {
+    fn poll_head(
         &mut self,
         context: &Context<'_>,
         head: &mut RequestHead,
-    ) -> Poll<Result<Option<MessageStart>, SourceError>> {
+    ) -> Poll<Result<Option<RequestStart>, SourceError>> {
         let receiver = self.stream.receiver();
         loop {
             let Some(mut bytes) = ready!(poll_bytes(receiver, context, HEAD_CREDIT))? else {
                 let finished = self.decoder.finish();
                 return Poll::Ready(finished.map(|_| None).map_err(|_| SourceError::Ended));
             };
-            let Step { consumed, event } = self
-                .decoder
-                .decode(self.options, &bytes, head)
-                .map_err(|error| SourceError::Protocol(error.kind()))?;
+            let Step { consumed, event } = self.decoder.decode(self.options, &bytes, head)?;
             bytes.advance(consumed);
             receiver.unread(bytes);
             if let Event::Head(start) = event {
                 self.field_bytes = u64::from(start.field_bytes);
-                return Poll::Ready(Ok(Some(start)));
+                return Poll::Ready(Ok(Some(RequestStart {
+                    is_whole: start.framing.is_empty(),
+                    keeps_alive: start.keep_alive,
+                    is_tunnel: start.framing == Framing::Tunnel,
+                    dropped_underscores: start.dropped_underscores,
+                })));
             }
         }
     }
 
-    /// Whether the client has ended its side: with a request under way that means it is gone.
-    pub(crate) fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
-        self.stream.receiver().poll_end(context).map(drop)
+    /// With a request under way the end of the client's side means that it is gone.
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<SourceError> {
+        let ended = self.stream.receiver().poll_end(context);
+        ended.map(|ended| if ended.is_ok() { SourceError::Ended } else { SourceError::Failed })
     }
 }
 
@@ -87,8 +94,10 @@ impl BodySource for Request<'_> {
     }
 }
 
-impl<'s, 'a: 's> BulkSource<'s> for Request<'a> {
-    fn rest(&self) -> Option<(&'s Receiver, u64)> {
+impl<'a> BulkSource for Request<'a> {
+    type Receiver = &'a Receiver;
+
+    fn rest(&self) -> Option<(&'a Receiver, u64)> {
         self.decoder.body_length_left().map(|left| (self.stream.receiver(), left))
     }
 
@@ -100,7 +109,19 @@ impl<'s, 'a: 's> BulkSource<'s> for Request<'a> {
 /// The response of an exchange: to the request that [`ResponseTo`] describes.
 pub(crate) type Response<'a> = Message<'a, ResponseTo>;
 
+impl<'a> Response<'a> {
+    /// A response to a request that is not known yet.
+    pub(crate) fn to_client(stream: &'a Stream, enable_trailers: bool) -> Self {
+        let to = ResponseTo { version: Version::Http11, method: Method::Get };
+        Self::new(stream, to, enable_trailers)
+    }
+}
+
 impl ResponseSink for Response<'_> {
+    fn answers(&mut self, version: Version, method: Method) {
+        self.to = ResponseTo { version, method };
+    }
+
     fn send_continue(&mut self) {
         self.stream.outbox().write(|out| encode_continue(self.to.version, out));
     }

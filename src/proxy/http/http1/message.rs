@@ -93,8 +93,10 @@ impl<T> BodySink for Message<'_, T> {
     }
 }
 
-impl<'s, 'a: 's, T> BulkSink<'s> for Message<'a, T> {
-    fn outbox(&self) -> Option<&'s Outbox> {
+impl<'a, T> BulkSink for Message<'a, T> {
+    type Outbox = &'a Outbox;
+
+    fn outbox(&self) -> Option<&'a Outbox> {
         (self.encoder == BodyEncoder::Plain).then(|| self.stream.outbox())
     }
 }

@@ -9,7 +9,7 @@ mod message;
 mod upstream;
 
 pub(crate) use downstream::{Request, Response};
-pub(crate) use upstream::{UpstreamRequest, UpstreamResponse};
+pub(crate) use upstream::Http1Upstream;
 
 use std::task::{Context, Poll};
 
@@ -53,7 +53,7 @@ fn poll_part(
     let mut step = decode(&[]);
     let mut span = None;
     loop {
-        let Step { consumed, event } = step.map_err(|error| SourceError::Protocol(error.kind()))?;
+        let Step { consumed, event } = step?;
         let part = match event {
             Event::Body(range) => {
                 let mut whole: Span = span.take().expect("a body lies in bytes");

@@ -2,20 +2,66 @@
 
 use std::task::{Context, Poll, ready};
 
+use cluster::HttpStream;
 use net::Stream;
 use proto::http1::{
     Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
     encode_request_head,
 };
-use proto::{HeaderList, Method, RequestHead, ResponseHead};
+use proto::{HeaderList, Method, RequestHead, ResponseHead, Version};
 use reactor::Receiver;
 
 use super::super::port::{
     BodyPart, BodySource, BulkSource, Metered, RequestSink, ResponseSource, ResponseStart,
-    SourceError,
+    SourceError, Upstream,
 };
 use super::message::Message;
 use super::{HEAD_CREDIT, metered, poll_bytes, poll_part};
+
+/// A connection to a host while it carries an exchange.
+#[derive(Debug)]
+pub(crate) struct Http1Upstream<'a> {
+    stream: &'a HttpStream,
+    request: UpstreamRequest<'a>,
+    response: UpstreamResponse<'a>,
+}
+
+impl<'a> Http1Upstream<'a> {
+    /// For a request of this method and its response, which `decoder` has not begun to read.
+    pub(crate) fn new(
+        stream: &'a HttpStream,
+        decoder: &'a mut ResponseDecoder,
+        options: &'a ResponseOptions,
+        method: Method,
+    ) -> Self {
+        let connection = stream.stream();
+        Self {
+            stream,
+            request: UpstreamRequest::new(connection, (), options.enable_trailers),
+            response: UpstreamResponse::new(connection, decoder, options, method),
+        }
+    }
+
+    /// The response, as far as it has come.
+    pub(crate) fn response(&self) -> &UpstreamResponse<'a> {
+        &self.response
+    }
+}
+
+impl<'a> Upstream for Http1Upstream<'a> {
+    type Request = UpstreamRequest<'a>;
+    type Response = UpstreamResponse<'a>;
+
+    const VERSION: Version = Version::Http11;
+
+    fn ports(&mut self) -> (&mut UpstreamRequest<'a>, &mut UpstreamResponse<'a>) {
+        (&mut self.request, &mut self.response)
+    }
+
+    fn count_received(&self) {
+        self.stream.count_received();
+    }
+}
 
 /// The request of an exchange, on its way to a host.
 pub(crate) type UpstreamRequest<'a> = Message<'a, ()>;
@@ -39,7 +85,7 @@ pub(crate) struct UpstreamResponse<'a> {
 
 impl<'a> UpstreamResponse<'a> {
     /// The response to a request of this method.
-    pub(crate) fn new(
+    fn new(
         stream: &'a Stream,
         decoder: &'a mut ResponseDecoder,
         options: &'a ResponseOptions,
@@ -66,7 +112,7 @@ impl<'a> UpstreamResponse<'a> {
     /// one that the end cuts.
     fn failure(&mut self) -> SourceError {
         let finished = self.decoder.finish();
-        finished.map_or_else(|error| SourceError::Protocol(error.kind()), |_| SourceError::Failed)
+        finished.map_or_else(SourceError::from, |_| SourceError::Failed)
     }
 
     /// Whether the host announced that it closes the connection.
@@ -93,7 +139,7 @@ impl BodySource for UpstreamResponse<'_> {
         Poll::Ready(match self.decoder.finish() {
             Ok(Finish::End) => Ok(BodyPart::End),
             Ok(Finish::Idle) => Err(SourceError::Ended),
-            Err(error) => Err(SourceError::Protocol(error.kind())),
+            Err(error) => Err(error.into()),
         })
     }
 
@@ -107,8 +153,10 @@ impl BodySource for UpstreamResponse<'_> {
     }
 }
 
-impl<'s, 'a: 's> BulkSource<'s> for UpstreamResponse<'a> {
-    fn rest(&self) -> Option<(&'s Receiver, u64)> {
+impl<'a> BulkSource for UpstreamResponse<'a> {
+    type Receiver = &'a Receiver;
+
+    fn rest(&self) -> Option<(&'a Receiver, u64)> {
         self.decoder.body_length_left().map(|left| (self.stream.receiver(), left))
     }
 
@@ -132,13 +180,10 @@ impl ResponseSource for UpstreamResponse<'_> {
                 // A head that was cut short breaks the protocol; none at all is an end.
                 return Poll::Ready(Err(match self.decoder.finish() {
                     Ok(_) => SourceError::Ended,
-                    Err(error) => SourceError::Protocol(error.kind()),
+                    Err(error) => error.into(),
                 }));
             };
-            let Step { consumed, event } = self
-                .decoder
-                .decode(self.options, &bytes, head)
-                .map_err(|error| SourceError::Protocol(error.kind()))?;
+            let Step { consumed, event } = self.decoder.decode(self.options, &bytes, head)?;
             bytes.advance(consumed);
             receiver.unread(bytes);
             match event {
