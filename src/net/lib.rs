@@ -1,7 +1,8 @@
 //! Floor 2: bytes to and from peers.
 //!
 //! Listening sockets are bound here (on the control side, before a worker starts), connections
-//! become [`Stream`]s, and [`relay`] moves bytes between two of them.
+//! become [`Stream`]s, [`relay`] moves bytes between two of them, and [`http2`] lets many messages
+//! share one.
 //!
 //! **Invariant:** net knows no filter, no cluster and no stat names: what moves is told to
 //! observers that the floors above hand in.
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod bulk;
+pub mod http2;
 pub mod listener;
 mod pump;
 #[cfg(test)]

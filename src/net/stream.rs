@@ -14,6 +14,12 @@ pub struct Stream {
     outbox: Outbox,
 }
 
+impl AsRef<Self> for Stream {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Stream {
     /// Takes a connected socket over. At most `buffer_limit` bytes wait to be sent on it; `meter`
     /// is told about each of them.

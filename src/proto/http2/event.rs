@@ -128,6 +128,38 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// What has happened after `before`, which was the same connection's.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            dropped_headers_with_underscores: self.dropped_headers_with_underscores
+                - before.dropped_headers_with_underscores,
+            goaway_sent: self.goaway_sent - before.goaway_sent,
+            header_list_size_too_large: self.header_list_size_too_large
+                - before.header_list_size_too_large,
+            header_overflow: self.header_overflow - before.header_overflow,
+            headers_cb_no_stream: self.headers_cb_no_stream - before.headers_cb_no_stream,
+            inbound_empty_frames_flood: self.inbound_empty_frames_flood
+                - before.inbound_empty_frames_flood,
+            inbound_priority_frames_flood: self.inbound_priority_frames_flood
+                - before.inbound_priority_frames_flood,
+            inbound_window_update_frames_flood: self.inbound_window_update_frames_flood
+                - before.inbound_window_update_frames_flood,
+            keepalive_timeout: self.keepalive_timeout - before.keepalive_timeout,
+            metadata_empty_frames: self.metadata_empty_frames - before.metadata_empty_frames,
+            outbound_control_flood: self.outbound_control_flood - before.outbound_control_flood,
+            outbound_flood: self.outbound_flood - before.outbound_flood,
+            requests_rejected_with_underscores_in_headers: self
+                .requests_rejected_with_underscores_in_headers
+                - before.requests_rejected_with_underscores_in_headers,
+            rx_messaging_error: self.rx_messaging_error - before.rx_messaging_error,
+            rx_reset: self.rx_reset - before.rx_reset,
+            stream_refused_errors: self.stream_refused_errors - before.stream_refused_errors,
+            trailers: self.trailers - before.trailers,
+            tx_reset: self.tx_reset - before.tx_reset,
+        }
+    }
+
     /// Counts what an error counts.
     pub(crate) const fn error(&mut self, kind: ErrorKind) {
         let counter = match kind {

@@ -111,6 +111,12 @@ impl Connection {
         }
     }
 
+    /// Whether [`write`](Self::write) would have something to write, windows permitting.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty() || !self.schedule.ready.is_empty()
+    }
+
     /// So many bytes of what was written, payloads included, have left.
     pub fn sent(&mut self, bytes: usize) {
         self.outbound.sent(bytes);

@@ -1,0 +1,315 @@
+//! A stream of an HTTP/2 connection, as its owner has it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use base::Key;
+use proto::http2::{ErrorCode, MessageStart, Meter, ResetReason};
+use proto::{HeaderList, ResponseHead};
+use reactor::Span;
+
+use super::endpoint::{ConnectionEnd, Endpoint};
+use super::pending::Pending;
+
+/// The next part of a message.
+#[derive(Debug)]
+pub enum PortPart {
+    /// Bytes of its body, at least one.
+    Data(Span),
+    /// The trailers have come: [`StreamPort::take_trailers`] has them. The end comes next.
+    Trailers,
+    /// There is no more.
+    End,
+}
+
+/// Why a stream ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortEnd {
+    /// It was reset.
+    Reset(ResetReason),
+    /// Its connection is over.
+    Connection(ConnectionEnd),
+}
+
+/// What a connection and the owner of a stream share.
+#[derive(Debug, Default)]
+pub(super) struct PortState {
+    pub(super) inbox: RefCell<Pending>,
+    pub(super) outgoing: RefCell<Pending>,
+    /// To be sent behind `outgoing`, if there are any.
+    pub(super) trailers_out: RefCell<HeaderList>,
+    pub(super) has_trailers_out: Cell<bool>,
+    /// Heads of responses, for the owner of a client's stream; at the back those not taken yet.
+    heads: RefCell<VecDeque<(ResponseHead, Option<MessageStart>)>>,
+    /// Memory for the next one.
+    spare_head: RefCell<ResponseHead>,
+    trailers_in: RefCell<HeaderList>,
+    has_trailers_in: Cell<bool>,
+    has_ended: Cell<bool>,
+    end: Cell<Option<PortEnd>>,
+    is_paused: Cell<bool>,
+    /// The owner waits until it may send more, or until all was sent.
+    awaits_sending: Cell<bool>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl PortState {
+    pub(super) fn wake(&self) {
+        if let Some(waiter) = &*self.waiter.borrow() {
+            waiter.wake_by_ref();
+        }
+    }
+
+    fn wait(&self, context: &Context<'_>) {
+        let mut waiter = self.waiter.borrow_mut();
+        if !waiter.as_ref().is_some_and(|waiter| waiter.will_wake(context.waker())) {
+            *waiter = Some(context.waker().clone());
+        }
+    }
+
+    /// A piece of the body has come.
+    pub(super) fn received(&self, span: Span) {
+        self.inbox.borrow_mut().push(span);
+        self.wake();
+    }
+
+    /// The head of a response has come; an interim one begins nothing. `head` gets other memory.
+    pub(super) fn head_received(&self, head: &mut ResponseHead, start: Option<MessageStart>) {
+        let mut next = self.spare_head.take();
+        std::mem::swap(head, &mut next);
+        self.heads.borrow_mut().push_back((next, start));
+        self.wake();
+    }
+
+    /// Trailers have come. `trailers` gets other memory.
+    pub(super) fn trailers_received(&self, swap: impl FnOnce(&mut HeaderList)) {
+        swap(&mut self.trailers_in.borrow_mut());
+        self.has_trailers_in.set(true);
+        self.wake();
+    }
+
+    pub(super) fn message_ended(&self) {
+        self.has_ended.set(true);
+        self.wake();
+    }
+
+    /// The stream is over before its time. What has come of it by now is still there.
+    pub(super) fn ended(&self, end: PortEnd) {
+        if self.end.get().is_none() {
+            self.end.set(Some(end));
+            self.wake();
+        }
+    }
+
+    /// Bytes have left, or may leave now: whoever waits for that goes on.
+    pub(super) fn sending_goes_on(&self, low: usize) {
+        if self.outgoing.borrow().len() <= low {
+            self.is_paused.set(false);
+        }
+        if self.awaits_sending.take() {
+            self.wake();
+        }
+    }
+
+    /// For the next stream.
+    pub(super) fn clear(&self) {
+        self.inbox.borrow_mut().clear();
+        self.outgoing.borrow_mut().clear();
+        self.has_trailers_out.set(false);
+        self.heads.borrow_mut().clear();
+        self.has_trailers_in.set(false);
+        self.has_ended.set(false);
+        self.end.set(None);
+        self.is_paused.set(false);
+        self.awaits_sending.set(false);
+        *self.waiter.borrow_mut() = None;
+    }
+}
+
+/// A stream. Dropping it resets it with CANCEL, unless it is over.
+#[derive(Debug)]
+pub struct StreamPort {
+    endpoint: Rc<Endpoint>,
+    key: Key,
+    state: Rc<PortState>,
+}
+
+impl StreamPort {
+    pub(super) fn new(endpoint: &Rc<Endpoint>, key: Key, state: Rc<PortState>) -> Self {
+        Self { endpoint: Rc::clone(endpoint), key, state }
+    }
+
+    /// The connection that carries it.
+    #[must_use]
+    pub fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The next head of a response, which goes to `head`: a final one with what it begins, or an
+    /// interim one.
+    ///
+    /// # Errors
+    ///
+    /// The stream is over.
+    pub fn poll_head(
+        &self,
+        context: &Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<Option<MessageStart>, PortEnd>> {
+        if let Some((mut next, start)) = self.state.heads.borrow_mut().pop_front() {
+            std::mem::swap(head, &mut next);
+            self.state.spare_head.replace(next);
+            return Poll::Ready(Ok(start));
+        }
+        self.poll_end(context).map(Err)
+    }
+
+    /// The next part of the message; of its body at most `bytes_max` bytes. The peer may send as
+    /// many again.
+    ///
+    /// # Errors
+    ///
+    /// The stream is over, and everything that came before that was taken.
+    pub fn poll_part(
+        &self,
+        context: &Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<Result<PortPart, PortEnd>> {
+        let state = &self.state;
+        let data = state.inbox.borrow_mut().pop(bytes_max);
+        if let Some(data) = data {
+            self.endpoint.consumed(self.key, data.len());
+            return Poll::Ready(Ok(PortPart::Data(data)));
+        }
+        if state.has_trailers_in.take() {
+            return Poll::Ready(Ok(PortPart::Trailers));
+        }
+        if state.has_ended.get() {
+            return Poll::Ready(Ok(PortPart::End));
+        }
+        self.poll_end(context).map(Err)
+    }
+
+    /// The trailers, after [`PortPart::Trailers`]. They are swapped for `trailers`.
+    pub fn take_trailers(&self, trailers: &mut HeaderList) {
+        trailers.clear();
+        std::mem::swap(&mut *self.state.trailers_in.borrow_mut(), trailers);
+    }
+
+    /// Ready once the stream is over before its time.
+    pub fn poll_end(&self, context: &Context<'_>) -> Poll<PortEnd> {
+        if let Some(end) = self.state.end.get() {
+            return Poll::Ready(end);
+        }
+        self.state.wait(context);
+        Poll::Pending
+    }
+
+    /// How many bytes may be sent now.
+    ///
+    /// # Errors
+    ///
+    /// The stream is over.
+    pub fn poll_room(&self, context: &Context<'_>) -> Poll<Result<usize, PortEnd>> {
+        if let Poll::Ready(end) = self.poll_end(context) {
+            return Poll::Ready(Err(end));
+        }
+        if self.is_paused() {
+            self.state.awaits_sending.set(true);
+            return Poll::Pending;
+        }
+        let buffered = self.state.outgoing.borrow().len();
+        Poll::Ready(Ok(self.endpoint.high().saturating_sub(buffered).max(1)))
+    }
+
+    /// Whether [`StreamPort::poll_room`] would wait: for the stream, or for its connection.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state.is_paused.get() || self.endpoint.is_paused()
+    }
+
+    /// Ready once everything was sent as far as windows and the connection's outbox are concerned,
+    /// or never will be.
+    pub fn poll_sent(&self, context: &Context<'_>) -> Poll<()> {
+        let is_sent = self.state.outgoing.borrow().is_empty() && !self.state.has_trailers_out.get();
+        if is_sent || self.poll_end(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.state.awaits_sending.set(true);
+        Poll::Pending
+    }
+
+    /// Sends the head of a response, as a server.
+    pub fn send_head(&self, head: &ResponseHead, is_whole: bool) {
+        self.endpoint.send_head(self.key, head, is_whole);
+    }
+
+    /// Sends bytes of the body. Never waits: ask [`StreamPort::poll_room`] first.
+    pub fn send(&self, span: Span) {
+        let bytes = span.len();
+        if bytes == 0 || self.is_over() {
+            return;
+        }
+        self.state.outgoing.borrow_mut().push(span);
+        self.offer(bytes);
+    }
+
+    /// As [`StreamPort::send`], of bytes that are copied.
+    pub fn send_copy(&self, bytes: &[u8]) {
+        if bytes.is_empty() || self.is_over() {
+            return;
+        }
+        self.state.outgoing.borrow_mut().push_copy(bytes);
+        self.offer(bytes.len());
+    }
+
+    fn offer(&self, bytes: usize) {
+        self.endpoint.offer(self.key, bytes, false);
+        let mut outgoing = self.state.outgoing.borrow_mut();
+        // What could not leave at once may stay for long.
+        outgoing.settle();
+        if outgoing.len() >= self.endpoint.high() {
+            self.state.is_paused.set(true);
+        }
+    }
+
+    /// Ends the message.
+    pub fn end(&self, trailers: Option<&HeaderList>) {
+        if self.is_over() {
+            return;
+        }
+        match trailers {
+            None => self.endpoint.offer(self.key, 0, true),
+            Some(trailers) if self.state.outgoing.borrow().is_empty() => {
+                self.endpoint.send_trailers(self.key, trailers);
+            }
+            Some(trailers) => {
+                self.state.trailers_out.borrow_mut().clone_from(trailers);
+                self.state.has_trailers_out.set(true);
+            }
+        }
+    }
+
+    /// Ends the stream in both directions, unless it is over.
+    pub fn reset(&self, code: ErrorCode) {
+        self.endpoint.reset(self.key, code);
+    }
+
+    /// Bytes on the wire so far.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        self.endpoint.meter(self.key)
+    }
+
+    fn is_over(&self) -> bool {
+        self.state.end.get().is_some()
+    }
+}
+
+impl Drop for StreamPort {
+    fn drop(&mut self) {
+        self.endpoint.release(self.key, &self.state);
+    }
+}
