@@ -20,45 +20,33 @@ pub struct BulkWatch {
 }
 
 impl BulkWatch {
-    /// Notes a piece. Says yes once, and begins anew.
-    pub fn is_bulk(&mut self, piece: usize) -> bool {
+    /// Notes a piece that `receiver` has brought. Says yes once, and begins anew.
+    pub fn is_bulk(&mut self, piece: usize, receiver: &Receiver) -> bool {
         self.bytes = self.bytes.saturating_add(u32::try_from(piece).unwrap_or(u32::MAX));
         self.pieces += 1;
         if self.bytes < BULK_BYTES {
             return false;
         }
         let Self { bytes, pieces } = std::mem::take(self);
-        bytes / pieces >= BULK_PIECE
+        // Where no piece can be that long, most of them are to be as long as they can be.
+        bytes / pieces >= BULK_PIECE.min(receiver.piece_max() / 4 * 3)
     }
 }
 
-/// How far a splice may go.
-#[derive(Debug, Clone, Copy)]
-pub struct SpliceLimits {
-    /// Bytes altogether.
-    pub bytes: u64,
-    /// Bytes between two calls of `passed`: how exactly who drops the future knows how far it came.
-    pub step_bytes: u64,
-}
-
-impl SpliceLimits {
-    /// To the end of the stream.
-    pub const NONE: Self = Self { bytes: u64::MAX, step_bytes: u64::MAX };
-}
-
-/// Moves bytes inside the kernel for as long as they come in bulk, and tells `passed` about them
-/// as they were passed on. Returns whether the stream has ended; if it has not, `receiver` and
-/// `outbox` go on where it stopped. Dropping the future may lose bytes: both connections are over.
+/// Moves up to `limit` bytes inside the kernel for as long as they come in bulk, and tells `passed`
+/// about them as they were passed on. Returns whether the stream has ended; if it has not,
+/// `receiver` and `outbox` go on where it stopped. Dropping the future may lose bytes: both
+/// connections are over.
 ///
 /// # Errors
 /// [`SpliceError`] says which side failed.
 pub async fn splice(
     receiver: &Receiver,
     outbox: &Outbox,
-    limits: SpliceLimits,
+    limit: u64,
     passed: impl Fn(u64),
 ) -> Result<bool, SpliceError> {
-    let mut left = limits.bytes;
+    let mut left = limit;
     receiver.rest().await;
     // What came in on the way to rest goes first.
     while left > 0
@@ -76,9 +64,8 @@ pub async fn splice(
     let Some(mut splice) = Splice::begin(receiver, outbox).await else { return Ok(false) };
     let mut thin_steps = 0;
     while left > 0 && thin_steps < THIN_STEPS_MAX {
-        let step = splice.step(left.min(limits.step_bytes)).await?;
+        let step = splice.step(left, &passed).await?;
         left -= step.bytes;
-        passed(step.bytes);
         if step.ended {
             return Ok(true);
         }
@@ -87,7 +74,6 @@ pub async fn splice(
         }
         let is_thin = step.bytes < u64::from(step.fills) * THIN_PIECE;
         thin_steps = if is_thin { thin_steps + 1 } else { 0 };
-        reactor::yield_now().await;
     }
     Ok(false)
 }

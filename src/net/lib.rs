@@ -21,7 +21,7 @@ mod send_meter;
 pub mod socket_options;
 mod stream;
 
-pub use bulk::{BulkWatch, SpliceLimits, splice};
+pub use bulk::{BulkWatch, splice};
 pub use pump::{PumpFailure, PumpObserver, pump};
 pub use relay::{Flushed, RelayEnd, Side, flush, relay};
 pub use send_meter::SendMeter;

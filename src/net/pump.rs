@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use reactor::{Outbox, Received, Receiver, SpliceError};
 
-use crate::bulk::{BulkWatch, SpliceLimits, splice};
+use crate::bulk::{BulkWatch, splice};
 
 /// Told what a pump does, as it does it.
 pub trait PumpObserver {
@@ -63,7 +63,7 @@ pub async fn pump(
         match received.await? {
             Received::Data(span) => {
                 observer.received(span.len());
-                let is_bulk = bulk.is_bulk(span.len());
+                let is_bulk = bulk.is_bulk(span.len(), receiver);
                 outbox.push(span);
                 if !is_bulk {
                     continue;
@@ -71,7 +71,7 @@ pub async fn pump(
                 let passed =
                     |bytes| observer.received(usize::try_from(bytes).unwrap_or(usize::MAX));
                 // Boxed, so that a connection without bulk does not keep room for it.
-                if !Box::pin(splice(receiver, outbox, SpliceLimits::NONE, passed)).await? {
+                if !Box::pin(splice(receiver, outbox, u64::MAX, passed)).await? {
                     continue;
                 }
             }
@@ -102,13 +102,14 @@ impl<O: PumpObserver> Drop for Pause<'_, O> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::rc::Rc;
     use std::sync::{Arc, Condvar, Mutex};
     use std::thread;
 
-    use reactor::{OutboxMeter, Reactor, Settings};
+    use reactor::{Features, OutboxMeter, Reactor, Settings};
 
     use super::*;
     use crate::Stream;
@@ -143,7 +144,16 @@ mod tests {
         write: impl FnOnce(TcpStream) + Send + 'static,
         read: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static,
     ) -> (Vec<u8>, Result<(), PumpFailure>, reactor::LoopStats) {
-        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        pumped_with(reactor::probe().unwrap(), write, read)
+    }
+
+    /// As [`pumped`], on a kernel that has only these features.
+    fn pumped_with(
+        features: Features,
+        write: impl FnOnce(TcpStream) + Send + 'static,
+        read: impl FnOnce(TcpStream) -> Vec<u8> + Send + 'static,
+    ) -> (Vec<u8>, Result<(), PumpFailure>, reactor::LoopStats) {
+        let reactor = Reactor::new(Settings::new(features)).unwrap();
         let ((from, writer), (to, reader)) = (pair(), pair());
         let writing = thread::spawn(move || write(writer));
         let reading = thread::spawn(move || read(reader));
@@ -187,6 +197,16 @@ mod tests {
         assert!(bytes == [&whole, &whole[..50_000], &whole].concat(), "{} bytes", bytes.len());
     }
 
+    /// No piece is longer than 8 KiB there.
+    #[test]
+    fn bulk_is_bulk_on_an_old_kernel_too() {
+        let write = |mut stream: TcpStream| stream.write_all(&pattern(16 << 20)).unwrap();
+        let (bytes, result, stats) = pumped_with(Features::minimal(), write, read_all);
+        assert!(result.is_ok());
+        assert!(bytes == pattern(16 << 20), "{} bytes", bytes.len());
+        assert!(stats.spliced_bytes > 0, "{stats:?}");
+    }
+
     #[test]
     fn a_reader_that_stops_and_goes_on_gets_every_byte() {
         let bytes = pattern(8 << 20);
@@ -222,6 +242,27 @@ mod tests {
         fn resumed(&self) {}
     }
 
+    /// What waits to be sent, and the most that ever did.
+    #[derive(Default)]
+    struct Held {
+        now: Cell<usize>,
+        most: Cell<usize>,
+    }
+
+    impl OutboxMeter for Held {
+        fn queued(&self, bytes: usize) {
+            self.now.set(self.now.get() + bytes);
+            self.most.set(self.most.get().max(self.now.get()));
+        }
+        fn sent(&self, bytes: usize) {
+            self.now.set(self.now.get() - bytes);
+        }
+        fn dropped(&self, bytes: usize) {
+            self.now.set(self.now.get() - bytes);
+        }
+        fn passed(&self, _bytes: usize) {}
+    }
+
     #[test]
     fn a_reader_that_stalls_while_spliced_pauses_the_pump_and_gets_every_byte() {
         let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
@@ -239,10 +280,11 @@ mod tests {
             reader.read_to_end(&mut bytes).unwrap();
             bytes
         });
+        let held = Rc::new(Held::default());
         let result = reactor.run(async {
             let stream = |socket: TcpStream| {
                 let socket = reactor.socket(socket.into());
-                Stream::new(&reactor, socket, 1 << 20, Rc::new(Unwatched))
+                Stream::new(&reactor, socket, 1 << 20, Rc::clone(&held) as Rc<_>)
             };
             let (from, to) = (stream(from), stream(to));
             pump(from.receiver(), to.outbox(), &pauses, || true).await
@@ -254,6 +296,9 @@ mod tests {
         assert!(reading.join().unwrap() == pattern(64 << 20));
         assert!(stats.splices_begun >= 1 && stats.spliced_bytes > 0, "{stats:?}");
         assert_eq!(stats.splices_begun, stats.splices_left);
+        // An outbox and what one receive brings beyond, however much a pipe takes.
+        assert!(held.most.get() <= 192 * 1024, "{} bytes were held", held.most.get());
+        assert_eq!(held.now.get(), 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{Flushed, RelayEnd, Side, Stream, flush, relay};
 
 /// Small enough that a round is quick, large enough that bulk is bulk.
 const SCALE: Scale =
-    Scale { buffer_count: 4, buffer_size: 64 * 1024, piece_max: 100_000, room_max: 100_000 };
+    Scale { buffer_count: 4, buffer_size: 64 * 1024, piece_max: 300_000, room_max: 300_000 };
 /// Most that one peer says.
 const SAYS_MAX: usize = 3 << 20;
 /// Rounds after which a run that has not ended hangs.
@@ -60,6 +60,8 @@ impl OutboxMeter for Counted {
     fn dropped(&self, bytes: usize) {
         self.held.set(self.held.get() - bytes);
     }
+
+    fn passed(&self, _bytes: usize) {}
 }
 
 struct Connection {

@@ -34,4 +34,8 @@ impl<S: Stat> OutboxMeter for SendMeter<S> {
     fn dropped(&self, bytes: usize) {
         self.scope.gauge_sub(self.buffered, bytes as u64);
     }
+
+    fn passed(&self, bytes: usize) {
+        self.scope.add(self.total, bytes as u64);
+    }
 }

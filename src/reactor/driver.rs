@@ -126,7 +126,7 @@ pub(crate) trait Driver {
     /// A pipe to splice through.
     ///
     /// # Errors
-    /// `EMFILE` or `ENFILE` when no descriptor is left.
+    /// As [`Pipe::new`].
     fn pipe(&mut self) -> io::Result<AnyPipe>;
 }
 
@@ -154,6 +154,15 @@ impl AnyPipe {
             Self::Kernel(pipe) => pipe.drain(to, len),
             #[cfg(any(test, feature = "simulation"))]
             Self::Scripted(pipe) => pipe.drain(to, len),
+        }
+    }
+
+    /// As [`Pipe::room_of`].
+    pub(crate) fn room_of(&mut self, to: RawFd) -> usize {
+        match self {
+            Self::Kernel(pipe) => pipe.room_of(to),
+            #[cfg(any(test, feature = "simulation"))]
+            Self::Scripted(pipe) => pipe.room_of(to),
         }
     }
 

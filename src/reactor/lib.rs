@@ -58,7 +58,7 @@ pub use outbox::{CONGESTED_BYTES_MAX, Outbox, OutboxMeter};
 pub use receiver::{RECV_CREDIT_MAX, Received, Receiver};
 pub use sleep::{Sleep, yield_now};
 pub use socket_option::{SocketOption, steer_by_cpu};
-pub use splice::{PIPE_BYTES_MAX, Splice, SpliceError, Spliced};
+pub use splice::{Splice, SpliceError, Spliced};
 pub use stats::LoopStats;
 pub use task::{Branches, TaskSet, Woken};
 pub use turn::{Reactor, Settings};

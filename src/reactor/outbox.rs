@@ -44,6 +44,11 @@ pub trait OutboxMeter {
     fn sent(&self, bytes: usize);
     /// Bytes that were queued will never be sent.
     fn dropped(&self, bytes: usize);
+    /// The kernel took bytes that never waited.
+    fn passed(&self, bytes: usize) {
+        self.queued(bytes);
+        self.sent(bytes);
+    }
 }
 
 /// Most bytes an outbox holds for a socket that takes none, whatever its limit: a limit is an
@@ -268,20 +273,24 @@ impl Outbox {
         self.inner.fd.raw()
     }
 
-    /// Bytes are on their way to the socket without this outbox.
+    /// Bytes wait for the socket without this outbox.
     pub(crate) fn queued_elsewhere(&self, bytes: usize) {
         self.inner.meter.queued(bytes);
     }
 
-    /// The socket took bytes that are not of this outbox.
-    pub(crate) fn sent_elsewhere(&self, bytes: usize) {
+    /// The socket took bytes that are not of this outbox, and that were waiting or not.
+    pub(crate) fn sent_elsewhere(&self, bytes: usize, waited: bool) {
         let mut state = self.inner.state.borrow_mut();
         state.sent += bytes as u64;
         state.last_sent = self.inner.core.now();
-        self.inner.meter.sent(bytes);
+        if waited {
+            self.inner.meter.sent(bytes);
+        } else {
+            self.inner.meter.passed(bytes);
+        }
     }
 
-    /// Bytes that were on their way will never be sent.
+    /// Bytes that waited will never be sent.
     pub(crate) fn dropped_elsewhere(&self, bytes: usize) {
         self.inner.meter.dropped(bytes);
     }

@@ -192,6 +192,11 @@ impl Receiver {
         }
     }
 
+    /// Most bytes one span has that comes from here: a buffer of the ring.
+    pub fn piece_max(&self) -> u32 {
+        self.inner.core.pool().buffer_size()
+    }
+
     /// Says where received bytes go, so that the outbox is in the cache by the time they are
     /// pushed. Nothing but speed depends on it.
     pub fn feeds(&self, outbox: &Outbox) {

@@ -103,6 +103,8 @@ impl Network {
             let mut peers = from.borrow_mut();
             peers.get_mut(&fd).unwrap().spliced(len, &mut of_splices.borrow_mut(), scale)
         });
+        let with_room = Rc::clone(&peers);
+        script.room_with(move |fd| with_room.borrow()[&fd].room);
         Self { reactor, script, scale, random, peers, cancels: RefCell::default() }
     }
 

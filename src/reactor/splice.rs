@@ -24,10 +24,11 @@ use crate::driver::AnyPipe;
 use crate::outbox::Outbox;
 use crate::receiver::Receiver;
 use crate::single;
-use crate::sleep::Sleep;
+use crate::sleep::{Sleep, yield_now};
 
-/// Most bytes a pipe is filled with: what a receiver that makes no progress may take in.
-pub const PIPE_BYTES_MAX: usize = 128 * 1024;
+/// Most bytes a pipe is filled with beyond what the other socket says that it has room for: what a
+/// receiver that makes no progress may take in.
+const UNCERTAIN_BYTES_MAX: usize = 128 * 1024;
 /// What one step moves before other tasks have their turn.
 const STEP_BYTES_MAX: u64 = 1024 * 1024;
 /// A peer that takes nothing for so long has stalled. One that is slower than its sender makes room
@@ -64,6 +65,12 @@ pub struct Splice<'a> {
     core: Rc<Core>,
     pipe: Option<AnyPipe>,
     in_pipe: usize,
+    /// Whether what is in the pipe counts as waiting to be sent: once the other socket was full.
+    waits: bool,
+    /// What the other socket says of its room has proven true so far.
+    room_is_true: bool,
+    /// The last fill found nothing.
+    dry: bool,
     ended: bool,
 }
 
@@ -82,65 +89,118 @@ impl<'a> Splice<'a> {
         }
         let pipe = core.take_pipe()?;
         count(&core.counters.splices_begun, 1);
-        Some(Self { receiver, outbox, core, pipe: Some(pipe), in_pipe: 0, ended: false })
+        Some(Self {
+            receiver,
+            outbox,
+            core,
+            pipe: Some(pipe),
+            in_pipe: 0,
+            waits: false,
+            room_is_true: true,
+            dry: false,
+            ended: false,
+        })
     }
 
-    /// Moves up to `limit` bytes, waiting until there are some. The pipe is empty when it returns;
-    /// after a step that has stalled, drop the splice.
-    /// Dropping the future loses nothing; dropping the splice loses what is in the pipe.
+    /// Moves up to `limit` bytes once other tasks had their turn and there may be some, and tells
+    /// `passed` of each part as it was passed on. The pipe is empty when it returns; after a step
+    /// that has stalled, drop the splice. Dropping the future loses nothing; dropping the splice
+    /// loses what is in the pipe.
     ///
     /// # Errors
     /// What ended one of the connections.
-    pub async fn step(&mut self, limit: u64) -> Result<Spliced, SpliceError> {
+    pub async fn step(
+        &mut self,
+        limit: u64,
+        passed: &impl Fn(u64),
+    ) -> Result<Spliced, SpliceError> {
         let limit = limit.min(STEP_BYTES_MAX);
+        if std::mem::take(&mut self.dry) {
+            let readable = single::fd_readable(&self.core, self.receiver.fd());
+            readable.await.map_err(SpliceError::Reading)?;
+        } else {
+            yield_now().await;
+        }
         let (mut bytes, mut fills) = (0, 0);
         loop {
-            while self.in_pipe > 0 {
-                let (to, len) = (self.outbox.raw_fd(), self.in_pipe);
-                match self.pipe().drain(to, len) {
-                    Ok(moved) => self.passed_on(moved),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let writable = single::fd_writable(&self.core, self.outbox.fd());
-                        match unless_stalled(&self.core, writable).await {
-                            Some(writable) => writable.map_err(SpliceError::Writing)?,
-                            None => {
-                                self.empty_into_outbox().map_err(SpliceError::Writing)?;
-                                return Ok(Spliced { bytes, fills, ended: false, stalled: true });
-                            }
-                        }
-                    }
-                    Err(error) => return Err(SpliceError::Writing(error)),
-                }
+            if self.in_pipe > 0 && !self.pass_on(passed).await? {
+                return Ok(Spliced { bytes, fills, ended: false, stalled: true });
             }
-            if self.ended || bytes >= limit {
+            if self.ended || self.dry || bytes >= limit {
                 let ended = self.ended;
                 return Ok(Spliced { bytes, fills, ended, stalled: false });
             }
-            let room = usize::try_from(limit - bytes).unwrap_or(usize::MAX).min(PIPE_BYTES_MAX);
+            let most = usize::try_from(limit - bytes).unwrap_or(usize::MAX).min(self.fill_max());
             let from = self.receiver.raw_fd();
-            match self.pipe().fill(from, room) {
+            match self.pipe().fill(from, most) {
                 Ok(0) => self.ended = true,
                 Ok(moved) => {
                     self.in_pipe = moved;
                     self.receiver.took_elsewhere(moved);
-                    self.outbox.queued_elsewhere(moved);
                     bytes += moved as u64;
                     fills += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if bytes > 0 {
-                        return Ok(Spliced { bytes, fills, ended: false, stalled: false });
-                    }
-                    let readable = single::fd_readable(&self.core, self.receiver.fd());
-                    readable.await.map_err(SpliceError::Reading)?;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.dry = true,
                 Err(error) => return Err(SpliceError::Reading(error)),
             }
         }
     }
 
+    /// Empties the pipe into the other socket. Returns whether that was possible: what a peer that
+    /// has stalled did not take lies in the outbox then.
+    async fn pass_on(&mut self, passed: &impl Fn(u64)) -> Result<bool, SpliceError> {
+        while self.in_pipe > 0 {
+            let (to, len) = (self.outbox.raw_fd(), self.in_pipe);
+            match self.pipe().drain(to, len) {
+                Ok(moved) => {
+                    self.left_pipe(moved);
+                    passed(moved as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.begin_waiting();
+                    let writable = single::fd_writable(&self.core, self.outbox.fd());
+                    match unless_stalled(&self.core, writable).await {
+                        Some(writable) => writable.map_err(SpliceError::Writing)?,
+                        None => {
+                            passed(self.in_pipe as u64);
+                            self.empty_into_outbox().map_err(SpliceError::Writing)?;
+                            return Ok(false);
+                        }
+                    }
+                }
+                Err(error) => return Err(SpliceError::Writing(error)),
+            }
+        }
+        self.waits = false;
+        Ok(true)
+    }
+
     fn pipe(&mut self) -> &mut AnyPipe {
         self.pipe.as_mut().expect("given back in drop only")
+    }
+
+    /// How much the other socket may be sent at once. More than it has room for would wait in the
+    /// pipe, for a peer that may have stalled.
+    fn fill_max(&mut self) -> usize {
+        let to = self.outbox.raw_fd();
+        let room = if self.room_is_true { self.pipe().room_of(to) } else { 0 };
+        room + UNCERTAIN_BYTES_MAX
+    }
+
+    /// The other socket is full.
+    fn begin_waiting(&mut self) {
+        if !std::mem::replace(&mut self.waits, true) {
+            self.outbox.queued_elsewhere(self.in_pipe);
+        }
+        // A kernel short of memory, or told to keep little (TCP_NOTSENT_LOWAT), takes less.
+        self.room_is_true &= self.in_pipe <= UNCERTAIN_BYTES_MAX;
+    }
+
+    /// The other socket took bytes out of the pipe.
+    fn left_pipe(&mut self, moved: usize) {
+        self.in_pipe -= moved;
+        count(&self.core.counters.spliced_bytes, moved as u64);
+        self.outbox.sent_elsewhere(moved, self.waits);
     }
 
     /// Empties the pipe into the outbox.
@@ -153,12 +213,6 @@ impl<'a> Splice<'a> {
             self.outbox.push(bytes.into());
         }
         Ok(())
-    }
-
-    fn passed_on(&mut self, moved: usize) {
-        self.in_pipe -= moved;
-        count(&self.core.counters.spliced_bytes, moved as u64);
-        self.outbox.sent_elsewhere(moved);
     }
 }
 
@@ -176,7 +230,7 @@ async fn unless_stalled<T>(core: &Rc<Core>, future: impl Future<Output = T>) -> 
 impl Drop for Splice<'_> {
     fn drop(&mut self) {
         count(&self.core.counters.splices_left, 1);
-        if self.in_pipe > 0 {
+        if self.waits {
             self.outbox.dropped_elsewhere(self.in_pipe);
         }
         if let Some(pipe) = self.pipe.take() {

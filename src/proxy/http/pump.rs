@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use net::{BulkWatch, SpliceLimits};
+use net::BulkWatch;
 use reactor::SpliceError;
 
 use super::port::{BodyPart, BulkSink, BulkSource, SourceError};
@@ -85,13 +85,6 @@ impl<'s> BodyPump<'s> {
         self.bytes
     }
 
-    /// A number that changes whenever bytes move, for timeouts. While the kernel moves them, what
-    /// a slow receiver takes changes it, which may be long before [`BodyPump::bytes`] does.
-    pub(crate) fn progress(&self, sink: &impl BulkSink) -> u64 {
-        let outbox = self.splicing.as_ref().and_then(|_| sink.outbox());
-        self.bytes.wrapping_add(outbox.map_or(0, |outbox| outbox.bytes_sent()))
-    }
-
     /// Passes on what there is; ready once the end was passed on.
     pub(crate) fn poll<S, K>(
         &mut self,
@@ -135,7 +128,9 @@ impl<'s> BodyPump<'s> {
             match source.poll_part(context, room) {
                 Poll::Ready(Ok(BodyPart::Data(span))) => {
                     self.bytes += span.len() as u64;
-                    let is_bulk = self.bulk.is_bulk(span.len());
+                    let is_bulk = source
+                        .rest()
+                        .is_some_and(|(receiver, _)| self.bulk.is_bulk(span.len(), &receiver));
                     sink.send(span);
                     if is_bulk {
                         self.begin_splice(source, sink);
@@ -166,9 +161,7 @@ impl<'s> BodyPump<'s> {
         let passed = Rc::new(Cell::new(0));
         let counter = Rc::clone(&passed);
         let count = move |bytes| counter.set(counter.get() + bytes);
-        // One pipe at a time: that is how exactly the bytes of a message that was cut are known.
-        let limits = SpliceLimits { bytes: left, step_bytes: reactor::PIPE_BYTES_MAX as u64 };
-        let splice = Box::pin(async move { net::splice(&receiver, &outbox, limits, count).await });
+        let splice = Box::pin(async move { net::splice(&receiver, &outbox, left, count).await });
         self.splicing = Some(Splicing { splice, passed });
     }
 }

@@ -62,6 +62,7 @@ pub(crate) enum Answer {
 
 type AnswerRule = Box<dyn FnMut(RawFd, &[u8]) -> Answer>;
 type SpliceRule = Box<dyn FnMut(RawFd, usize) -> io::Result<Vec<u8>>>;
+type RoomRule = Box<dyn Fn(RawFd) -> usize>;
 
 /// The driver half.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ struct State {
     next_answers: VecDeque<Answer>,
     answer_rule: Option<AnswerRule>,
     splice_rule: Option<SpliceRule>,
+    room_rule: Option<RoomRule>,
     /// The time, if it is not the real one.
     clock: Option<Instant>,
     obedient: bool,
@@ -152,6 +154,7 @@ impl Scripted {
             next_answers: VecDeque::new(),
             answer_rule: None,
             splice_rule: None,
+            room_rule: None,
             clock: None,
             obedient: false,
             broken: Vec::new(),
@@ -193,6 +196,11 @@ impl Script {
         rule: impl FnMut(RawFd, usize) -> io::Result<Vec<u8>> + 'static,
     ) {
         self.state.borrow_mut().splice_rule = Some(Box::new(rule));
+    }
+
+    /// What a socket says that it has room for.
+    pub(crate) fn room_with(&self, rule: impl Fn(RawFd) -> usize + 'static) {
+        self.state.borrow_mut().room_rule = Some(Box::new(rule));
     }
 
     /// Time stands still from now on but for [`Script::pass_time`].
@@ -613,6 +621,10 @@ impl ScriptedPipe {
             self.bytes.drain(..taken);
             return Ok(taken);
         }
+    }
+
+    pub(crate) fn room_of(&mut self, to: RawFd) -> usize {
+        self.state.borrow().room_rule.as_ref().map_or(0, |rule| rule(to))
     }
 
     pub(crate) fn read(&mut self, len: usize) -> io::Result<Vec<u8>> {

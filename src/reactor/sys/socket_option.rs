@@ -1,7 +1,7 @@
-//! `setsockopt(2)` for options that no library has a name for, and for filters.
+//! `setsockopt(2)` and `getsockopt(2)` for options that no library has a name for, and for filters.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Sets an option to the bytes of `value`.
 ///
@@ -42,4 +42,36 @@ pub(crate) fn attach_reuseport_filter(
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Bytes that fit into the send buffer of a socket now: `SO_MEMINFO`, an array of which later
+/// kernels may tell more. An eighth is left for what the kernel keeps beside the bytes.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn send_room(socket: RawFd) -> io::Result<usize> {
+    /// Places in the array (linux/sock_diag.h).
+    const WMEM_ALLOC: usize = 2;
+    const SNDBUF: usize = 3;
+    const WMEM_QUEUED: usize = 5;
+    let mut told = [0_u32; WMEM_QUEUED + 1];
+    let mut length = libc::socklen_t::try_from(size_of_val(&told)).unwrap_or(0);
+    // SAFETY: the pointer and the length describe `told`, which the kernel writes to, and `length`
+    // outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            told.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // TCP goes by what is queued, Unix sockets by what is allocated.
+    let used = told[WMEM_QUEUED].max(told[WMEM_ALLOC]);
+    let room = usize::try_from(told[SNDBUF].saturating_sub(used)).unwrap_or(0);
+    Ok(room / 8 * 7)
 }

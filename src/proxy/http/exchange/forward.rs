@@ -218,7 +218,7 @@ impl<C: Carrier> Exchange<'_, C> {
                     Poll::Pending => {}
                 }
             }
-            let now_moved = request.progress(up_request).wrapping_add(response.progress(sink));
+            let now_moved = request.bytes().wrapping_add(response.bytes());
             if now_moved != moved {
                 moved = now_moved;
                 self.connection.count_received();
