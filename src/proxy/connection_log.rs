@@ -15,7 +15,9 @@ use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
 use filter::Close;
-use observe::access_log::{AccessLogType, CloseType, Record, TimePoint, Timing, UpstreamRecord};
+use observe::access_log::{
+    AccessLogType, CloseType, Protocol, Record, TimePoint, Timing, UpstreamRecord,
+};
 use observe::{ResponseFlag, ResponseFlags};
 use reactor::{Reactor, Socket};
 
@@ -53,6 +55,7 @@ struct Facts {
     started: Instant,
     remote_address: Option<Address>,
     local_address: Option<Address>,
+    protocol: Cell<Option<Protocol>>,
     bytes_received: Cell<u64>,
     bytes_sent: Cell<u64>,
     changing: RefCell<Changing>,
@@ -110,11 +113,26 @@ impl<'a> ConnectionLog<'a> {
             // Both fail only if the peer has reset the connection already.
             remote_address: socket.peer_address().ok(),
             local_address: socket.local_address().ok(),
+            protocol: Cell::new(None),
             bytes_received: Cell::new(0),
             bytes_sent: Cell::new(0),
             changing: RefCell::default(),
         };
         Self { logging, id, facts: Some(Box::new(facts)) }
+    }
+
+    /// Whether anybody logs the connection.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.facts.is_some()
+    }
+
+    /// What the connection carried in all, and in which protocol of requests if it came to that.
+    pub(crate) fn carried(&self, received: u64, sent: u64, protocol: Option<Protocol>) {
+        if let Some(facts) = &self.facts {
+            facts.bytes_received.set(received);
+            facts.bytes_sent.set(sent);
+            facts.protocol.set(protocol);
+        }
     }
 
     /// No filter chain matches the connection.
@@ -361,12 +379,19 @@ impl<'a> ConnectionLog<'a> {
         let changing = facts.changing.borrow();
         let (received, sent) = (facts.bytes_received.get(), facts.bytes_sent.get());
         let upstream = changing.upstream.as_ref();
+        let age = self.logging.reactor.now().saturating_duration_since(facts.started);
+        let is_last = matches!(log_type, AccessLogType::NotSet | AccessLogType::TcpConnectionEnd);
+        // As Envoy, which learns of it from the filter that has an upstream.
+        let is_over = is_last && upstream.is_some();
         logs.log(&Record {
             log_type,
             start: facts.start,
             now: self.logging.reactor.wall_now(),
-            duration: self.logging.reactor.now().saturating_duration_since(facts.started),
+            duration: age,
             timing: changing.timing,
+            connection_begin: Some(Duration::ZERO),
+            connection_end: is_over.then_some(age),
+            protocol: facts.protocol.get(),
             flags: changing.flags,
             bytes_received: received,
             bytes_sent: sent,

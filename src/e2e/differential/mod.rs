@@ -23,6 +23,7 @@ mod half_close;
 mod http;
 mod masks;
 mod observed;
+mod operators;
 mod plan;
 mod process;
 mod recorded;
@@ -84,6 +85,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(breakers::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
+    all.extend(operators::scenarios());
     all.extend(http::scenarios());
     all.extend(filters::scenarios());
     all.extend(sockets::scenarios());

@@ -2,15 +2,44 @@
 
 use std::time::Duration;
 
-use super::record::{TimePoint, Timing};
+use super::record::{Record, TimePoint};
 use super::value::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CommonDuration {
     /// `None`: a name that only a filter could have set a time for, which none does.
-    from: Option<TimePoint>,
-    to: Option<TimePoint>,
+    from: Option<Moment>,
+    to: Option<Moment>,
     precision: Precision,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// `DS_CX_BEG`: the connection was accepted.
+    ConnectionBegin,
+    /// `DS_CX_END`: the connection was over.
+    ConnectionEnd,
+    Point(TimePoint),
+}
+
+impl Moment {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "DS_CX_BEG" => Some(Self::ConnectionBegin),
+            "DS_CX_END" => Some(Self::ConnectionEnd),
+            _ => TimePoint::from_name(name).map(Self::Point),
+        }
+    }
+
+    /// Measured from the record's start.
+    fn of(self, record: &Record<'_>) -> Option<Duration> {
+        match self {
+            Self::ConnectionBegin => record.connection_begin,
+            Self::ConnectionEnd => record.connection_end,
+            Self::Point(point) => record.timing.get(point),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +63,12 @@ impl CommonDuration {
             "ns" => Precision::Nanoseconds,
             _ => return Err(format!("Invalid common duration precision: {precision}.")),
         };
-        Ok(Self { from: TimePoint::from_name(from), to: TimePoint::from_name(to), precision })
+        Ok(Self { from: Moment::from_name(from), to: Moment::from_name(to), precision })
     }
 
-    pub(super) fn value(&self, timing: &Timing) -> Value<'static> {
-        let from = self.from.and_then(|point| timing.get(point));
-        let to = self.to.and_then(|point| timing.get(point));
+    pub(super) fn value(&self, record: &Record<'_>) -> Value<'static> {
+        let from = self.from.and_then(|moment| moment.of(record));
+        let to = self.to.and_then(|moment| moment.of(record));
         // Moments in the wrong order have no time between them.
         let between = from.zip(to).and_then(|(from, to)| to.checked_sub(from));
         between.map_or(Value::Missing, |between| Value::Number(self.precision.of(between)))

@@ -4,7 +4,7 @@
 //! yet (TLS, tracing, dynamic metadata) yields nothing, as Envoy does on a connection without it.
 //! One whose value does exist but is not known here is refused as not supported yet.
 
-use base::Address;
+use base::{Address, Cidr};
 
 use super::duration::CommonDuration;
 use super::error::FormatError;
@@ -56,9 +56,14 @@ pub(super) enum Operator {
     ResponseTrailer(Header),
     GrpcStatus(GrpcStatus),
     Path(Path),
+    /// An address without its port.
+    Ip(OneAddress),
+    /// The range of addresses with a prefix of so many bits that an address is in.
+    AddressRange(OneAddress, u8),
 }
 
 type Yield = for<'r> fn(&'r Record<'r>) -> Value<'r>;
+type OneAddress = for<'r> fn(&Record<'r>) -> Option<&'r Address>;
 
 impl Operator {
     /// Compiles a command.
@@ -70,6 +75,9 @@ impl Operator {
         if let Some((_, value)) = PLAIN.iter().find(|(known, _)| *known == name) {
             command.expect_bare()?;
             return Ok(Self::Plain(*value));
+        }
+        if let Some((_, address)) = WITHOUT_PORT.iter().find(|(known, _)| *known == name) {
+            return command.address_without_port(*address);
         }
         if NEVER.contains(&name) {
             command.expect_bare()?;
@@ -128,10 +136,6 @@ impl Operator {
                 Ok(Self::Constant(Some(value)))
             }
             "REQUESTED_SERVER_NAME" => command.requested_server_name(),
-            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
-            | "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT"
-            | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT"
-            | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => command.address_without_port(),
             // Nothing writes dynamic metadata or filter state yet, so there is none to be found.
             "DYNAMIC_METADATA" => {
                 command.expect_argument()?;
@@ -159,7 +163,7 @@ impl Operator {
             Self::Constant(text) => Value::text(text.as_deref()),
             Self::StartTime(format) => Value::Time(record.start, format),
             Self::EmitTime(format) => Value::Time(record.now, format),
-            Self::CommonDuration(duration) => duration.value(&record.timing),
+            Self::CommonDuration(duration) => duration.value(record),
             Self::ResponseCodeDetails { keeps_blanks } => match record.response_code_details {
                 None => Value::Missing,
                 Some(details) if *keeps_blanks => Value::Text(details.as_bytes()),
@@ -176,6 +180,13 @@ impl Operator {
             }
             Self::GrpcStatus(status) => status.value(record),
             Self::Path(path) => path.value(record),
+            Self::Ip(address) => ip(address(record)),
+            Self::AddressRange(address, bits) => match address(record) {
+                None => Value::Missing,
+                Some(Address::Ip(address)) => Value::Range(Cidr::new(address.ip(), *bits)),
+                // What has no bits is in no range.
+                Some(Address::Pipe(_)) => Value::Text(b""),
+            },
         }
     }
 }
@@ -238,19 +249,17 @@ impl Command<'_> {
         }
     }
 
-    fn address_without_port(&self) -> Result<Operator, FormatError> {
+    fn address_without_port(&self, address: OneAddress) -> Result<Operator, FormatError> {
         self.refuse_length()?;
-        if !self.argument.is_empty() {
-            return Err(self.not_yet(format!("%{}% with a mask length", self.name)));
+        if self.argument.is_empty() {
+            return Ok(Operator::Ip(address));
         }
-        Ok(Operator::Plain(match self.name {
-            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => |record| ip(record.remote_address),
-            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => |record| ip(record.local_address),
-            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
-                |record| ip(record.direct_remote_address)
-            }
-            _ => |record| ip(record.direct_local_address),
-        }))
+        let bits: Result<u32, _> = self.argument.trim().parse();
+        let bits = bits.map_err(|_| {
+            let Self { name, argument, .. } = self;
+            self.invalid(format!("{name}: '{argument}' is no number of bits"))
+        })?;
+        Ok(Operator::AddressRange(address, u8::try_from(bits).unwrap_or(u8::MAX)))
     }
 
     fn check_filter_state(&self) -> Result<(), FormatError> {
@@ -300,6 +309,16 @@ fn milliseconds(duration: Option<std::time::Duration>) -> Value<'static> {
     let whole = |duration: std::time::Duration| u64::try_from(duration.as_millis());
     duration.map_or(Value::Missing, |duration| Value::Number(whole(duration).unwrap_or(u64::MAX)))
 }
+
+/// Addresses without their ports, whose argument is the length of a prefix in bits.
+const WITHOUT_PORT: &[(&str, OneAddress)] = &[
+    ("DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT", |record| record.direct_local_address),
+    ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", |record| record.direct_remote_address),
+    ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", |record| record.local_address),
+    ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", |record| record.remote_address),
+    ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", |record| record.upstream.local_address),
+    ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", |record| record.upstream.remote_address),
+];
 
 /// Operators without argument.
 const PLAIN: &[(&str, Yield)] = &[
@@ -402,13 +421,11 @@ const PLAIN: &[(&str, Yield)] = &[
         hosts => Value::Ips(hosts),
     }),
     ("UPSTREAM_LOCAL_ADDRESS", |record| address(record.upstream.local_address)),
-    ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", |record| ip(record.upstream.local_address)),
     ("UPSTREAM_LOCAL_CLOSE_REASON", |record| Value::text(record.upstream.local_close_reason)),
     ("UPSTREAM_LOCAL_PORT", |record| port(record.upstream.local_address)),
     ("UPSTREAM_PROTOCOL", |record| Value::text(record.upstream.protocol.map(Protocol::name))),
     ("UPSTREAM_REMOTE_ADDRESS", |record| address(record.upstream.remote_address)),
     ("UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", |record| endpoint_id(record.upstream.remote_address)),
-    ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", |record| ip(record.upstream.remote_address)),
     ("UPSTREAM_REMOTE_PORT", |record| port(record.upstream.remote_address)),
     ("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record| Value::Number(record.upstream.attempts)),
     ("UPSTREAM_TRANSPORT_FAILURE_REASON", |record| {
@@ -507,7 +524,9 @@ mod tests {
     fn every_name_stands_in_one_table() {
         let plain = PLAIN.iter().map(|(name, _)| *name);
         let not_yet = NOT_YET.iter().map(|(name, _)| *name);
-        let all: Vec<&str> = plain.chain(NEVER.iter().copied()).chain(not_yet).collect();
+        let addresses = WITHOUT_PORT.iter().map(|(name, _)| *name);
+        let never = NEVER.iter().copied();
+        let all: Vec<&str> = plain.chain(addresses).chain(never).chain(not_yet).collect();
         let unique: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(unique.len(), all.len());
     }

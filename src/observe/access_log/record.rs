@@ -279,6 +279,10 @@ pub struct Record<'a> {
     pub duration: Duration,
     /// The moments in between.
     pub timing: Timing,
+    /// When the connection that the record is about was accepted, from `start`.
+    pub connection_begin: Option<Duration>,
+    /// When it was over, from `start`.
+    pub connection_end: Option<Duration>,
     /// Why it went as it did.
     pub flags: ResponseFlags,
     /// Body bytes (TCP: bytes) received from downstream.
@@ -346,6 +350,8 @@ impl Default for Record<'_> {
             now: UNIX_EPOCH,
             duration: Duration::ZERO,
             timing: Timing::default(),
+            connection_begin: None,
+            connection_end: None,
             flags: ResponseFlags::NONE,
             bytes_received: 0,
             bytes_sent: 0,

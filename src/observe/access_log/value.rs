@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use base::Address;
+use base::{Address, Cidr};
 
 use super::digits::write_unsigned;
 use super::time_format::TimeFormat;
@@ -26,6 +26,8 @@ pub(super) enum Value<'a> {
     Address(&'a Address),
     /// Address only.
     Ip(&'a Address),
+    /// A range of addresses.
+    Range(Cidr),
     /// Addresses and ports, separated by commas.
     Addresses(&'a [Address]),
     /// Addresses only, separated by commas.
@@ -67,6 +69,8 @@ impl<'a> Value<'a> {
             Self::LongFlags(flags) => write_flags(flags, |flag| flag.long(), out),
             Self::Address(address) => write_address(address, out),
             Self::Ip(address) => write_ip(address, out),
+            // Writing to a Vec cannot fail.
+            Self::Range(range) => drop(write!(out, "{range}")),
             Self::Addresses(all) => write_list(all, write_address, out),
             Self::Ips(all) => write_list(all, write_ip, out),
             Self::Numbers(all) => write_list(all, |one, out| write_unsigned(*one, out), out),

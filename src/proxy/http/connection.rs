@@ -18,6 +18,7 @@ use base::Address;
 use filter::NetworkFilters;
 use net::Stream;
 use observe::GaugeGuard;
+use observe::access_log::Protocol;
 use observe::names::HttpStat;
 use reactor::{RECV_CREDIT_MAX, Socket};
 
@@ -221,6 +222,11 @@ impl HttpConnection {
             self.manager.stats.inc(HttpStat::DownstreamCxHttp1Total);
             *active = Some(self.manager.stats.guard(HttpStat::DownstreamCxHttp1Active));
         }
+    }
+
+    /// What it speaks, once its first byte has come.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.http1_active.borrow().is_some().then_some(Protocol::Http11)
     }
 
     /// The client's address; unknown if nobody wants to know, or a reset was there before us.

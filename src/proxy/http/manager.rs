@@ -190,11 +190,12 @@ impl HttpManager {
         log: &ConnectionLog<'_>,
     ) {
         let connection = HttpConnection::new(self, socket, buffer_limit);
-        if filters.is_empty() {
+        if filters.is_empty() && !log.is_kept() {
             return connection.serve(None).await;
         }
-        // Boxed, so that a connection without filters keeps no room for them.
+        // Boxed, so that a connection without filters and logs keeps no room for them.
         Box::pin(async {
+            let _carried = Carried { connection: Rc::clone(&connection), log };
             if let Some(held) = connection.enter(filters, log).await {
                 let gate = filters.awaits_data().then_some((filters, log));
                 connection.serve(gate).await;
@@ -202,6 +203,20 @@ impl HttpManager {
             }
         })
         .await;
+    }
+}
+
+/// Tells the log of a connection what it carried, however it ends.
+struct Carried<'a> {
+    connection: Rc<HttpConnection>,
+    log: &'a ConnectionLog<'a>,
+}
+
+impl Drop for Carried<'_> {
+    fn drop(&mut self) {
+        let stream = &self.connection.stream;
+        let (received, sent) = (stream.receiver().bytes_received(), stream.outbox().bytes_sent());
+        self.log.carried(received, sent, self.connection.protocol());
     }
 }
 
