@@ -12,10 +12,14 @@
 //! **Invariant:** the window of a stream grows only by what its owner took.
 
 mod endpoint;
+mod meter;
+mod options;
 mod pending;
 mod port;
 #[cfg(test)]
 mod tests;
 
 pub use endpoint::{ConnectionEnd, Endpoint, Role};
+pub use meter::CodecMeter;
+pub use options::codec_options;
 pub use port::{PortEnd, PortPart, StreamPort};

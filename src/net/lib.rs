@@ -4,8 +4,8 @@
 //! become [`Stream`]s, [`relay`] moves bytes between two of them, and [`http2`] lets many messages
 //! share one.
 //!
-//! **Invariant:** net knows no filter, no cluster and no stat names: what moves is told to
-//! observers that the floors above hand in.
+//! **Invariant:** net knows no filter, no cluster and no stat names but those of the codec it runs:
+//! what moves is told to observers that the floors above hand in.
 //! **Invariant:** reading is not resumed before the write was accepted: that is all the flow
 //! control there is.
 #![forbid(unsafe_code)]

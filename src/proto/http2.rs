@@ -43,6 +43,7 @@ mod streams;
 pub use connection::Connection;
 pub use error::{Error, ErrorCode, ErrorKind, Scope};
 pub use event::{Counts, Event, MessageStart, ResetReason, Step};
+pub use frame::PREFACE;
 pub use options::{KeepaliveOptions, Options};
 pub use schedule::DataSpan;
 pub use send::{OpenError, SendError};

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use base::Key;
 use proto::http2::{
-    Connection, Counts, DataSpan, Error, ErrorCode, ErrorKind, Event, MessageStart, Meter,
-    OpenError, Step,
+    Connection, DataSpan, Error, ErrorCode, ErrorKind, Event, MessageStart, Meter, OpenError, Step,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::{CONGESTED_BYTES_MAX, Outbox, RECV_CREDIT_MAX, Received, Span};
@@ -89,7 +88,8 @@ pub struct Endpoint {
     high: usize,
     /// Bytes that had left when the codec was told last.
     sent_told: Cell<u64>,
-    counts_told: Cell<Counts>,
+    /// Bytes that wait in all ports together.
+    pub(super) pending: Cell<usize>,
     end: Cell<Option<ConnectionEnd>>,
     is_going: Cell<bool>,
     settings_changed: Cell<bool>,
@@ -120,7 +120,7 @@ impl Endpoint {
             unsettled: RefCell::default(),
             high: limit.saturating_add(1).min(CONGESTED_BYTES_MAX),
             sent_told: Cell::new(sent),
-            counts_told: Cell::default(),
+            pending: Cell::new(0),
             end: Cell::new(None),
             is_going: Cell::new(false),
             settings_changed: Cell::new(false),
@@ -321,6 +321,7 @@ impl Endpoint {
             while left > 0 {
                 let Some(piece) = outgoing.pop(left) else { break };
                 left -= piece.len();
+                self.pending.set(self.pending.get() - piece.len());
                 self.outbox().push(piece);
             }
             outgoing.is_empty()
@@ -374,7 +375,8 @@ impl Endpoint {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Has the task that drives the connection look at it.
+    pub fn wake(&self) {
         if let Some(task) = &*self.task.borrow() {
             task.wake_by_ref();
         }
@@ -421,6 +423,7 @@ impl Endpoint {
         self.codec.borrow_mut().release(stream);
         let slot = stream.slot as usize;
         if let Some(kept) = self.ports.borrow_mut().get_mut(slot).and_then(Option::take) {
+            self.pending.set(self.pending.get() - kept.outgoing.borrow().len());
             kept.clear();
             let mut spare = self.spare_ports.borrow_mut();
             if spare.len() < SPARE_PORTS_MAX && Rc::ptr_eq(&kept, state) {
@@ -477,10 +480,15 @@ impl Endpoint {
         self.outbox().is_paused()
     }
 
-    /// What the codec says.
+    /// Asks the codec, or has it do something, which is sent.
     pub fn with_codec<T>(&self, ask: impl FnOnce(&mut Connection) -> T) -> T {
-        let answer = ask(&mut self.codec.borrow_mut());
-        self.flush();
+        let (answer, has_output) = {
+            let mut codec = self.codec.borrow_mut();
+            (ask(&mut codec), codec.has_output())
+        };
+        if has_output {
+            self.flush();
+        }
         answer
     }
 
@@ -491,11 +499,10 @@ impl Endpoint {
         codec.streams_active() + codec.streams_unreleased()
     }
 
-    /// What has happened since the last call, if anything has.
-    pub fn take_counts(&self) -> Option<Counts> {
-        let now = *self.codec.borrow().counts();
-        let before = self.counts_told.replace(now);
-        (now != before).then(|| now.since(&before))
+    /// Bytes of bodies that wait for windows or for the outbox.
+    #[must_use]
+    pub fn bytes_pending(&self) -> usize {
+        self.pending.get()
     }
 
     /// Whether the peer has announced other settings since the last call.

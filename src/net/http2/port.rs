@@ -266,6 +266,7 @@ impl StreamPort {
     }
 
     fn offer(&self, bytes: usize) {
+        self.endpoint.pending.set(self.endpoint.pending.get() + bytes);
         self.endpoint.offer(self.key, bytes, false);
         let mut outgoing = self.state.outgoing.borrow_mut();
         // What could not leave at once may stay for long.

@@ -126,7 +126,7 @@ pub(crate) fn encode(
 pub(crate) const FRAME_HEADER_BYTES: usize = 9;
 
 /// What a client sends before its first frame: section 3.4.
-pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// `SETTINGS_MAX_FRAME_SIZE` before any SETTINGS, the smallest allowed value, and what this codec
 /// keeps to in both directions: section 4.2.

@@ -15,20 +15,26 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use base::Address;
+use config::model;
 use filter::NetworkFilters;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::access_log::Protocol;
 use observe::names::HttpStat;
-use reactor::{RECV_CREDIT_MAX, Socket};
+use proto::http2::PREFACE;
+use reactor::{RECV_CREDIT_MAX, Received, Socket};
 
 use super::delayed_close::{Closing, delayed_close};
 use super::exchange::http1::{Next, Start};
+use super::http2::{self, Over};
 use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
 use super::timer::DeadlineTimer;
 use crate::connection_log::ConnectionLog;
 use crate::gate::{self, Held, Passage};
+
+/// So many bytes of HTTP/2's preface are enough to know it by, as for Envoy.
+const PREFACE_COMPARED: usize = b"PRI * HTTP/2".len();
 
 /// A connection from a client.
 #[derive(Debug)]
@@ -37,12 +43,13 @@ pub(crate) struct HttpConnection {
     pub(super) stream: Stream,
     pub(super) timer: RefCell<DeadlineTimer>,
     pub(super) id: u64,
+    pub(super) buffer_limit: u32,
     socket: Socket,
     /// The client's address, if anybody will want to know.
     peer: Option<Address>,
     /// Asked for once, when somebody wants to know.
     local_address: OnceCell<Option<Address>>,
-    lifetime: Lifetime,
+    pub(super) lifetime: Lifetime,
     requests: Cell<u32>,
     /// Who ended it: counted when it is dropped.
     ended_by: Cell<EndedBy>,
@@ -63,8 +70,11 @@ pub(super) enum EndedBy {
 }
 
 /// Why a connection is idle no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wake {
     Bytes,
+    /// Those of HTTP/2.
+    Http2,
     ClientClosed,
     /// We close it.
     Closing(Closing),
@@ -83,6 +93,7 @@ impl HttpConnection {
             stream: Stream::new(reactor, socket, buffer_limit, manager.send_meter.clone()),
             timer: RefCell::new(DeadlineTimer::new(reactor.clone())),
             id: manager.connection_ids.next(),
+            buffer_limit,
             socket: socket_handle,
             peer,
             local_address: OnceCell::new(),
@@ -130,11 +141,15 @@ impl HttpConnection {
     pub(super) async fn serve(self: Rc<Self>, mut gate: Option<Gate<'_>>) {
         loop {
             match poll_fn(|context| self.poll_wake(context)).await {
-                Wake::Bytes => {
+                wake @ (Wake::Bytes | Wake::Http2) => {
                     if let Some(gate) = gate.take()
                         && !Box::pin(self.pass(gate)).await
                     {
                         return;
+                    }
+                    if wake == Wake::Http2 {
+                        // Boxed, so that a connection of HTTP/1 keeps no room for it.
+                        return Box::pin(self.serve_http2()).await;
                     }
                 }
                 Wake::ClientClosed => {
@@ -164,6 +179,14 @@ impl HttpConnection {
         }
     }
 
+    async fn serve_http2(self: Rc<Self>) {
+        match http2::serve(Rc::clone(&self)).await {
+            Over::Gone => self.ended_by.set(EndedBy::Client),
+            Over::Close(closing) => self.close(closing).await,
+            Over::Abort => {}
+        }
+    }
+
     async fn close(&self, closing: Closing) {
         // Boxed, so that a connection that is not ending keeps no room for it.
         self.ended_by.set(Box::pin(delayed_close(self, closing)).await);
@@ -172,7 +195,18 @@ impl HttpConnection {
     fn poll_wake(&self, context: &mut Context<'_>) -> Poll<Wake> {
         let receiver = self.stream.receiver();
         if receiver.poll_readable(context, RECV_CREDIT_MAX as usize).is_ready() {
-            return Poll::Ready(if receiver.is_ended() { Wake::ClientClosed } else { Wake::Bytes });
+            if receiver.is_ended() {
+                return Poll::Ready(Wake::ClientClosed);
+            }
+            if self.http1_active.borrow().is_some() {
+                return Poll::Ready(Wake::Bytes);
+            }
+            match self.poll_is_http2(context) {
+                Poll::Ready(is_http2) => {
+                    return Poll::Ready(if is_http2 { Wake::Http2 } else { Wake::Bytes });
+                }
+                Poll::Pending => {}
+            }
         }
         if self.manager.is_draining() {
             self.manager.stats.inc(HttpStat::DownstreamCxDrainClose);
@@ -183,7 +217,7 @@ impl HttpConnection {
                 false => Closing::AfterFlushAndWait,
             }));
         }
-        while let Some(next) = self.lifetime.next(&self.manager.prepared.config) {
+        while let Some(next) = self.lifetime.next(&self.manager.prepared.config, true) {
             ready!(self.timer.borrow_mut().poll(context, next.0));
             self.time_is_up(next);
             if self.http1_active.borrow().is_none() {
@@ -196,7 +230,7 @@ impl HttpConnection {
         Poll::Pending
     }
 
-    fn time_is_up(&self, next: (Instant, Due)) {
+    pub(super) fn time_is_up(&self, next: (Instant, Due)) {
         self.lifetime.tell(next, &self.manager.prepared.config);
         match next.1 {
             Due::Idle => self.manager.stats.inc(HttpStat::DownstreamCxIdleTimeout),
@@ -215,7 +249,33 @@ impl HttpConnection {
         lifetime.is_draining()
     }
 
-    /// The first byte of a request decides which protocol it is; there is one so far.
+    /// The first bytes decide which protocol it is, unless the configuration does. Where they may
+    /// become the preface of HTTP/2, the rest of it is awaited.
+    fn poll_is_http2(&self, context: &Context<'_>) -> Poll<bool> {
+        match self.manager.prepared.config.codec {
+            model::HttpCodec::Auto => {}
+            model::HttpCodec::Http1 => return Poll::Ready(false),
+            model::HttpCodec::Http2 => return Poll::Ready(true),
+        }
+        let receiver = self.stream.receiver();
+        let Some(mut first) = receiver.take_received() else { return Poll::Ready(false) };
+        loop {
+            let compared = first.len().min(PREFACE_COMPARED);
+            let is_http2 = first[..compared] == PREFACE[..compared];
+            if !is_http2 || compared == PREFACE_COMPARED {
+                receiver.unread(first);
+                return Poll::Ready(is_http2);
+            }
+            let more = receiver.poll_recv(context, RECV_CREDIT_MAX as usize);
+            let Poll::Ready(Ok(Received::Data(more))) = more else {
+                receiver.unread(first);
+                return more.map(|_| false);
+            };
+            first = [&first[..], &more[..]].concat().into();
+        }
+    }
+
+    /// It is one of HTTP/1.
     fn speaks_http1(&self) {
         let mut active = self.http1_active.borrow_mut();
         if active.is_none() {
@@ -257,6 +317,11 @@ impl HttpConnection {
         false
     }
 
+    /// Whether a request is under way as the connection ends.
+    pub(super) fn set_in_request(&self, in_request: bool) {
+        self.in_request.set(in_request);
+    }
+
     /// We close it before its request has come to an end.
     pub(super) fn closed_in_request(&self) {
         self.manager.stats.inc(HttpStat::DownstreamCxDestroyActiveRq);
@@ -268,6 +333,12 @@ impl HttpConnection {
         let received = self.stream.receiver().bytes_received();
         let new = received - self.counted_bytes.replace(received);
         self.manager.stats.add(HttpStat::DownstreamCxRxBytesTotal, new);
+    }
+}
+
+impl AsRef<Stream> for HttpConnection {
+    fn as_ref(&self) -> &Stream {
+        &self.stream
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod forward;
 pub(super) mod http1;
+pub(super) mod http2;
 mod reply;
 
 use std::future::poll_fn;

@@ -62,9 +62,14 @@ impl Lifetime {
         Some(self.started + longest)
     }
 
-    /// The next thing to be told with [`Lifetime::tell`], and when.
-    pub(super) fn next(&self, config: &HttpConnectionManager) -> Option<(Instant, Due)> {
-        let idle_timeout = config.common.idle_timeout.filter(|_| !self.is_idle.get());
+    /// The next thing to be told with [`Lifetime::tell`], and when. `rests` says that no request
+    /// is under way.
+    pub(super) fn next(
+        &self,
+        config: &HttpConnectionManager,
+        rests: bool,
+    ) -> Option<(Instant, Due)> {
+        let idle_timeout = config.common.idle_timeout.filter(|_| rests && !self.is_idle.get());
         let idle = idle_timeout.map(|timeout| (self.idle_since.get() + timeout, Due::Idle));
         let old = self.old_at(config).map(|at| (at, Due::Old));
         let drained = self.drains_until.get().map(|at| (at, Due::Drained));
@@ -87,6 +92,11 @@ impl Lifetime {
             Due::Old => self.is_old.set(true),
             Due::Drained => {}
         }
+        self.drain(at, config);
+    }
+
+    /// The drain begins then, unless it has.
+    pub(super) fn drain(&self, at: Instant, config: &HttpConnectionManager) {
         if self.drains_until.get().is_none() {
             self.drains_until.set(Some(at + config.drain_timeout));
         }
@@ -124,20 +134,20 @@ mod tests {
         let start = Instant::now();
         let config = config(10, None);
         let lifetime = Lifetime::new(start);
-        assert_eq!(lifetime.next(&config), Some((start + 10 * SECOND, Due::Idle)));
+        assert_eq!(lifetime.next(&config, true), Some((start + 10 * SECOND, Due::Idle)));
         lifetime.request_ended(start + SECOND);
         let idle = (start + 11 * SECOND, Due::Idle);
-        assert_eq!(lifetime.next(&config), Some(idle));
+        assert_eq!(lifetime.next(&config, true), Some(idle));
         assert!(!lifetime.is_draining());
         lifetime.tell(idle, &config);
         assert!(lifetime.is_draining() && !lifetime.is_over(start + 15 * SECOND));
         let drained = (start + 16 * SECOND, Due::Drained);
-        assert_eq!(lifetime.next(&config), Some(drained));
+        assert_eq!(lifetime.next(&config, true), Some(drained));
         lifetime.request_ended(start + 2 * SECOND);
         let idle_again = (start + 12 * SECOND, Due::Idle);
-        assert_eq!(lifetime.next(&config), Some(idle_again));
+        assert_eq!(lifetime.next(&config, true), Some(idle_again));
         lifetime.tell(idle_again, &config);
-        assert_eq!(lifetime.next(&config), Some(drained), "the drain is not drawn out");
+        assert_eq!(lifetime.next(&config, true), Some(drained), "the drain is not drawn out");
         assert!(lifetime.is_over(start + 16 * SECOND));
     }
 
@@ -149,10 +159,10 @@ mod tests {
         assert_eq!(lifetime.next_in_request(&config, start + 2 * SECOND), None);
         let old = (start + 3 * SECOND, Due::Old);
         assert_eq!(lifetime.next_in_request(&config, start + 7 * SECOND), Some(old));
-        assert_eq!(lifetime.next(&config), Some(old));
+        assert_eq!(lifetime.next(&config, true), Some(old));
         lifetime.tell(old, &config);
         assert_eq!(lifetime.next_in_request(&config, start + 7 * SECOND), None);
-        assert_eq!(lifetime.next(&config), Some((start + 8 * SECOND, Due::Drained)));
+        assert_eq!(lifetime.next(&config, true), Some((start + 8 * SECOND, Due::Drained)));
         assert_eq!(lifetime.age(start + SECOND), SECOND);
     }
 }

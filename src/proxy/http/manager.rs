@@ -2,6 +2,7 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/http_conn_man>
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use cluster::Cluster;
 use config::model::{self, TerminalFilter};
 use filter::NetworkFilters;
 use net::SendMeter;
-use observe::Scope;
+use net::http2::codec_options;
 use observe::names::{
-    HTTP1_PREFIX, Http1CodecStat, HttpDormantStat, HttpStat, ListenerHttpStat, http_prefix,
-    listener_http_prefix,
+    HTTP1_PREFIX, HTTP2_PREFIX, Http1CodecStat, Http2CodecDormantStat, Http2CodecStat,
+    HttpDormantStat, HttpStat, ListenerHttpStat, http_prefix, listener_http_prefix,
 };
+use observe::{Registry, Scope, Shard};
 use proto::http1::{
     BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
     UnderscoreAction,
@@ -26,6 +28,7 @@ use reactor::{Reactor, Socket};
 use super::connection::HttpConnection;
 use super::date::DateCache;
 use super::exchange::http1;
+use super::http2::Runners;
 use super::recycle::{Recycler, Shelf};
 use super::response_stats::ResponseStats;
 use super::route::RouteTable;
@@ -41,6 +44,7 @@ pub(crate) struct Prepared {
     pub(crate) config: model::HttpConnectionManager,
     pub(crate) routes: RouteTable,
     pub(crate) requests: RequestOptions,
+    pub(crate) http2: Arc<proto::http2::Options>,
 }
 
 impl Prepared {
@@ -56,6 +60,11 @@ impl Prepared {
         Self {
             routes: RouteTable::new(&config.route_config),
             requests: request_options(config),
+            http2: Arc::new(codec_options(
+                &config.http2,
+                &config.common,
+                config.max_request_headers_kb,
+            )),
             config: config.clone(),
         }
     }
@@ -91,13 +100,20 @@ pub(crate) struct HttpManager {
     pub(super) stats: Scope<HttpStat>,
     pub(super) listener_stats: Scope<ListenerHttpStat>,
     pub(super) codec_stats: Scope<Http1CodecStat>,
+    /// Known from the first connection of HTTP/2 on.
+    http2_codec_stats: OnceCell<Scope<Http2CodecStat>>,
+    /// What they are made with.
+    stats_home: (Registry, Shard),
     pub(super) send_meter: Rc<SendMeter<HttpStat>>,
     pub(super) date: DateCache,
     pub(super) random: Rc<Random>,
     pub(super) request_decoders: Shelf<RequestDecoder>,
     pub(super) response_decoders: Shelf<ResponseDecoder>,
     pub(super) heads: Shelf<Heads>,
+    /// Exchanges of HTTP/1, as parts of their connections' tasks.
     pub(super) exchanges: Recycler<http1::Start, http1::Next>,
+    /// Exchanges of HTTP/2, as tasks.
+    pub(super) runners: Runners,
     pub(super) logs: AccessLogs,
     pub(super) connection_ids: Rc<ConnectionIds>,
     pub(super) names: Names,
@@ -159,6 +175,8 @@ impl HttpManager {
             stats,
             listener_stats: context.registry.scope(&of_listener).on(context.shard),
             codec_stats: context.registry.scope(HTTP1_PREFIX).on(context.shard),
+            http2_codec_stats: OnceCell::new(),
+            stats_home: (context.registry.clone(), context.shard.clone()),
             send_meter,
             date: DateCache::default(),
             random: Rc::clone(context.random),
@@ -166,12 +184,22 @@ impl HttpManager {
             response_decoders: Shelf::new(),
             heads: Shelf::new(),
             exchanges: Recycler::new(http1::run),
+            runners: Runners::new(context.reactor),
             logs: context.access_logs.logs(&prepared.config.access_log),
             connection_ids: Rc::clone(context.connection_ids),
             names,
             local_address: context.local_address,
             drain: context.drain.clone(),
             prepared: Arc::clone(prepared),
+        })
+    }
+
+    /// What the codecs of HTTP/2 count.
+    pub(super) fn http2_codec_stats(&self) -> &Scope<Http2CodecStat> {
+        self.http2_codec_stats.get_or_init(|| {
+            let (registry, shard) = &self.stats_home;
+            registry.declare::<Http2CodecDormantStat>(HTTP2_PREFIX);
+            registry.scope(HTTP2_PREFIX).on(shard)
         })
     }
 

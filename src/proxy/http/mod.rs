@@ -18,6 +18,7 @@ mod exchange;
 mod failure;
 mod headers;
 mod http1;
+mod http2;
 mod lifetime;
 mod log;
 mod manager;

@@ -30,7 +30,6 @@ pub(crate) enum BodyPart {
 pub(crate) enum CodecError {
     Http1(http1::ErrorKind),
     /// The codec has ended the stream, or the connection with all of its streams.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no connection speaks HTTP/2 yet"))]
     Http2(http2::ErrorKind),
 }
 
@@ -50,7 +49,6 @@ pub(crate) enum SourceError {
     /// The peer broke its protocol.
     Protocol(CodecError),
     /// The peer has reset the stream, not the connection: HTTP/2.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no connection speaks HTTP/2 yet"))]
     Reset(http2::ErrorCode),
     /// The peer ended its side in the middle of the message.
     Ended,

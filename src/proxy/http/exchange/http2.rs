@@ -1,0 +1,130 @@
+//! Where an exchange meets HTTP/2: a client's stream that it comes by. Its end is its own and never
+//! that of the connection.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use net::http2::StreamPort;
+use observe::names::HttpStat;
+use proto::Version;
+use proto::http2::{ErrorCode, MessageStart};
+
+use super::super::carrier::Carrier;
+use super::super::connection::HttpConnection;
+use super::super::http2::{Http2Connection, Request, Response};
+use super::super::manager::Heads;
+use super::super::port::RequestStart;
+use super::super::recycle::Borrowed;
+use super::super::timer::DeadlineTimer;
+use super::{Exchange, Outcome};
+
+/// What an exchange begins with: a stream, and the head of its request.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) connection: Rc<Http2Connection>,
+    pub(crate) port: StreamPort,
+    pub(crate) start: MessageStart,
+    pub(crate) heads: Borrowed<Heads>,
+}
+
+/// A stream's connection, and what the deadlines of its exchange are kept with.
+#[derive(Debug)]
+struct StreamCarrier<'a> {
+    connection: &'a Http2Connection,
+    timer: &'a RefCell<DeadlineTimer>,
+}
+
+/// Runs one exchange, until the last byte of its response has left the codec.
+pub(crate) async fn run(start: Start, timer: &RefCell<DeadlineTimer>) {
+    let Start { connection, port, start, heads } = start;
+    let carrier = StreamCarrier { connection: &connection, timer };
+    let mut source = Request::new(&port, start);
+    let mut sink = Response::new(&port);
+    let mut exchange = Exchange::new(&carrier, heads);
+    let outcome = exchange.run(&mut source, &mut sink).await;
+    match outcome {
+        Outcome::Complete | Outcome::Early => {
+            if !sent(&carrier, &port).await {
+                connection.flush_timed_out();
+                port.reset(ErrorCode::NO_ERROR);
+            } else if outcome == Outcome::Early {
+                // What is still to come of the request is not wanted: RFC 9113 section 8.1.
+                port.reset(ErrorCode::NO_ERROR);
+            }
+        }
+        Outcome::Cut => port.reset(ErrorCode::INTERNAL_ERROR),
+        Outcome::Gone => {}
+    }
+    connection.request_ended(exchange.reset_after(outcome));
+}
+
+/// Waits until the response has left. `false` if the client opened no window for it for so long
+/// that it is given up.
+async fn sent(carrier: &StreamCarrier<'_>, port: &StreamPort) -> bool {
+    let manager = &carrier.connection.connection.manager;
+    let timeout = manager.prepared.config.stream_idle_timeout;
+    let mut progress = (port.meter().wire_bytes_sent, manager.reactor.now());
+    poll_fn(|context| {
+        loop {
+            if port.poll_sent(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            let bytes = port.meter().wire_bytes_sent;
+            if bytes > progress.0 {
+                progress = (bytes, manager.reactor.now());
+            }
+            let Some(timeout) = timeout else { return Poll::Pending };
+            let deadline = progress.1 + timeout;
+            if carrier.timer.borrow_mut().poll(context, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            if port.meter().wire_bytes_sent == progress.0 {
+                return Poll::Ready(false);
+            }
+        }
+    })
+    .await
+}
+
+impl Exchange<'_, StreamCarrier<'_>> {
+    /// After how long the client has reset the stream, if it did so before a response began.
+    fn reset_after(&self, outcome: Outcome) -> Option<Duration> {
+        let is_reset = outcome == Outcome::Gone && !self.responded;
+        is_reset.then(|| self.journal.since_start(self.manager.reactor.now()))
+    }
+}
+
+impl Carrier for StreamCarrier<'_> {
+    const IS_SHARED: bool = true;
+    const VERSION: Version = Version::Http2;
+    const REQUESTS: HttpStat = HttpStat::DownstreamRqHttp2Total;
+
+    fn connection(&self) -> &HttpConnection {
+        &self.connection.connection
+    }
+
+    fn timer(&self) -> &RefCell<DeadlineTimer> {
+        self.timer
+    }
+
+    fn head_received(&self, _start: &RequestStart) -> bool {
+        if self.connection.connection.is_last_request() {
+            self.connection.announce_drain();
+        }
+        false
+    }
+
+    fn drains(&self) -> bool {
+        if self.connection.connection.manager.is_draining() {
+            self.connection.drain_with_process();
+        }
+        false
+    }
+
+    fn announces_close(&self) -> bool {
+        false
+    }
+}
