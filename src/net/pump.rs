@@ -1,8 +1,8 @@
 //! Moving bytes in one direction, by passing received spans on from where they landed.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use reactor::{Outbox, Received, Receiver, SpliceError};
 
@@ -43,44 +43,81 @@ impl From<SpliceError> for PumpFailure {
 ///
 /// # Errors
 /// [`PumpFailure`] says which side failed. What was queued for the other side stays queued.
-pub async fn pump(
-    receiver: &Receiver,
-    outbox: &Outbox,
-    observer: &impl PumpObserver,
-    pass_on_end: impl FnOnce() -> bool,
-) -> Result<(), PumpFailure> {
-    receiver.feeds(outbox);
-    let mut bulk = BulkWatch::default();
-    loop {
-        let pause = outbox.is_paused().then(|| Pause::begin(observer));
-        let room = outbox.room().await.map_err(PumpFailure::Writing)?;
-        drop(pause);
-        // A send that fails later must not go unnoticed until something else arrives.
-        let received = poll_fn(|context| match outbox.poll_failure(context) {
-            Poll::Ready(error) => Poll::Ready(Err(PumpFailure::Writing(error))),
-            Poll::Pending => receiver.poll_recv(context, room).map_err(PumpFailure::Reading),
-        });
-        match received.await? {
-            Received::Data(span) => {
-                observer.received(span.len());
-                let is_bulk = bulk.is_bulk(span.len(), receiver);
-                outbox.push(span);
-                if !is_bulk {
-                    continue;
-                }
-                let passed =
-                    |bytes| observer.received(usize::try_from(bytes).unwrap_or(usize::MAX));
-                // Boxed, so that a connection without bulk does not keep room for it.
-                if !Box::pin(splice(receiver, outbox, u64::MAX, passed)).await? {
-                    continue;
-                }
+// No `async fn`: its future keeps the arguments twice, and an idle connection two of these.
+pub fn pump<'a, O: PumpObserver>(
+    receiver: &'a Receiver,
+    outbox: &'a Outbox,
+    observer: &'a O,
+    pass_on_end: impl FnOnce() -> bool + 'a,
+) -> impl Future<Output = Result<(), PumpFailure>> + 'a {
+    let mut copying =
+        Copying { receiver, outbox, observer, bulk: BulkWatch::default(), pause: None };
+    async move {
+        copying.receiver.feeds(copying.outbox);
+        while poll_fn(|context| copying.poll(context)).await? == Next::Bulk {
+            // Boxed, so that a connection without bulk does not keep room for it.
+            if Box::pin(copying.splice()).await? {
+                break;
             }
-            Received::End => {}
         }
         if pass_on_end() {
-            outbox.finish();
+            copying.outbox.finish();
         }
-        return outbox.drained().await.map_err(PumpFailure::Writing);
+        poll_fn(|context| copying.outbox.poll_drained(context)).await.map_err(PumpFailure::Writing)
+    }
+}
+
+/// What comes after copying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// So much has come that it is worth splicing.
+    Bulk,
+    /// The stream has ended.
+    End,
+}
+
+/// A direction whose bytes are copied.
+struct Copying<'a, O: PumpObserver> {
+    receiver: &'a Receiver,
+    outbox: &'a Outbox,
+    observer: &'a O,
+    bulk: BulkWatch,
+    /// While the outbox takes no more.
+    pause: Option<Pause<'a, O>>,
+}
+
+impl<O: PumpObserver> Copying<'_, O> {
+    /// Copies what there is.
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Next, PumpFailure>> {
+        loop {
+            let Poll::Ready(room) = self.outbox.poll_room(context) else {
+                self.pause.get_or_insert_with(|| Pause::begin(self.observer));
+                return Poll::Pending;
+            };
+            self.pause = None;
+            let room = room.map_err(PumpFailure::Writing)?;
+            // A send that fails later must not go unnoticed until something else arrives.
+            if let Poll::Ready(error) = self.outbox.poll_failure(context) {
+                return Poll::Ready(Err(PumpFailure::Writing(error)));
+            }
+            match ready!(self.receiver.poll_recv(context, room)).map_err(PumpFailure::Reading)? {
+                Received::End => return Poll::Ready(Ok(Next::End)),
+                Received::Data(span) => {
+                    self.observer.received(span.len());
+                    let is_bulk = self.bulk.is_bulk(span.len(), self.receiver);
+                    self.outbox.push(span);
+                    if is_bulk {
+                        return Poll::Ready(Ok(Next::Bulk));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Splices for as long as bulk comes. Returns whether the stream has ended.
+    async fn splice(&self) -> Result<bool, SpliceError> {
+        let passed = |bytes| self.observer.received(usize::try_from(bytes).unwrap_or(usize::MAX));
+        splice(self.receiver, self.outbox, u64::MAX, passed).await
     }
 }
 

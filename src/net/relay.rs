@@ -7,11 +7,11 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use reactor::Reactor;
+use reactor::{Reactor, Sleep};
 
 use crate::pump::{PumpFailure, PumpObserver, pump};
 use crate::stream::Stream;
@@ -51,59 +51,65 @@ pub enum RelayEnd {
 /// `upstream_observer` about what is read from upstream. `idle_timeout` of `None` waits for ever.
 /// Nothing is read from downstream before `begins` has said yes; what comes from upstream is passed
 /// on meanwhile.
-pub async fn relay(
-    reactor: &Reactor,
-    downstream: &Stream,
-    upstream: &Stream,
-    downstream_observer: &impl PumpObserver,
-    upstream_observer: &impl PumpObserver,
+// No `async fn`: its future keeps the arguments twice.
+pub fn relay<'a>(
+    reactor: &'a Reactor,
+    downstream: &'a Stream,
+    upstream: &'a Stream,
+    downstream_observer: &'a impl PumpObserver,
+    upstream_observer: &'a impl PumpObserver,
     idle_timeout: Option<Duration>,
-    begins: impl Future<Output = bool>,
-) -> RelayEnd {
-    // Whose ends have been read, in order. The second end needs no half close of its own: the
-    // connections are closed after it.
-    let ends = Ends::default();
-    let up_ends = || ends.note(Side::Downstream);
-    let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
-    let down_ends = || ends.note(Side::Upstream);
-    let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
+    begins: impl Future<Output = bool> + 'a,
+) -> impl Future<Output = RelayEnd> + 'a {
+    // Made here, so that the timeout need not be kept beside it.
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
-    let idle = idle_for(reactor, idle_timeout, last_activity);
-    let (mut up, mut down, mut idle) = (pin!(up), pin!(down), pin!(idle));
-    let mut begins = pin!(begins);
-    let (mut up_begun, mut up_open, mut down_open) = (false, true, true);
-    // A message touches one direction; the memory of the other parts is better left alone.
-    let branches = reactor.branches();
-    poll_fn(|context| {
-        let woken = branches.woken(context);
-        if !up_begun && let Poll::Ready(may_begin) = woken.poll(context, UP, begins.as_mut()) {
-            if !may_begin {
-                return Poll::Ready(RelayEnd::Refused);
+    let mut idle = idle_for(reactor, idle_timeout, last_activity);
+    async move {
+        // Whose ends have been read, in order. The second end needs no half close of its own: the
+        // connections are closed after it.
+        let ends = Ends::default();
+        let up_ends = || ends.note(Side::Downstream);
+        let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
+        let down_ends = || ends.note(Side::Upstream);
+        let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
+        let (mut up, mut down, mut begins) = (pin!(up), pin!(down), pin!(begins));
+        let (mut up_begun, mut up_open, mut down_open) = (false, true, true);
+        // A message touches one direction; the memory of the other parts is better left alone.
+        let branches = reactor.branches();
+        // By `move`, so that it is the only one to keep what it needs.
+        let (ends, idle) = (&ends, &mut idle);
+        poll_fn(move |context| {
+            let woken = branches.woken(context);
+            if !up_begun && let Poll::Ready(may_begin) = woken.poll(context, UP, begins.as_mut()) {
+                if !may_begin {
+                    return Poll::Ready(RelayEnd::Refused);
+                }
+                up_begun = true;
             }
-            up_begun = true;
-        }
-        // In the same branch, so what woke the one polls the other.
-        if up_begun
-            && up_open
-            && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut())
-        {
-            if let Err(failure) = result {
-                return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
+            // In the same branch, so what woke the one polls the other.
+            if up_begun
+                && up_open
+                && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut())
+            {
+                if let Err(failure) = result {
+                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
+                }
+                up_open = false;
             }
-            up_open = false;
-        }
-        if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
-            if let Err(failure) = result {
-                return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
+            if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
+                if let Err(failure) = result {
+                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
+                }
+                down_open = false;
             }
-            down_open = false;
-        }
-        if !down_open && let Some(last) = ends.last() {
-            return Poll::Ready(RelayEnd::Finished { last });
-        }
-        woken.poll(context, IDLE, idle.as_mut()).map(|()| RelayEnd::Idle)
-    })
-    .await
+            if !down_open && let Some(last) = ends.last() {
+                return Poll::Ready(RelayEnd::Finished { last });
+            }
+            let Some(idle) = idle.as_mut() else { return Poll::Pending };
+            woken.poll(context, IDLE, Pin::new(idle)).map(|()| RelayEnd::Idle)
+        })
+        .await
+    }
 }
 
 /// Branches of a relay that are woken apart.
@@ -147,14 +153,13 @@ pub enum Flushed {
 /// Waits until everything queued on a stream was sent. A peer that takes nothing for
 /// `idle_timeout` ends the wait; `None` waits for as long as the peer stays.
 pub async fn flush(reactor: &Reactor, stream: &Stream, idle_timeout: Option<Duration>) -> Flushed {
-    let drained = stream.outbox().drained();
-    let idle = idle_for(reactor, idle_timeout, || stream.last_activity());
-    let (mut drained, mut idle) = (pin!(drained), pin!(idle));
+    let mut idle = idle_for(reactor, idle_timeout, || stream.last_activity());
     poll_fn(|context| {
-        if let Poll::Ready(result) = drained.as_mut().poll(context) {
+        if let Poll::Ready(result) = stream.outbox().poll_drained(context) {
             return Poll::Ready(if result.is_ok() { Flushed::Sent } else { Flushed::Failed });
         }
-        idle.as_mut().poll(context).map(|()| Flushed::Idle)
+        let Some(idle) = &mut idle else { return Poll::Pending };
+        Pin::new(idle).poll(context).map(|()| Flushed::Idle)
     })
     .await
 }
@@ -166,18 +171,35 @@ fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
     }
 }
 
-/// Ready once nothing has moved for `timeout`.
-async fn idle_for(
-    reactor: &Reactor,
-    timeout: Option<Duration>,
-    last_activity: impl Fn() -> Instant,
-) {
-    let Some(timeout) = timeout else { return std::future::pending().await };
-    loop {
-        let seen = last_activity();
-        reactor.sleep_until(seen + timeout).await;
-        if last_activity() == seen {
-            return;
+/// Ready once nothing has moved for the timeout; never if there is none.
+fn idle_for<F>(reactor: &Reactor, timeout: Option<Duration>, last_activity: F) -> Option<Idle<F>>
+where
+    F: Fn() -> Instant,
+{
+    let timeout = timeout?;
+    Some(Idle { timeout, sleep: reactor.sleep_until(last_activity() + timeout), last_activity })
+}
+
+/// Ready once nothing has moved for `timeout`. A type, as it is a part of every idle connection
+/// and the future of a function would be half as large again.
+struct Idle<F> {
+    timeout: Duration,
+    /// Until nothing would have moved for so long since it was last looked at.
+    sleep: Sleep,
+    last_activity: F,
+}
+
+impl<F: Fn() -> Instant + Unpin> Future for Idle<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(Pin::new(&mut self.sleep).poll(context));
+            let deadline = (self.last_activity)() + self.timeout;
+            if deadline <= self.sleep.deadline() {
+                return Poll::Ready(());
+            }
+            self.sleep.put_off(deadline);
         }
     }
 }

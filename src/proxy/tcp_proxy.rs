@@ -73,7 +73,9 @@ impl TcpProxy {
             if !context.filters.is_empty() {
                 held = Box::pin(enter(context)).await?;
             }
-            let (cluster, upstream) = self.connect(context.reactor, &context.log).await?;
+            // Boxed: it needs more room than a relay, for a moment.
+            let connected = Box::pin(self.connect(context.reactor, &context.log)).await;
+            let (cluster, upstream) = connected?;
             context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
             let rest = self.relay(socket, cluster, &upstream, context).await;
             let idle = self.config.idle_timeout;

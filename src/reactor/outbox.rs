@@ -63,12 +63,15 @@ const GATHERED_BYTES_MAX: usize = 4 * 1024;
 /// Copied bytes are gathered into chunks of up to this size.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-struct Inner {
+/// Where the memory of an [`Outbox`] lies.
+pub(crate) type OutboxHint = MemoryHint<Inner>;
+
+/// An idle connection keeps two of these.
+pub(crate) struct Inner {
     core: Rc<Core>,
     fd: Rc<Fd>,
-    /// Filled to this, the outbox takes no more until `low`.
+    /// Filled to this, the outbox takes no more until it has half as much.
     high: usize,
-    low: usize,
     meter: Rc<dyn OutboxMeter>,
     state: RefCell<State>,
 }
@@ -108,8 +111,8 @@ enum Sending {
     Idle,
     /// The core will call `flush` at the end of the turn.
     Listed,
-    /// The first `spans` of the queue, `bytes` in all, are the kernel's until `key` completes.
-    InFlight { key: OpKey, spans: usize, bytes: usize },
+    /// The first `spans` of the queue are the kernel's until `key` completes.
+    InFlight { key: OpKey, spans: u8 },
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +138,10 @@ impl fmt::Debug for Message {
 }
 
 impl Outbox {
+    /// What one costs on the heap, counts of references apart.
+    #[cfg(test)]
+    pub(crate) const STATE_BYTES: usize = size_of::<Inner>();
+
     pub(crate) fn new(
         core: Rc<Core>,
         socket: &Socket,
@@ -144,7 +151,7 @@ impl Outbox {
         let fd = Rc::clone(socket.fd());
         let high = limit.saturating_add(1).min(CONGESTED_BYTES_MAX);
         let state = RefCell::new(State::new(core.now()));
-        Self { inner: Rc::new(Inner { core, fd, high, low: high / 2, meter, state }) }
+        Self { inner: Rc::new(Inner { core, fd, high, meter, state }) }
     }
 
     /// Queues bytes; they leave at the end of this turn. Never waits: ask [`Outbox::room`] first.
@@ -296,7 +303,7 @@ impl Outbox {
     }
 
     /// Where the outbox's state lies.
-    pub(crate) fn memory(&self) -> MemoryHint {
+    pub(crate) fn memory(&self) -> OutboxHint {
         MemoryHint::of(&*self.inner)
     }
 
@@ -441,7 +448,7 @@ impl Inner {
         } else {
             self.list(state);
         }
-        if state.paused && state.buffered <= self.low {
+        if state.paused && state.buffered <= self.high / 2 {
             state.paused = false;
         }
         if !state.paused
@@ -468,7 +475,7 @@ impl Inner {
     }
 
     /// The operation that sends the front of the queue.
-    fn next_send(&self, state: &mut State) -> (Op, usize, usize) {
+    fn next_send(&self, state: &mut State) -> (Op, u8) {
         let watched = state.room_waiter.is_some()
             || state.drained_waiter.is_some()
             || state.end == End::Requested;
@@ -479,25 +486,25 @@ impl Inner {
         } else {
             self.core.unwatched_send()
         };
-        let spans = state.queue.len().min(SPANS_PER_SEND);
-        let bytes = state.queue.iter().take(spans).map(|span| span.len()).sum();
         let fd = self.fd.raw();
-        if spans == 1
+        if state.queue.len() == 1
             && let Some(front) = state.queue.front()
-            && let Ok(len) = u32::try_from(bytes)
+            && let Ok(len) = u32::try_from(front.len())
         {
             let span = SendSpan { start: front.as_ptr(), len };
-            return (Op::Send { fd, span, mode }, spans, bytes);
+            return (Op::Send { fd, span, mode }, 1);
         }
         let message = state.message.get_or_insert_with(Message::boxed);
+        let mut spans = 0;
         for (iovec, span) in message.iovecs.iter_mut().zip(state.queue.iter()) {
             iovec.iov_base = span.as_ptr().cast_mut().cast();
             iovec.iov_len = span.len();
+            spans += 1;
         }
         message.header.msg_iov = message.iovecs.as_mut_ptr();
-        message.header.msg_iovlen = spans;
+        message.header.msg_iovlen = spans.into();
         let message = MessagePointer(&raw const message.header);
-        (Op::SendVectored { fd, message, mode }, spans, bytes)
+        (Op::SendVectored { fd, message, mode }, spans)
     }
 }
 
@@ -531,9 +538,14 @@ impl State {
     /// How many spans at the front of the queue are the kernel's now.
     fn spans_in_flight(&self) -> usize {
         match self.sending {
-            Sending::InFlight { spans, .. } => spans,
+            Sending::InFlight { spans, .. } => spans.into(),
             Sending::Idle | Sending::Listed => 0,
         }
+    }
+
+    /// The bytes of the first `spans` spans of the queue.
+    fn bytes_of(&self, spans: u8) -> usize {
+        self.queue.iter().take(spans.into()).map(|span| span.len()).sum()
     }
 
     /// Everything was sent, and the end too if it was asked for.
@@ -568,18 +580,18 @@ impl Source for Inner {
         if state.queue.is_empty() || state.abandoned {
             return;
         }
-        let (op, spans, bytes) = self.next_send(&mut state);
-        if state.queue.len() > spans {
-            self.copy_out_behind(&mut state, spans);
+        let (op, spans) = self.next_send(&mut state);
+        if state.queue.len() > spans.into() {
+            self.copy_out_behind(&mut state, spans.into());
         }
         let key = self.core.submit(Rc::clone(&self) as Rc<dyn Source>, &op);
-        state.sending = Sending::InFlight { key, spans, bytes };
+        state.sending = Sending::InFlight { key, spans };
     }
 
     fn complete(self: Rc<Self>, completion: Completion) {
         let mut state = self.state.borrow_mut();
         let bytes = match state.sending {
-            Sending::InFlight { key, bytes, .. } if key == completion.key => bytes,
+            Sending::InFlight { key, spans } if key == completion.key => state.bytes_of(spans),
             _ => return self.shutdown_completed(&mut state, completion.result),
         };
         state.sending = Sending::Idle;
@@ -602,8 +614,9 @@ impl Source for Inner {
 
     fn complete_silently(self: Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        if let Sending::InFlight { bytes, .. } = state.sending {
+        if let Sending::InFlight { spans, .. } = state.sending {
             state.sending = Sending::Idle;
+            let bytes = state.bytes_of(spans);
             self.consume(&mut state, bytes);
             self.go_on(&mut state);
         }
@@ -619,7 +632,7 @@ impl Drop for Outbox {
         state.failure_waiter = None;
         match state.sending {
             Sending::InFlight { key, spans, .. } => {
-                drop(state.queue.split_off(spans));
+                drop(state.queue.split_off(spans.into()));
                 self.inner.core.cancel(key);
             }
             Sending::Idle | Sending::Listed => {

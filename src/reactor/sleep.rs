@@ -31,6 +31,17 @@ impl Sleep {
         Self { core, deadline, armed: None }
     }
 
+    /// When it is ready.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Sleeps on, or anew, until `deadline`.
+    pub fn put_off(&mut self, deadline: Instant) {
+        self.disarm();
+        self.deadline = deadline;
+    }
+
     fn disarm(&mut self) {
         if let Some(armed) = self.armed.take() {
             self.core.cancel_timer(armed.key);

@@ -4,7 +4,7 @@
 //! connection no heap memory, and a message no cold line for it.
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
 use super::span::Span;
 
@@ -12,12 +12,14 @@ use super::span::Span;
 #[derive(Debug, Default)]
 pub(crate) struct SpanQueue {
     first: Option<Span>,
-    rest: VecDeque<Span>,
+    /// Made for the first second span.
+    #[expect(clippy::box_collection, reason = "an idle connection keeps two queues, both empty")]
+    rest: Option<Box<VecDeque<Span>>>,
 }
 
 impl SpanQueue {
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest().len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -28,19 +30,19 @@ impl SpanQueue {
         if self.first.is_none() {
             self.first = Some(span);
         } else {
-            self.rest.push_back(span);
+            self.rest.get_or_insert_default().push_back(span);
         }
     }
 
     pub(crate) fn push_front(&mut self, span: Span) {
         if let Some(second) = self.first.replace(span) {
-            self.rest.push_front(second);
+            self.rest.get_or_insert_default().push_front(second);
         }
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<Span> {
         let span = self.first.take()?;
-        self.first = self.rest.pop_front();
+        self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
         Some(span)
     }
 
@@ -53,41 +55,48 @@ impl SpanQueue {
     }
 
     pub(crate) fn back_mut(&mut self) -> Option<&mut Span> {
-        self.rest.back_mut().or(self.first.as_mut())
+        self.rest.as_mut().and_then(|rest| rest.back_mut()).or(self.first.as_mut())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Span> {
-        self.first.iter().chain(&self.rest)
+        self.first.iter().chain(self.rest())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Span> {
-        self.first.iter_mut().chain(&mut self.rest)
+        self.first.iter_mut().chain(self.rest.as_deref_mut().into_iter().flatten())
     }
 
     /// Takes out every span but the first `count`.
     pub(crate) fn split_off(&mut self, count: usize) -> Self {
-        match count.checked_sub(1) {
-            None => std::mem::take(self),
-            Some(kept) => {
-                let mut rest = self.rest.split_off(kept.min(self.rest.len()));
-                Self { first: rest.pop_front(), rest }
+        match (count.checked_sub(1), &mut self.rest) {
+            (None, _) => std::mem::take(self),
+            (Some(_), None) => Self::default(),
+            (Some(kept), Some(rest)) => {
+                let mut rest = rest.split_off(kept.min(rest.len()));
+                Self { first: rest.pop_front(), rest: (!rest.is_empty()).then(|| rest.into()) }
             }
         }
     }
 
     pub(crate) fn clear(&mut self) {
         self.first = None;
-        self.rest.clear();
+        if let Some(rest) = &mut self.rest {
+            rest.clear();
+        }
+    }
+
+    /// The spans behind the first.
+    fn rest(&self) -> vec_deque::Iter<'_, Span> {
+        self.rest.as_ref().map(|rest| rest.iter()).unwrap_or_default()
     }
 }
 
 impl IntoIterator for SpanQueue {
     type Item = Span;
-    type IntoIter =
-        std::iter::Chain<std::option::IntoIter<Span>, std::collections::vec_deque::IntoIter<Span>>;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Span>, vec_deque::IntoIter<Span>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.rest)
+        self.first.into_iter().chain(self.rest.map(|rest| *rest).unwrap_or_default())
     }
 }
 

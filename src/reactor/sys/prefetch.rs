@@ -15,23 +15,37 @@ pub(crate) fn prefetch(start: *const u8, bytes: usize) {
     }
 }
 
-/// A value's place in memory, kept for fetching it later. The value may be gone by then.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MemoryHint {
-    start: *const u8,
-    bytes: usize,
+/// Where a value lies in memory, or nowhere, kept for fetching it later. The value may be gone by
+/// then.
+#[derive(Debug)]
+pub(crate) struct MemoryHint<T>(*const T);
+
+impl<T> Clone for MemoryHint<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
-impl MemoryHint {
+impl<T> Copy for MemoryHint<T> {}
+
+impl<T> Default for MemoryHint<T> {
+    fn default() -> Self {
+        Self(std::ptr::null())
+    }
+}
+
+impl<T> MemoryHint<T> {
     /// The place of `value`.
-    pub(crate) fn of<T>(value: &T) -> Self {
-        Self { start: (&raw const *value).cast(), bytes: size_of::<T>() }
+    pub(crate) fn of(value: &T) -> Self {
+        Self(value)
     }
 
     /// Begins to fetch it.
     #[inline]
     pub(crate) fn prefetch(self) {
-        prefetch(self.start, self.bytes);
+        if !self.0.is_null() {
+            prefetch(self.0.cast(), size_of::<T>());
+        }
     }
 }
 

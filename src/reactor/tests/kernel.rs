@@ -92,6 +92,12 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|n| u8::try_from(n % 251).unwrap()).collect()
 }
 
+/// A relayed connection has two of each, idle or not.
+#[test]
+fn the_halves_of_a_connection_are_small() {
+    assert_eq!((Outbox::STATE_BYTES, Receiver::STATE_BYTES), (208, 168));
+}
+
 #[test]
 fn bytes_come_back_in_order_and_the_end_comes_after_them() {
     on_each_feature_set(|reactor| {
