@@ -35,8 +35,8 @@ pub use network_filter::{
     RbacPolicy, RbacRules, TokenBucket,
 };
 pub use route::{
-    DirectResponse, Domain, ForwardAction, PathMatch, RedirectAction, RedirectPath, RedirectScheme,
-    Route, RouteAction, RouteConfiguration, VirtualHost,
+    DirectResponse, Domain, ForwardAction, GrpcTimeout, PathMatch, RedirectAction, RedirectPath,
+    RedirectScheme, Route, RouteAction, RouteConfiguration, StreamDuration, VirtualHost,
 };
 pub use runtime::{DiskLayer, Runtime, RuntimeLayer, RuntimeSource, RuntimeValue};
 pub use socket::{

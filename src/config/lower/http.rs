@@ -346,7 +346,13 @@ route_config: {{name: table}}
         assert_eq!(report, "");
         let forward = |timeout| {
             let cluster = "app".to_owned();
-            model::RouteAction::Forward(model::ForwardAction { cluster, timeout })
+            let (max_grpc_timeout, max_stream_duration) = (None, None);
+            model::RouteAction::Forward(model::ForwardAction {
+                cluster,
+                timeout,
+                max_grpc_timeout,
+                max_stream_duration,
+            })
         };
         assert_eq!(routes[0].action, forward(Some(Duration::from_secs(15))));
         assert_eq!(routes[1].action, forward(None));
@@ -363,6 +369,31 @@ route_config: {{name: table}}
         assert_eq!(routes[2].action, model::RouteAction::Redirect(redirect));
         let direct = model::DirectResponse { status: 204, body: b"hi".to_vec() };
         assert_eq!(routes[3].action, model::RouteAction::DirectResponse(direct));
+    }
+
+    #[test]
+    fn durations_of_routes_reach_the_model() {
+        let (routes, report) = lower_route(
+            "{match: {prefix: /a}, route: {cluster: app, max_grpc_timeout: 2s,
+              grpc_timeout_offset: 0.5s}},
+             {match: {prefix: /b}, route: {cluster: app, max_stream_duration:
+              {max_stream_duration: 0s, grpc_timeout_header_max: 3s}}}",
+        );
+        assert_eq!(report, "");
+        let action = |index: usize| {
+            let model::RouteAction::Forward(action) = &routes[index].action else { panic!() };
+            (action.max_grpc_timeout, action.max_stream_duration)
+        };
+        let limits = |max, offset| model::GrpcTimeout {
+            max: Duration::from_secs(max),
+            offset: Duration::from_millis(offset),
+        };
+        assert_eq!(action(0), (Some(limits(2, 500)), None));
+        let durations = model::StreamDuration {
+            max_stream_duration: Some(Duration::ZERO),
+            grpc_timeout_header: Some(limits(3, 0)),
+        };
+        assert_eq!(action(1), (None, Some(durations)));
     }
 
     #[test]

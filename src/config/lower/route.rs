@@ -124,7 +124,40 @@ impl Lower<'_> {
         Some(model::ForwardAction {
             cluster: cluster.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            max_grpc_timeout: self.grpc_timeout(
+                (&message.max_grpc_timeout, "max_grpc_timeout"),
+                (&message.grpc_timeout_offset, "grpc_timeout_offset"),
+                path,
+            ),
+            max_stream_duration: message.max_stream_duration.as_ref().map(|durations| {
+                let path = format!("{path}.max_stream_duration");
+                let longest = durations.max_stream_duration.as_ref();
+                model::StreamDuration {
+                    max_stream_duration: longest.map(|longest| {
+                        self.milliseconds(longest, &format!("{path}.max_stream_duration"))
+                    }),
+                    grpc_timeout_header: self.grpc_timeout(
+                        (&durations.grpc_timeout_header_max, "grpc_timeout_header_max"),
+                        (&durations.grpc_timeout_header_offset, "grpc_timeout_header_offset"),
+                        &path,
+                    ),
+                }
+            }),
         })
+    }
+
+    /// An offset alone does nothing.
+    fn grpc_timeout(
+        &mut self,
+        (max, max_name): (&Option<prost_types::Duration>, &str),
+        (offset, offset_name): (&Option<prost_types::Duration>, &str),
+        path: &str,
+    ) -> Option<model::GrpcTimeout> {
+        let offset = offset
+            .as_ref()
+            .map(|offset| self.milliseconds(offset, &format!("{path}.{offset_name}")));
+        let max = self.milliseconds(max.as_ref()?, &format!("{path}.{max_name}"));
+        Some(model::GrpcTimeout { max, offset: offset.unwrap_or_default() })
     }
 
     fn redirect_action(

@@ -77,6 +77,30 @@ pub struct ForwardAction {
     /// `timeout`: from the end of the request to the end of the response; 15 seconds unless set,
     /// `None` when the file switches it off with `0s`.
     pub timeout: Option<Duration>,
+    /// `max_grpc_timeout` and `grpc_timeout_offset`: calls of gRPC have this instead of `timeout`.
+    pub max_grpc_timeout: Option<GrpcTimeout>,
+    /// `max_stream_duration`: where it is set, neither `timeout` nor `max_grpc_timeout` counts.
+    pub max_stream_duration: Option<StreamDuration>,
+}
+
+/// What becomes of the `grpc-timeout` of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcTimeout {
+    /// The longest; zero for any.
+    pub max: Duration,
+    /// Taken off it, so that the proxy gives up before the client does.
+    pub offset: Duration,
+}
+
+/// Envoy's `config.route.v3.RouteAction.MaxStreamDuration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamDuration {
+    /// `max_stream_duration`: of a request with its response. Zero for any; `None` for that of the
+    /// connection manager.
+    pub max_stream_duration: Option<Duration>,
+    /// `grpc_timeout_header_max` and `grpc_timeout_header_offset`: calls that say how long they may
+    /// take have this instead.
+    pub grpc_timeout_header: Option<GrpcTimeout>,
 }
 
 /// Envoy's `config.route.v3.RedirectAction`. What is not set stays as in the request.

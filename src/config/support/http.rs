@@ -94,9 +94,20 @@ pub(super) const HTTP: Area = &[
         "envoy.config.route.v3.RouteAction",
         &[
             ("cluster", Supported),
+            ("grpc_timeout_offset", Supported),
             ("hash_policy", Ignored(NO_HASH)),
+            ("max_grpc_timeout", Supported),
+            ("max_stream_duration", Supported),
             ("metadata_match", Ignored(NO_SUBSETS)),
             ("timeout", Supported),
+        ],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+        &[
+            ("grpc_timeout_header_max", Supported),
+            ("grpc_timeout_header_offset", Supported),
+            ("max_stream_duration", Supported),
         ],
     ),
     (

@@ -95,7 +95,7 @@ const GRPC_STATUS: &str = "grpc-status";
 
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 /// gRPC's own table for answers of something that speaks no gRPC.

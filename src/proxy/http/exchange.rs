@@ -15,6 +15,7 @@ mod forward;
 pub(super) mod http1;
 pub(super) mod http2;
 mod reply;
+mod timeouts;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -258,11 +259,12 @@ impl<'a, C: Carrier> Exchange<'a, C> {
                 self.reply(b"", sink);
             }
             Action::Forward { cluster, config } => {
+                self.limit_duration(config);
                 let Some(target) = &manager.targets[*cluster] else {
                     stats.inc(HttpStat::NoCluster);
                     return Err(Stop::Failed(Failure::NoCluster));
                 };
-                self.forward(target, config.timeout, source, sink).await?;
+                self.forward(target, config, source, sink).await?;
             }
         }
         Ok(())
@@ -283,7 +285,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
                     let headers = &mut self.heads.response.headers;
                     headers.append_known(KnownName::XEnvoyOverloaded, b"true");
                 }
-                self.reply(failure.body().as_bytes(), sink);
+                self.reply_with(failure.body().as_bytes(), failure.grpc_status(), sink);
             }
             Err(Stop::Gone(why)) => {
                 stats.inc(HttpStat::DownstreamRqRxReset);

@@ -7,6 +7,8 @@
 use observe::ResponseFlag;
 use proto::http1;
 
+use super::grpc;
+
 macro_rules! reset_before_headers {
     () => {
         "upstream connect error or disconnect/reset before headers. reset reason: "
@@ -196,6 +198,11 @@ impl Failure {
             Self::MaxDuration => "max_duration_timeout",
             Self::UpstreamMaxDuration => "upstream_max_stream_duration_reached",
         }
+    }
+
+    /// What a gRPC client is told, where that is not what the status says.
+    pub(crate) fn grpc_status(self) -> Option<u8> {
+        (self == Self::MaxDuration).then_some(grpc::DEADLINE_EXCEEDED)
     }
 
     /// Whether the cluster's stats count it as the upstream's answer.

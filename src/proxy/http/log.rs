@@ -83,6 +83,16 @@ impl Journal {
         self.protocol = protocol(request.version);
     }
 
+    /// Whether the head of the request has come.
+    pub(super) fn knows_request(&self) -> bool {
+        !self.headless
+    }
+
+    /// When the request began.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// A proxy in front of us names the client.
     pub(super) fn client_named(&mut self, client: Option<IpAddr>) {
         self.client = client;

@@ -16,6 +16,7 @@ mod deadlines;
 mod delayed_close;
 mod exchange;
 mod failure;
+mod grpc;
 mod headers;
 mod http1;
 mod http2;

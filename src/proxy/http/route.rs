@@ -280,6 +280,8 @@ mod tests {
             action: model::RouteAction::Forward(model::ForwardAction {
                 cluster: cluster.to_owned(),
                 timeout: None,
+                max_grpc_timeout: None,
+                max_stream_duration: None,
             }),
         };
         let mut one = host(vec![Domain::Any], vec![]);

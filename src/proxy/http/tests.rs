@@ -24,9 +24,18 @@ fn manager_with(access_log: Vec<model::AccessLog>) -> model::TerminalFilter {
 
 pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpConnectionManager {
     let reply = model::DirectResponse { status: 200, body: b"hello".to_vec() };
-    let forward =
-        model::ForwardAction { cluster: "c".to_owned(), timeout: Some(Duration::from_secs(15)) };
-    let missing = model::ForwardAction { cluster: "missing".to_owned(), timeout: None };
+    let forward = model::ForwardAction {
+        cluster: "c".to_owned(),
+        timeout: Some(Duration::from_secs(15)),
+        max_grpc_timeout: None,
+        max_stream_duration: None,
+    };
+    let missing = model::ForwardAction {
+        cluster: "missing".to_owned(),
+        timeout: None,
+        max_grpc_timeout: None,
+        max_stream_duration: None,
+    };
     let routes = vec![
         route("/direct", model::RouteAction::DirectResponse(reply)),
         route("/missing", model::RouteAction::Forward(missing)),

@@ -6,6 +6,7 @@
 mod delayed_close;
 mod failures;
 mod fields;
+mod grpc;
 mod limits;
 mod local_replies;
 mod messages;
@@ -31,6 +32,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(timeouts::scenarios());
     all.extend(pools::scenarios());
     all.extend(fields::scenarios());
+    all.extend(grpc::scenarios());
     all.extend(limits::scenarios());
     all.extend(delayed_close::scenarios());
     all

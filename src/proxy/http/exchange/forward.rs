@@ -4,9 +4,9 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use cluster::{ConnectFailure, HttpStream};
+use config::model::ForwardAction;
 use observe::names::{ClusterStat, HttpStat};
 use proto::http2::ErrorCode;
 
@@ -30,14 +30,16 @@ impl<C: Carrier> Exchange<'_, C> {
     pub(super) async fn forward(
         &mut self,
         target: &Target,
-        timeout: Option<Duration>,
+        config: &ForwardAction,
         source: &mut impl RequestSource,
         sink: &mut impl ResponseSink,
     ) -> Result<(), Stop> {
+        let timeout = self.response_timeout(config);
         self.journal.forwarded(&target.cluster, timeout);
         if !self.manager.prepared.config.suppress_envoy_headers {
             headers::prepare_forwarding(&mut self.heads.request, timeout);
         }
+        self.tell_grpc_timeout(config, timeout);
         if self.request_complete {
             let now = self.manager.reactor.now();
             self.deadlines.response = timeout.map(|timeout| now + timeout);

@@ -6,6 +6,7 @@ use observe::names::{HttpStat, ListenerHttpStat};
 use proto::{KnownName, Method, Version};
 
 use super::super::carrier::Carrier;
+use super::super::grpc;
 use super::super::headers;
 use super::super::manager::Heads;
 use super::super::port::ResponseSink;
@@ -64,6 +65,26 @@ impl<C: Carrier> Exchange<'_, C> {
 
     /// Sends the answer that was begun.
     pub(super) fn reply(&mut self, body: &[u8], sink: &mut impl ResponseSink) {
+        self.reply_with(body, None, sink);
+    }
+
+    /// The same. A gRPC client is told `status`, or what that of HTTP means, and the body as a
+    /// message, all in the head.
+    pub(super) fn reply_with(
+        &mut self,
+        body: &[u8],
+        status: Option<u8>,
+        sink: &mut impl ResponseSink,
+    ) {
+        // As Envoy: a connection of HTTP/1 ends with its 400, whoever meant it.
+        self.closes |= self.heads.response.status == 400 && !C::IS_SHARED;
+        if self.journal.knows_request() && grpc::is_call(&self.heads.request) {
+            let status = status.unwrap_or_else(|| grpc::status_of(self.heads.response.status));
+            let no_body = self.heads.request.method() == Method::Head;
+            let message = if no_body { b"" } else { body };
+            grpc::answer(&mut self.heads.response, status, message);
+            return self.send_head(sink, true);
+        }
         let response = &mut self.heads.response;
         if !body.is_empty() {
             response.headers.append_number(KnownName::ContentLength, body.len() as u64);
