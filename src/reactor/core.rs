@@ -115,6 +115,8 @@ pub(crate) struct Core {
     pipes_open: Cell<usize>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
+    /// Who wants to be woken when this turn is over.
+    next_turn: RefCell<Vec<Waker>>,
     /// Who waits for a buffer, by place in the queue.
     starved: RefCell<BTreeMap<Place, Rc<dyn Source>>>,
     last_place: Cell<Place>,
@@ -153,6 +155,7 @@ impl Core {
             pipes_open: Cell::new(0),
             to_flush: RefCell::default(),
             to_copy_out: RefCell::default(),
+            next_turn: RefCell::default(),
             starved: RefCell::default(),
             last_place: Cell::default(),
             silent: RefCell::default(),
@@ -367,7 +370,8 @@ impl Core {
         // buffers that starved receives need, or its own outcome.
         let needs_silent =
             self.unsettled.get() || (self.is_starving() && !self.silent.borrow().is_empty());
-        let wait = if !may_wait || needs_silent || self.executor.has_ready() {
+        let is_awaited = self.executor.has_ready() || !self.next_turn.borrow().is_empty();
+        let wait = if !may_wait || needs_silent || is_awaited {
             Wait::No
         } else {
             match self.timers.borrow().next_expiry() {
@@ -382,6 +386,19 @@ impl Core {
             }
         };
         self.driver.borrow_mut().enter(wait, &self.pool);
+    }
+
+    /// Wakes `waker` when this turn is over, for which it does not wait.
+    pub(crate) fn wake_next_turn(&self, waker: &Waker) {
+        self.next_turn.borrow_mut().push(waker.clone());
+    }
+
+    pub(crate) fn begin_next_turn(&self) {
+        count(&self.counters.turns, 1);
+        let mut woken = self.next_turn.borrow_mut();
+        for waker in woken.drain(..) {
+            waker.wake();
+        }
     }
 
     /// Copies out of ring memory what its holders neither sent nor consumed in their turn.
@@ -512,6 +529,7 @@ impl Core {
         self.closed.set(true);
         self.to_flush.take();
         self.to_copy_out.take();
+        self.next_turn.take();
         self.starved.take();
         let ops = self.ops.take();
         if ops.is_empty() {

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use base::{Address, WorkerId};
@@ -142,6 +142,17 @@ impl Reactor {
     /// from the clock once per turn.
     pub fn now(&self) -> Instant {
         self.inner.core.now()
+    }
+
+    /// How many turns the loop has made.
+    pub fn turns(&self) -> u64 {
+        self.inner.core.counters.turns.get()
+    }
+
+    /// Wakes `waker` in the next turn, which comes at once: by then the kernel was asked again,
+    /// and everything it had to say has been handed out.
+    pub fn wake_next_turn(&self, waker: &Waker) {
+        self.inner.core.wake_next_turn(waker);
     }
 
     /// The worker number of this reactor.
@@ -284,7 +295,7 @@ impl Inner {
         core.copy_out();
         core.reap();
         core.advance_clock();
-        count(&core.counters.turns, 1);
+        core.begin_next_turn();
         abort.disarm();
     }
 

@@ -13,6 +13,11 @@ use crate::connection::{ClosedBy, Existence};
 pub(super) enum Holder {
     /// Nobody: its task watches it.
     Idle,
+    /// Nobody yet: its task gives it to who waits, in a turn after this one.
+    Returned {
+        /// The turn in which an exchange gave it back.
+        turn: u64,
+    },
     /// An exchange, or one who is about to be given it.
     Exchange,
     /// Nobody any more: its task is to let it go.
@@ -103,6 +108,16 @@ impl HttpConnection {
         self.idle_since.set(now);
         if let Some(task) = &*self.task.borrow() {
             self.stream.receiver().watch(task);
+        }
+    }
+
+    /// An exchange has given it back while others wait. What the host may have said since, its
+    /// task is to hear before they get it.
+    pub(super) fn set_returned(&self, turn: u64) {
+        self.holder.set(Holder::Returned { turn });
+        if let Some(task) = &*self.task.borrow() {
+            self.stream.receiver().watch(task);
+            task.wake_by_ref();
         }
     }
 

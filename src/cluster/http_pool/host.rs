@@ -172,7 +172,18 @@ impl HostPool {
         self.lent.one()
     }
 
-    /// Takes a connection that may be used again: for whoever waits, or to be kept.
+    /// Takes a connection that an exchange is done with: to be kept, or in the next turn for whoever
+    /// waits. A host may end its side right behind a response; Envoy, which reads until there is
+    /// nothing more, sees that before it gives the connection to anybody.
+    pub(super) fn take_back(self: &Rc<Self>, connection: &Rc<HttpConnection>) {
+        if self.waiters.len() > 0 {
+            connection.set_returned(self.context.reactor.turns());
+        } else {
+            self.make_ready(Rc::clone(connection));
+        }
+    }
+
+    /// Takes a connection that may be used: for whoever waits, or to be kept.
     pub(super) fn make_ready(self: &Rc<Self>, connection: Rc<HttpConnection>) {
         match self.waiters.serve(connection) {
             Some(connection) => {
@@ -278,23 +289,36 @@ impl HostPool {
     }
 
     /// Watches a connection while nobody has it.
-    async fn watch(&self, connection: &HttpConnection) -> End {
+    async fn watch(self: &Rc<Self>, connection: &Rc<HttpConnection>) -> End {
         let reactor = &self.context.reactor;
         let idle_timeout = self.context.shared.config().http.common.idle_timeout;
         let mut sleep = pin!(idle_timeout.map(|timeout| reactor.sleep(timeout)));
         poll_fn(|context| {
             connection.owned_by(context.waker());
-            match connection.holder() {
+            let holder = connection.holder();
+            match holder {
                 Holder::Closed => return Poll::Ready(End::Closed),
                 // Reading is the exchange's business.
                 Holder::Exchange => {}
-                Holder::Idle => match connection.stream().receiver().poll_recv(context, CREDIT) {
-                    Poll::Ready(Ok(Received::Data(_))) => return Poll::Ready(End::UnaskedBytes),
-                    Poll::Ready(Ok(Received::End) | Err(_)) => {
-                        return Poll::Ready(End::HostClosed);
+                Holder::Idle | Holder::Returned { .. } => {
+                    match connection.stream().receiver().poll_recv(context, CREDIT) {
+                        Poll::Ready(Ok(Received::Data(_))) => {
+                            return Poll::Ready(End::UnaskedBytes);
+                        }
+                        Poll::Ready(Ok(Received::End) | Err(_)) => {
+                            return Poll::Ready(End::HostClosed);
+                        }
+                        Poll::Pending => {}
                     }
-                    Poll::Pending => {}
-                },
+                }
+            }
+            if let Holder::Returned { turn } = holder {
+                if turn == reactor.turns() {
+                    reactor.wake_next_turn(context.waker());
+                } else {
+                    connection.set_lent();
+                    self.make_ready(Rc::clone(connection));
+                }
             }
             let Some(timeout) = idle_timeout else { return Poll::Pending };
             while let Some(timer) = sleep.as_mut().as_pin_mut()

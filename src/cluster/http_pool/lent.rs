@@ -58,7 +58,7 @@ impl HttpStream {
     pub fn give_back(mut self, reusable: bool) {
         let lent = self.lent.take();
         if reusable && !self.connection.is_used_up() {
-            self.pool.make_ready(Rc::clone(&self.connection));
+            self.pool.take_back(&self.connection);
         } else {
             self.connection.close(ClosedBy::Local);
         }
