@@ -23,7 +23,7 @@ pub(crate) enum Resource {
     Requests,
     /// Requests that are tried again.
     Retries,
-    /// Connection pools.
+    /// Connection pools for HTTP.
     Pools,
 }
 
@@ -37,8 +37,11 @@ impl Resource {
             Self::Pending => thresholds.max_pending_requests.into(),
             Self::Requests => thresholds.max_requests.into(),
             Self::Retries => thresholds.max_retries.into(),
-            // As many as a gauge can say.
-            Self::Pools => i64::MAX.unsigned_abs(),
+            Self::Pools => match thresholds.max_connection_pools {
+                Some(max) => max.into(),
+                // As many as a gauge can say.
+                None => i64::MAX.unsigned_abs(),
+            },
         }
     }
 
@@ -128,11 +131,18 @@ impl WorkerLimits {
         Some(Token { limits: Rc::clone(self), resource })
     }
 
-    /// Takes one out of the limit even where it is reached: for the only connection that a worker
-    /// has to a host (row D6).
-    pub(crate) fn acquire_anyway(self: &Rc<Self>, resource: Resource) -> Token {
-        self.take(resource);
-        Token { limits: Rc::clone(self), resource }
+    /// Takes a connection out of the limit, unless it is reached, and out of no host's yet.
+    pub(crate) fn try_connection(self: &Rc<Self>) -> Option<ConnectionToken> {
+        let before = self.shared.limit(Resource::Connections).try_take()?;
+        self.count_taken(Resource::Connections, before);
+        Some(ConnectionToken { limits: Rc::clone(self), at_host: None })
+    }
+
+    /// Takes a connection even where the limit is reached: for the only one that a worker has to a
+    /// host (row D6).
+    pub(crate) fn connection_anyway(self: &Rc<Self>) -> ConnectionToken {
+        self.take(Resource::Connections);
+        ConnectionToken { limits: Rc::clone(self), at_host: None }
     }
 
     /// Takes one even where the limit is reached; who does it gives it back by
@@ -183,16 +193,65 @@ pub(crate) struct Token {
     resource: Resource,
 }
 
-impl Token {
-    /// The limits that it is a share of.
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.limits.give_back(self.resource);
+    }
+}
+
+/// The place of a connection in the limit of its cluster, and in that of its host if it has one.
+#[derive(Debug)]
+pub(crate) struct ConnectionToken {
+    limits: Rc<WorkerLimits>,
+    at_host: Option<HostToken>,
+}
+
+impl ConnectionToken {
+    /// Takes a place at the host, too; comes back as it is if its limit is reached.
+    pub(crate) fn at_host(mut self, limit: Option<&Arc<Limit>>) -> Result<Self, Self> {
+        if let Some(limit) = limit {
+            let Some(at_host) = HostToken::try_take(limit) else { return Err(self) };
+            self.at_host = Some(at_host);
+        }
+        Ok(self)
+    }
+
+    /// Takes a place at the host, too, even where its limit is reached (row D6).
+    pub(crate) fn at_host_anyway(mut self, limit: Option<&Arc<Limit>>) -> Self {
+        self.at_host = limit.map(HostToken::take);
+        self
+    }
+
+    /// The limits of the cluster.
     pub(crate) fn limits(&self) -> &WorkerLimits {
         &self.limits
     }
 }
 
-impl Drop for Token {
+impl Drop for ConnectionToken {
     fn drop(&mut self) {
-        self.limits.give_back(self.resource);
+        self.limits.give_back(Resource::Connections);
+    }
+}
+
+/// A place in the limit of a host, given back on drop.
+#[derive(Debug)]
+struct HostToken(Arc<Limit>);
+
+impl HostToken {
+    fn try_take(limit: &Arc<Limit>) -> Option<Self> {
+        limit.try_take().map(|_| Self(Arc::clone(limit)))
+    }
+
+    fn take(limit: &Arc<Limit>) -> Self {
+        limit.take();
+        Self(Arc::clone(limit))
+    }
+}
+
+impl Drop for HostToken {
+    fn drop(&mut self) {
+        self.0.give_back();
     }
 }
 
@@ -225,18 +284,18 @@ mod tests {
         let shared = limits(&registry, 2);
         let limits = WorkerLimits::new(&shared, &registry.shard(ShardIndex::Worker(0)).unwrap());
         assert_eq!(gauges(&shared), (0, 2));
-        let first = limits.try_acquire(Connections).unwrap();
+        let first = limits.try_connection().unwrap();
         assert_eq!(gauges(&shared), (0, 1));
-        let second = limits.try_acquire(Connections).unwrap();
+        let second = limits.try_connection().unwrap();
         assert_eq!(gauges(&shared), (1, 0));
-        assert!(limits.try_acquire(Connections).is_none());
-        let beyond = limits.acquire_anyway(Connections);
+        assert!(limits.try_connection().is_none());
+        let beyond = limits.connection_anyway();
         assert_eq!((gauges(&shared), limits.used(Connections)), ((1, 0), 3));
         drop(first);
         assert_eq!((gauges(&shared), limits.used(Connections)), ((1, 0), 2));
         drop(beyond);
         assert_eq!(gauges(&shared), (0, 1));
-        let third = limits.try_acquire(Connections).unwrap();
+        let third = limits.try_connection().unwrap();
         assert_eq!(gauges(&shared), (1, 0));
         drop((second, third));
         assert_eq!((gauges(&shared), limits.used(Connections)), ((0, 2), 0));
@@ -247,9 +306,9 @@ mod tests {
         let registry = Registry::new(1);
         let shared = limits(&registry, 0);
         let limits = WorkerLimits::new(&shared, &registry.shard(ShardIndex::Worker(0)).unwrap());
-        assert!(limits.try_acquire(Connections).is_none());
+        assert!(limits.try_connection().is_none());
         assert_eq!(gauges(&shared), (0, 0));
-        drop(limits.acquire_anyway(Connections));
+        drop(limits.connection_anyway());
         assert_eq!(gauges(&shared), (0, 0));
     }
 
@@ -269,8 +328,8 @@ mod tests {
                     let limits = WorkerLimits::new(shared, &shard);
                     start.wait();
                     for _ in 0..ROUNDS {
-                        let one = limits.try_acquire(Connections);
-                        let two = limits.try_acquire(Connections);
+                        let one = limits.try_connection();
+                        let two = limits.try_connection();
                         assert!(limits.used(Connections) <= LIMIT.into());
                         drop((one, two));
                     }

@@ -17,10 +17,10 @@ use net::Stream;
 use observe::GaugeGuard;
 use observe::names::{ClusterStat, HostStat};
 
-use crate::breaker::Token;
-use crate::connection::{ClosedBy, Counts, Existence};
+use crate::breaker::{ConnectionToken, Token};
 use crate::connector::ConnectError;
 use crate::context::Context;
+use crate::existence::{ClosedBy, Counts, Existence};
 
 /// Why [`crate::Cluster::connect`] gave no connection.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub enum ConnectFailure {
         /// The host that was to be tried.
         host: Address,
     },
-    /// The cluster has no host (`UH`).
+    /// The cluster has no host, or no room for a pool of connections to it (`UH`).
     NoHealthyHost,
     /// The host refused, reset, or could not be reached (`UF`).
     Refused {
@@ -107,33 +107,27 @@ impl std::error::Error for ConnectFailure {
     }
 }
 
-/// What an attempt takes out of the cluster's limits.
-#[derive(Debug)]
-pub(crate) struct Tokens {
-    /// For as long as the connection exists.
-    pub(crate) connection: Token,
-    /// For as long as it is waited for.
-    pub(crate) waiting: Token,
-}
-
 /// Connects to `host` for somebody who waits, and counts how it went.
-pub(crate) async fn connect(
-    context: &Context,
-    counts: Counts,
-    tokens: Tokens,
-    host: &Address,
-) -> Result<(Stream, Existence), ConnectFailure> {
-    let existence = Existence::begin(&context.reactor, &counts, tokens.connection);
-    let waiting = Waiting::begin(counts.clone(), tokens.waiting);
-    match context.connector.connect(host).await {
-        Ok(socket) => {
-            counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
-            waiting.end(None);
-            Ok((context.stream(socket), existence))
-        }
-        Err(error) => {
-            waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
-            Err(failed(&error, &counts, &existence, host))
+// No `async fn`: the future of one keeps its arguments twice.
+pub(crate) fn connect<'a>(
+    context: &'a Context,
+    counts: &'a Counts,
+    token: ConnectionToken,
+    host: &'a Address,
+    waiting: Waiting,
+) -> impl Future<Output = Result<(Stream, Existence), ConnectFailure>> + use<'a> {
+    let existence = Existence::begin(&context.reactor, counts, token);
+    async move {
+        match context.connector.connect(host).await {
+            Ok(socket) => {
+                counts.cluster.record_duration(ClusterStat::UpstreamCxConnectMs, existence.age());
+                waiting.end(None);
+                Ok((context.stream(socket), existence))
+            }
+            Err(error) => {
+                waiting.end(Some(ClusterStat::UpstreamRqPendingFailureEject));
+                Err(failed(&error, counts, &existence, host))
+            }
         }
     }
 }

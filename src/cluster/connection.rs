@@ -1,39 +1,13 @@
-//! A connection to a host, and what its end changes.
-
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+//! A connection to a host that one user has, and what its end changes.
 
 use base::Address;
 use net::Stream;
 use observe::names::{ClusterStat, HostStat};
 use observe::{GaugeGuard, Scope};
-use reactor::Reactor;
 
-use crate::breaker::{Resource, Token, WorkerLimits};
-use crate::tally::Tallied;
-
-/// Which side ended a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClosedBy {
-    /// We did: its downstream was gone, a timeout passed, or the process drains.
-    Local,
-    /// The host did, with a FIN that ended the last open direction, or with a reset.
-    Remote,
-}
-
-/// Where a connection to a host is counted.
-#[derive(Debug, Clone)]
-pub(crate) struct Counts {
-    pub(crate) cluster: Scope<ClusterStat>,
-    pub(crate) host: Scope<HostStat>,
-}
-
-impl Counts {
-    pub(crate) fn connect_failed(&self) {
-        self.cluster.inc(ClusterStat::UpstreamCxConnectFail);
-        self.host.inc(HostStat::CxConnectFail);
-    }
-}
+use crate::breaker::Resource;
+use crate::existence::{ClosedBy, Existence};
+use crate::tcp_pool::InPool;
 
 /// A connection to a host, in use by one downstream connection and by nobody after it.
 ///
@@ -44,8 +18,9 @@ pub struct UpstreamConnection {
     stream: Stream,
     host: Address,
     existence: Existence,
-    /// Where it counts among what is used, if connections are made ahead.
-    _use: Option<Tallied>,
+    /// That it is in use, if its host has a pool. Behind `existence`: its place is free when the
+    /// pool hears of its end.
+    _use: Option<Box<InPool>>,
     _request: GaugeGuard<ClusterStat>,
     _request_at_host: GaugeGuard<HostStat>,
 }
@@ -55,7 +30,7 @@ impl UpstreamConnection {
         stream: Stream,
         host: Address,
         existence: Existence,
-        use_of_host: Option<Tallied>,
+        use_of_host: Option<Box<InPool>>,
     ) -> Self {
         let (cluster, at_host) = (existence.cluster(), existence.host());
         cluster.inc(ClusterStat::UpstreamRqTotal);
@@ -104,69 +79,9 @@ impl Drop for UpstreamConnection {
         self.existence.limits().give_back(Resource::Requests);
         let stats = self.existence.cluster();
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
-        stats.inc(match self.existence.closed_by.get() {
+        stats.inc(match self.existence.closed_by() {
             ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
             ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
-        });
-    }
-}
-
-/// That a connection exists, from its first SYN to its end, connected or not.
-#[derive(Debug)]
-pub(crate) struct Existence {
-    reactor: Reactor,
-    /// When the connect began.
-    started: Instant,
-    closed_by: Cell<ClosedBy>,
-    active: GaugeGuard<ClusterStat>,
-    active_at_host: GaugeGuard<HostStat>,
-    token: Token,
-}
-
-impl Existence {
-    pub(crate) fn begin(reactor: &Reactor, counts: &Counts, token: Token) -> Self {
-        counts.cluster.inc(ClusterStat::UpstreamCxTotal);
-        counts.host.inc(HostStat::CxTotal);
-        Self {
-            closed_by: Cell::new(ClosedBy::Local),
-            active: counts.cluster.guard(ClusterStat::UpstreamCxActive),
-            active_at_host: counts.host.guard(HostStat::CxActive),
-            reactor: reactor.clone(),
-            started: reactor.now(),
-            token,
-        }
-    }
-
-    fn cluster(&self) -> &Scope<ClusterStat> {
-        self.active.scope()
-    }
-
-    fn host(&self) -> &Scope<HostStat> {
-        self.active_at_host.scope()
-    }
-
-    fn limits(&self) -> &WorkerLimits {
-        self.token.limits()
-    }
-
-    /// How long ago the connect began.
-    pub(crate) fn age(&self) -> Duration {
-        self.reactor.now().saturating_duration_since(self.started)
-    }
-
-    pub(crate) fn set_closed_by(&self, side: ClosedBy) {
-        self.closed_by.set(side);
-    }
-}
-
-impl Drop for Existence {
-    fn drop(&mut self) {
-        let stats = self.cluster();
-        stats.record_duration(ClusterStat::UpstreamCxLengthMs, self.age());
-        stats.inc(ClusterStat::UpstreamCxDestroy);
-        stats.inc(match self.closed_by.get() {
-            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocal,
-            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemote,
         });
     }
 }

@@ -18,20 +18,21 @@
 mod connection;
 mod host;
 mod lent;
-mod waiter;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use base::Address;
+use observe::names::ClusterStat;
 
 pub(crate) use host::HostPool;
 pub use lent::HttpStream;
 
+use crate::breaker::{Resource, Token};
 use crate::connect::ConnectFailure;
-use crate::connection::Counts;
 use crate::context::Context;
+use crate::existence::Counts;
 
 /// A host that was picked for an exchange.
 #[derive(Debug)]
@@ -40,8 +41,9 @@ pub struct HttpHost {
 }
 
 impl HttpHost {
-    pub(crate) fn new(pool: &Rc<HostPool>) -> Self {
-        Self { pool: Rc::clone(pool) }
+    fn new(pool: Rc<HostPool>) -> Self {
+        pool.enter();
+        Self { pool }
     }
 
     /// Where it is.
@@ -56,6 +58,12 @@ impl HttpHost {
     /// [`ConnectFailure`] says what forbade it; it has been counted.
     pub async fn stream(&self) -> Result<HttpStream, ConnectFailure> {
         self.pool.stream().await
+    }
+}
+
+impl Drop for HttpHost {
+    fn drop(&mut self) {
+        self.pool.leave();
     }
 }
 
@@ -80,9 +88,42 @@ impl HttpPools {
         Self { context: Rc::clone(context), hosts, by_header: RefCell::default() }
     }
 
-    /// The pool of the host at this place of the configuration, which is at `address` and counted
-    /// in `counts`; of several pools the one whose connections begin with `header`.
+    /// The host at this place of the configuration, which is at `address` and counted in `counts`,
+    /// with the pool whose connections begin with `header`. None if that would be one pool too
+    /// many, which has been counted.
     pub(crate) fn host(
+        &self,
+        index: usize,
+        address: &Address,
+        header: Option<Box<[u8]>>,
+        counts: impl FnOnce() -> Counts,
+    ) -> Option<HttpHost> {
+        let pool = self.pool(index, address, header, counts)?;
+        if !pool.counts_as_one() {
+            let limits = &self.context.limits;
+            let token = limits.try_acquire(Resource::Pools).or_else(|| self.end_one(index));
+            let Some(token) = token else {
+                self.context.stats.inc(ClusterStat::UpstreamCxPoolOverflow);
+                return None;
+            };
+            pool.count_as_one(token);
+        }
+        Some(HttpHost::new(pool))
+    }
+
+    /// Ends a pool of the host that nobody uses, if there is one. What it counted as is another's
+    /// to give back.
+    fn end_one(&self, index: usize) -> Option<Token> {
+        let plain = self.hosts.get(index)?.get();
+        if let Some(token) = plain.and_then(|pool| pool.end_unless_used()) {
+            return Some(token);
+        }
+        let by_header = self.by_header.borrow();
+        let of_host = by_header.iter().filter(|((of, _), _)| *of == index);
+        of_host.filter_map(|(_, pool)| pool.upgrade()).find_map(|pool| pool.end_unless_used())
+    }
+
+    fn pool(
         &self,
         index: usize,
         address: &Address,
@@ -90,8 +131,9 @@ impl HttpPools {
         counts: impl FnOnce() -> Counts,
     ) -> Option<Rc<HostPool>> {
         let pool = |header| {
-            let context = Rc::clone(&self.context);
-            Rc::new(HostPool::new(context, address.clone(), header, counts()))
+            let (context, address) = (Rc::clone(&self.context), address.clone());
+            let limit = self.context.shared.host_limit(index).cloned();
+            Rc::new(HostPool::new(context, address, header, counts(), limit))
         };
         let Some(header) = header else {
             return Some(Rc::clone(self.hosts.get(index)?.get_or_init(|| pool(None))));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::Limit;
 use config::model;
 use observe::names::{
     ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, UpstreamProxyProtocolDormantStat,
@@ -24,6 +25,8 @@ pub struct Shared {
     registry: Registry,
     /// In the order of the configuration.
     hosts: Box<[ScopeId<HostStat>]>,
+    /// How many connections each host may have, with `per_host_thresholds` only.
+    host_limits: Box<[Arc<Limit>]>,
 }
 
 impl Shared {
@@ -43,8 +46,11 @@ impl Shared {
         }
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
+        let host_limit = |max: u32| Arc::new(Limit::new(max.into()));
+        let max = config.host_connections_max;
+        let host_limits = config.endpoints.iter().filter_map(|_| max.map(host_limit)).collect();
         let registry = registry.clone();
-        Arc::new(Self { config, limits, high_limits, scope, registry, hosts })
+        Arc::new(Self { config, limits, high_limits, scope, registry, hosts, host_limits })
     }
 
     /// Sets the stats of the static host list and of the limits, on control's shard. To be called
@@ -81,6 +87,11 @@ impl Shared {
     /// The stats of the host at this place of the configuration.
     pub(crate) fn host(&self, index: usize) -> Option<&ScopeId<HostStat>> {
         self.hosts.get(index)
+    }
+
+    /// How many connections the host at this place of the configuration may have.
+    pub(crate) fn host_limit(&self, index: usize) -> Option<&Arc<Limit>> {
+        self.host_limits.get(index)
     }
 
     /// The circuit breakers of priority `DEFAULT`.

@@ -13,14 +13,15 @@ use observe::{Scope, Shard};
 use reactor::Reactor;
 
 use crate::breaker::Resource;
-use crate::connect::{self, ConnectFailure, Tokens};
-use crate::connection::{Counts, UpstreamConnection};
+use crate::connect::{self, ConnectFailure, Waiting};
+use crate::connection::UpstreamConnection;
 use crate::connector;
 use crate::context::Context;
+use crate::existence::Counts;
 use crate::http_pool::{HttpHost, HttpPools};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
-use crate::spares::AllSpares;
+use crate::tcp_pool::{TcpPool, TcpPools, Turn};
 
 /// One cluster on one worker.
 #[derive(Debug)]
@@ -32,8 +33,8 @@ pub struct Cluster {
     balancer: RefCell<RoundRobin>,
     /// Made when the first HTTP request comes.
     http: OnceCell<HttpPools>,
-    /// TCP connections made ahead, by host; only with a ratio above one.
-    spares: Option<AllSpares>,
+    /// By host; only where connections are made ahead, or hosts have limits of their own.
+    tcp: Option<TcpPools>,
 }
 
 impl Cluster {
@@ -45,10 +46,11 @@ impl Cluster {
         let weights = config.endpoints.iter().map(|endpoint| endpoint.weight);
         let balancer = RefCell::new(RoundRobin::new(weights, seed));
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
-        let preconnects = config.preconnect_per_mille > 1000;
+        let needs_pools =
+            config.preconnect_per_mille > 1000 || config.host_connections_max.is_some();
         let context = Context::new(shared, reactor, shard);
         Rc::new(Self {
-            spares: preconnects.then(|| AllSpares::new(&context)),
+            tcp: needs_pools.then(|| TcpPools::new(&context)),
             context,
             shard: shard.clone(),
             hosts,
@@ -83,8 +85,9 @@ impl Cluster {
     pub fn http_host(&self, proxy_header: Option<Box<[u8]>>) -> Result<HttpHost, ConnectFailure> {
         let Picked { index, host, stats } = self.pick()?;
         let pools = self.http.get_or_init(|| HttpPools::new(&self.context));
-        let pool = pools.host(index, &host.address, proxy_header, || self.counts(stats));
-        Ok(HttpHost::new(&pool.ok_or(ConnectFailure::NoHealthyHost)?))
+        let counts = || self.counts(stats);
+        let host = pools.host(index, &host.address, proxy_header, counts);
+        host.ok_or(ConnectFailure::NoHealthyHost)
     }
 
     /// The configuration.
@@ -104,8 +107,8 @@ impl Cluster {
     ///
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
-    /// which `connect_timeout` bounds. Dropping the future
-    /// gives the attempt up and leaves every gauge as it was.
+    /// which `connect_timeout` bounds. At a host with a limit of its own it waits for room first,
+    /// without end. Dropping the future gives the attempt up and leaves every gauge as it was.
     ///
     /// # Errors
     /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:
@@ -115,7 +118,7 @@ impl Cluster {
         picked: impl FnOnce(&Address),
     ) -> Result<UpstreamConnection, ConnectFailure> {
         let limits = &self.context.limits;
-        let Some(token) = limits.try_acquire(Resource::Connections) else {
+        let Some(token) = limits.try_connection() else {
             self.stats().inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
@@ -123,29 +126,40 @@ impl Cluster {
         let counts = self.counts(stats);
         let address = &host.address;
         picked(address);
-        let spares = self.spares.as_ref();
-        let spares = spares.and_then(|spares| spares.host(index, address, &counts));
-        if let Some(spares) = spares
-            && let Some((stream, existence)) = spares.take()
+        let pool = self.tcp.as_ref().and_then(|pools| pools.host(index, address, &counts));
+        let connected = |stream, existence| {
+            let used = pool.map(TcpPool::used);
+            UpstreamConnection::new(stream, address.clone(), existence, used)
+        };
+        if let Some(pool) = pool
+            && let Some((stream, existence)) = pool.take()
         {
             drop(token);
-            let used = spares.used();
-            spares.connect_ahead(0);
-            return Ok(UpstreamConnection::new(stream, address.clone(), existence, Some(used)));
+            let connection = connected(stream, existence);
+            pool.connect_ahead(0);
+            return Ok(connection);
         }
-        let Some(waiting) = limits.try_acquire(Resource::Pending) else {
+        let Some(pending) = limits.try_acquire(Resource::Pending) else {
             self.stats().inc(ClusterStat::UpstreamRqPendingOverflow);
             return Err(ConnectFailure::PendingOverflow { host: address.clone() });
         };
-        let tokens = Tokens { connection: token, waiting };
-        let dialling = spares.map(|spares| spares.dialling());
-        if let Some(spares) = spares {
-            spares.connect_ahead(1);
-        }
-        let (stream, existence) = connect::connect(&self.context, counts, tokens, address).await?;
+        let waiting = Waiting::begin(counts.clone(), pending);
+        let (token, dialling) = match pool {
+            None => (token, None),
+            Some(pool) => match pool.turn(token).await {
+                Turn::Dial(token, dialling) => (token, Some(dialling)),
+                Turn::Connected(stream, existence) => {
+                    waiting.end(None);
+                    return Ok(connected(stream, existence));
+                }
+            },
+        };
+        let context = &self.context;
+        let dialled = connect::connect(context, &counts, token, address, waiting).await;
+        let (stream, existence) = dialled?;
+        let connection = connected(stream, existence);
         drop(dialling);
-        let used = spares.map(|spares| spares.used());
-        Ok(UpstreamConnection::new(stream, address.clone(), existence, used))
+        Ok(connection)
     }
 
     /// The next host in turn.
@@ -208,5 +222,7 @@ impl FromIterator<Rc<Cluster>> for Clusters {
     }
 }
 
+#[cfg(test)]
+mod pool_tests;
 #[cfg(test)]
 mod tests;

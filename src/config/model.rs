@@ -164,6 +164,9 @@ pub struct Cluster {
     pub thresholds: Thresholds,
     /// The same of priority `HIGH`.
     pub high_thresholds: Thresholds,
+    /// `circuit_breakers.per_host_thresholds.max_connections` of priority `DEFAULT`: connections
+    /// to each host, any number unless set.
+    pub host_connections_max: Option<u32>,
     /// `preconnect_policy.per_upstream_preconnect_ratio` in thousandths, 1000 unless set: how many
     /// connections to a host there are to be for each that is used or waited for.
     pub preconnect_per_mille: u32,
@@ -190,6 +193,8 @@ pub struct Thresholds {
     pub max_requests: u32,
     /// `max_retries`, 3 unless set: requests that are tried again.
     pub max_retries: u32,
+    /// `max_connection_pools`, any number unless set: pools of connections for HTTP.
+    pub max_connection_pools: Option<u32>,
     /// `track_remaining`: stats say what is left of each.
     pub track_remaining: bool,
 }
@@ -201,6 +206,7 @@ impl Default for Thresholds {
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
+            max_connection_pools: None,
             track_remaining: false,
         }
     }

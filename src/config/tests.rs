@@ -93,6 +93,8 @@ static_resources:
       - priority: DEFAULT
         max_connections: 7
         max_pending_requests: 0
+        max_connection_pools: 2
+      per_host_thresholds: [{max_connections: 5}]
     load_assignment:
       cluster_name: "service:web"
       endpoints:
@@ -136,6 +138,8 @@ static_resources:
         (cluster.thresholds.max_connections, cluster.thresholds.max_pending_requests),
         (7, 0)
     );
+    assert_eq!(cluster.thresholds.max_connection_pools, Some(2));
+    assert_eq!(cluster.host_connections_max, Some(5));
     let endpoints: Vec<_> =
         cluster.endpoints.iter().map(|e| (e.address.to_string(), e.weight)).collect();
     assert_eq!(endpoints, [("127.0.0.1:80".to_owned(), 3), ("[::1]:81".to_owned(), 1)]);
@@ -387,6 +391,13 @@ fn envoys_value_rules_hold() {
             "envoy.yaml:12:33: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.\
          max_connect_attempts: value 0 must be at least 1",
         ],
+    );
+    refused(
+        &cluster(
+            "circuit_breakers: {per_host_thresholds: [{max_connections: 1, max_requests: 3}]}",
+        ),
+        &["envoy.yaml:4:81: static_resources.clusters[0].circuit_breakers.per_host_thresholds[0].\
+         max_requests: Unsupported field in per_host_thresholds"],
     );
     refused(
         &tcp_proxy("stat_prefix: s"),

@@ -307,7 +307,7 @@ impl<'a> ConnectionLog<'a> {
         tracing::debug!(connection_id = self.id, phase = "relaying", "idle for too long");
         self.note(|changing, _| {
             changing.local_close_reason = Some(IDLE);
-            if let Some(upstream) = &mut changing.upstream {
+            if let Some(upstream) = changing.upstream.as_mut().filter(|it| it.is_connected()) {
                 upstream.local_close_reason = Some(IDLE);
             }
         });
@@ -427,6 +427,10 @@ impl Drop for ConnectionLog<'_> {
 }
 
 impl Upstream {
+    fn is_connected(&self) -> bool {
+        self.remote_address.is_some()
+    }
+
     fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
         let config = self.cluster.as_ref().map(|cluster| cluster.config());
         UpstreamRecord {
@@ -443,8 +447,9 @@ impl Upstream {
             close_type: Some(self.close_type),
             local_close_reason: self.local_close_reason,
             protocol: None,
-            wire_bytes_received: sent,
-            wire_bytes_sent: received,
+            wire_bytes_received: if self.is_connected() { sent } else { 0 },
+            // What was read for an upstream that never came was not sent to it.
+            wire_bytes_sent: if self.is_connected() { received } else { 0 },
             header_bytes_received: 0,
             header_bytes_sent: 0,
             pool_ready: self.pool_ready,

@@ -74,8 +74,11 @@ impl TcpProxy {
                 held = Box::pin(enter(context)).await?;
             }
             // Boxed: it needs more room than a relay, for a moment.
-            let connected = Box::pin(self.connect(context.reactor, &context.log)).await;
-            let (cluster, upstream) = connected?;
+            let connected = Box::pin(async {
+                let connecting = pin!(self.connect(context.reactor, &context.log));
+                self.unless_idle(context, connecting).await
+            });
+            let (cluster, upstream) = connected.await?;
             context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
             let rest = self.relay(socket, cluster, &upstream, context).await;
             let idle = self.config.idle_timeout;
@@ -119,6 +122,28 @@ impl TcpProxy {
     /// How often a connection that lasts writes a line.
     pub(crate) fn log_interval(&self) -> Option<Duration> {
         self.config.access_log_options.flush_interval
+    }
+
+    /// Connects, unless that takes longer than the connection may be idle.
+    async fn unless_idle<T>(
+        &self,
+        context: &ConnectionContext<'_>,
+        mut connecting: Pin<&mut impl Future<Output = Option<T>>>,
+    ) -> Option<T> {
+        let idle = self.config.idle_timeout;
+        let mut expiry = pin!(idle.map(|timeout| context.reactor.sleep(timeout)));
+        let log = &context.log;
+        poll_fn(|context| {
+            if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
+                return Poll::Ready(connected);
+            }
+            let Some(expiry) = expiry.as_mut().as_pin_mut() else { return Poll::Pending };
+            expiry.poll(context).map(|()| {
+                self.idle(log);
+                None
+            })
+        })
+        .await
     }
 
     /// Tries up to `max_connect_attempts` hosts.

@@ -64,6 +64,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         per_connection_buffer_limit_bytes: 1 << 20,
         thresholds: model::Thresholds::default(),
         high_thresholds: model::Thresholds::default(),
+        host_connections_max: None,
         preconnect_per_mille: 1000,
         http: model::UpstreamHttp::default(),
         tcp: model::UpstreamTcp::default(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use net::Stream;
 
-use crate::connection::{ClosedBy, Existence};
+use crate::existence::{ClosedBy, Existence};
 
 /// Who has a connection now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,25 +1,26 @@
 //! The connections to one host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
-use base::Address;
+use base::{Address, Limit};
 use observe::Scope;
 use observe::names::{ClusterStat, HostStat};
 use reactor::{Received, Socket};
 
 use super::connection::{Holder, HttpConnection};
 use super::lent::HttpStream;
-use super::waiter::Waiters;
-use crate::breaker::{Resource, Token};
+use crate::breaker::{ConnectionToken, Resource, Token};
 use crate::connect::{self, ConnectFailure, Waiting};
-use crate::connection::{ClosedBy, Counts, Existence};
 use crate::context::Context;
+use crate::existence::{ClosedBy, Counts, Existence};
 use crate::preconnect::{CONNECTS_MAX, wants_connection};
 use crate::tally::{Tallied, Tally};
+use crate::waiters::Waiters;
 
 /// One host's pool.
 #[derive(Debug)]
@@ -31,7 +32,13 @@ pub(crate) struct HostPool {
     counts: Counts,
     /// Nobody has these; the one used last is at the end.
     idle: RefCell<Vec<Rc<HttpConnection>>>,
-    waiters: Waiters,
+    waiters: Waiters<Result<Rc<HttpConnection>, ConnectFailure>>,
+    /// How many connections all workers together may have to the host.
+    limit: Option<Arc<Limit>>,
+    /// How often the host is picked now.
+    picked: Cell<usize>,
+    /// What counts in `max_connection_pools`, as long as the pool is picked or has connections.
+    token: RefCell<Option<Token>>,
     connecting: Tally,
     /// Connecting, idle and lent.
     open: Tally,
@@ -54,6 +61,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.tallied = None;
+        self.pool.end_if_empty();
         // Whoever waited for a connect that ended by a panic must not wait for ever.
         if std::thread::panicking() {
             self.pool.connect_for_waiters();
@@ -78,6 +86,7 @@ impl HostPool {
         address: Address,
         header: Option<Box<[u8]>>,
         counts: Counts,
+        limit: Option<Arc<Limit>>,
     ) -> Self {
         Self {
             context,
@@ -86,6 +95,9 @@ impl HostPool {
             counts,
             idle: RefCell::default(),
             waiters: Waiters::default(),
+            limit,
+            picked: Cell::new(0),
+            token: RefCell::default(),
             connecting: Tally::default(),
             open: Tally::default(),
             lent: Tally::default(),
@@ -102,6 +114,43 @@ impl HostPool {
 
     fn stats(&self) -> &Scope<ClusterStat> {
         &self.counts.cluster
+    }
+
+    /// The host was picked, to be asked for connections until [`HostPool::leave`].
+    pub(super) fn enter(&self) {
+        self.picked.set(self.picked.get() + 1);
+    }
+
+    pub(super) fn leave(&self) {
+        self.picked.set(self.picked.get() - 1);
+        self.end_if_empty();
+    }
+
+    /// Whether the pool counts as one.
+    pub(super) fn counts_as_one(&self) -> bool {
+        self.token.borrow().is_some()
+    }
+
+    pub(super) fn count_as_one(&self, token: Token) {
+        self.token.replace(Some(token));
+    }
+
+    fn end_if_empty(&self) {
+        if self.picked.get() == 0 && self.open.get() == 0 {
+            self.token.take();
+        }
+    }
+
+    /// Closes what is idle if there is nothing else, and answers what the pool counted as.
+    pub(super) fn end_unless_used(&self) -> Option<Token> {
+        let idle = self.idle.borrow().len();
+        if self.picked.get() > 0 || self.open.get() > idle {
+            return None;
+        }
+        for connection in self.idle.take() {
+            connection.close(ClosedBy::Local);
+        }
+        self.token.take()
     }
 
     /// A connection for one exchange; see [`super::HttpHost::stream`].
@@ -133,9 +182,11 @@ impl HostPool {
             return Err(ConnectFailure::PendingOverflow { host: self.address.clone() });
         };
         let waiting = Waiting::begin(self.counts.clone(), token);
-        let give_back = |connection| self.make_ready(connection);
-        let wait = self.waiters.wait(give_back);
-        let mut wait = pin!(wait);
+        let mut wait = pin!(self.waiters.wait(|outcome| {
+            if let Ok(connection) = outcome {
+                self.make_ready(connection);
+            }
+        }));
         let mut asked = false;
         let outcome = poll_fn(|context| {
             let polled = wait.as_mut().poll(context);
@@ -172,7 +223,7 @@ impl HostPool {
         self.lent.one()
     }
 
-    /// Takes a connection that an exchange is done with: to be kept, or in the next turn for whoever
+    /// Takes a connection that an exchange is done with: to be kept, or one turn later for whoever
     /// waits. A host may end its side right behind a response; Envoy, which reads until there is
     /// nothing more, sees that before it gives the connection to anybody.
     pub(super) fn take_back(self: &Rc<Self>, connection: &Rc<HttpConnection>) {
@@ -185,13 +236,12 @@ impl HostPool {
 
     /// Takes a connection that may be used: for whoever waits, or to be kept.
     pub(super) fn make_ready(self: &Rc<Self>, connection: Rc<HttpConnection>) {
-        match self.waiters.serve(connection) {
-            Some(connection) => {
-                connection.set_idle(self.context.reactor.now());
-                self.idle.borrow_mut().push(connection);
-            }
-            None => self.connect_for_waiters(),
-        }
+        // What nobody takes comes back as it went.
+        let Some(Ok(connection)) = self.waiters.serve(Ok(connection)) else {
+            return self.connect_for_waiters();
+        };
+        connection.set_idle(self.context.reactor.now());
+        self.idle.borrow_mut().push(connection);
     }
 
     /// Starts connects if anybody waits. Nobody else is reason enough here: a host that refuses is
@@ -210,14 +260,16 @@ impl HostPool {
                 return;
             }
             let (limits, stats) = (&self.context.limits, self.stats());
-            let token = match limits.try_acquire(Resource::Connections) {
+            let limit = self.limit.as_ref();
+            let token = limits.try_connection().and_then(|token| token.at_host(limit).ok());
+            let token = match token {
                 Some(token) => token,
                 None => {
                     stats.inc(ClusterStat::UpstreamCxOverflow);
                     if self.open.get() > 0 {
                         return;
                     }
-                    limits.acquire_anyway(Resource::Connections)
+                    limits.connection_anyway().at_host_anyway(limit)
                 }
             };
             self.context.tasks.spawn(Rc::clone(self).connection(token));
@@ -233,7 +285,7 @@ impl HostPool {
     }
 
     /// The life of one connection: the task that owns it.
-    fn connection(self: Rc<Self>, token: Token) -> impl Future<Output = ()> {
+    fn connection(self: Rc<Self>, token: ConnectionToken) -> impl Future<Output = ()> {
         self.context.speaks_http1();
         self.stats().inc(ClusterStat::UpstreamCxHttp1Total);
         // Counted from here, not from the first poll, which comes a turn later.
@@ -252,7 +304,7 @@ impl HostPool {
                 Err(error) => {
                     let failure = connect::failed(&error, &self.counts, &existence, &self.address);
                     drop(existence);
-                    self.waiters.fail_all(|| failure.again());
+                    self.waiters.tell_all(|| Err(failure.again()));
                 }
             }
             drop(open);

@@ -9,7 +9,7 @@ use observe::names::{ClusterStat, HostStat};
 use super::connection::HttpConnection;
 use super::host::HostPool;
 use crate::breaker::Token;
-use crate::connection::ClosedBy;
+use crate::existence::ClosedBy;
 use crate::tally::Tallied;
 
 /// A connection to a host, for one request and its response. It counts in `upstream_rq_active` and

@@ -11,13 +11,13 @@ use reactor::Settings;
 use socket2::{Domain, Socket, Type};
 
 use super::*;
-use crate::connection::ClosedBy;
+use crate::existence::ClosedBy;
 
 /// One worker with one cluster.
-struct Bench {
+pub(super) struct Bench {
     registry: Registry,
-    reactor: Reactor,
-    cluster: Rc<Cluster>,
+    pub(super) reactor: Reactor,
+    pub(super) cluster: Rc<Cluster>,
 }
 
 impl Bench {
@@ -35,30 +35,39 @@ impl Bench {
         max_pending: u32,
         preconnect_per_mille: u32,
     ) -> Self {
+        Self::configured(hosts, |config| {
+            config.thresholds.max_connections = max_connections;
+            config.thresholds.max_pending_requests = max_pending;
+            config.preconnect_per_mille = preconnect_per_mille;
+        })
+    }
+
+    pub(super) fn configured(
+        hosts: &[SocketAddr],
+        change: impl FnOnce(&mut model::Cluster),
+    ) -> Self {
         let endpoints =
             hosts.iter().map(|&address| model::Endpoint { address: address.into(), weight: 1 });
-        let config = Arc::new(model::Cluster {
+        let mut config = model::Cluster {
             name: "backend".to_owned(),
             stat_name: "back:end".to_owned(),
             connect_timeout: Duration::from_millis(100),
             per_connection_buffer_limit_bytes: 1024 * 1024,
-            thresholds: model::Thresholds {
-                max_connections,
-                max_pending_requests: max_pending,
-                ..model::Thresholds::default()
-            },
+            thresholds: model::Thresholds::default(),
             high_thresholds: model::Thresholds::default(),
-            preconnect_per_mille,
+            host_connections_max: None,
+            preconnect_per_mille: 1000,
             http: model::UpstreamHttp::default(),
             tcp: model::UpstreamTcp::default(),
             sockets: model::UpstreamSockets::default(),
             proxy_protocol: None,
             endpoints: endpoints.collect(),
-        });
+        };
+        change(&mut config);
         let registry = Registry::new(1);
         let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
-        let shared = Shared::new(config, &registry);
+        let shared = Shared::new(Arc::new(config), &registry);
         let cluster = Cluster::new(shared, reactor.clone(), &shard, 0);
         Self { registry, reactor, cluster }
     }
@@ -80,12 +89,17 @@ impl Bench {
     }
 
     fn cx_open(&self) -> u64 {
-        let open = self.registry.snapshot().into_iter();
-        let mut open = open.filter(|sample| sample.name.ends_with(".default.cx_open"));
-        open.next().unwrap().value
+        self.breaker("cx_open")
     }
 
-    fn expect_gauges_at_zero(&self) {
+    /// A gauge of the circuit breaker.
+    pub(super) fn breaker(&self, name: &str) -> u64 {
+        let name = format!(".default.{name}");
+        let mut all = self.registry.snapshot().into_iter();
+        all.find(|sample| sample.name.ends_with(&name)).unwrap().value
+    }
+
+    pub(super) fn expect_gauges_at_zero(&self) {
         for sample in self.registry.snapshot() {
             assert!(sample.kind != Kind::Gauge || sample.value == 0, "{sample:?}");
         }
@@ -98,7 +112,7 @@ fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-fn listener() -> (TcpListener, SocketAddr) {
+pub(super) fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(loopback()).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
@@ -113,7 +127,7 @@ fn refusing() -> (Socket, SocketAddr) {
 }
 
 /// An address whose accept queue is full, so that the kernel drops every further SYN.
-fn silent() -> (Vec<Socket>, SocketAddr) {
+pub(super) fn silent() -> (Vec<Socket>, SocketAddr) {
     let (listener, address) = refusing();
     listener.listen(0).unwrap();
     let mut sockets = vec![listener];
@@ -305,17 +319,17 @@ fn one_event_starts_three_connects_at_most() {
     let bench = Bench::preconnecting(&[address], 100, 100, 3000);
     let cluster = &bench.cluster;
     let counts = cluster.counts(cluster.host(0).unwrap().stats);
-    let all = cluster.spares.as_ref().unwrap();
-    let spares = all.host(0, &address.into(), &counts).unwrap();
+    let all = cluster.tcp.as_ref().unwrap();
+    let pool = all.host(0, &address.into(), &counts).unwrap();
     // Twenty in use are to have forty spare ones.
-    let used: Vec<_> = (0..20).map(|_| spares.used()).collect();
+    let used: Vec<_> = (0..20).map(|_| pool.used()).collect();
     let total = || cluster.stats().value(ClusterStat::UpstreamCxTotal);
-    spares.connect_ahead(0);
+    pool.connect_ahead(0);
     assert_eq!(total(), 3);
-    spares.connect_ahead(1);
+    pool.connect_ahead(1);
     assert_eq!(total(), 5);
     for _ in 0..20 {
-        spares.connect_ahead(0);
+        pool.connect_ahead(0);
     }
     assert_eq!(total(), 40);
     drop(used);

@@ -29,8 +29,8 @@ impl Lower<'_> {
             "" => &message.name,
             name => name,
         };
-        let (thresholds, high_thresholds) =
-            self.thresholds(message, &format!("{path}.circuit_breakers"));
+        let breakers_path = format!("{path}.circuit_breakers");
+        let (thresholds, high_thresholds) = self.thresholds(message, &breakers_path);
         let options = self.protocol_options(message, path);
         model::Cluster {
             name: message.name.clone(),
@@ -40,6 +40,7 @@ impl Lower<'_> {
             per_connection_buffer_limit_bytes: limit,
             thresholds,
             high_thresholds,
+            host_connections_max: self.host_connections_max(message, &breakers_path),
             preconnect_per_mille: preconnect_per_mille(message),
             http: options.http,
             tcp: options.tcp,
@@ -66,23 +67,64 @@ impl Lower<'_> {
         message: &pb::Cluster,
         path: &str,
     ) -> (model::Thresholds, model::Thresholds) {
-        let (mut of_default, mut of_high) = (None, None);
-        for (index, thresholds) in
-            message.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds).enumerate()
-        {
+        let all = message.circuit_breakers.iter().flat_map(|breakers| &breakers.thresholds);
+        let [of_default, of_high] = self.by_priority(all, &format!("{path}.thresholds"));
+        let lower = |of_priority: Option<&pb::circuit_breakers::Thresholds>| {
+            of_priority.map(lower_thresholds).unwrap_or_default()
+        };
+        (lower(of_default), lower(of_high))
+    }
+
+    /// Of the thresholds for each host Envoy takes this one.
+    fn host_connections_max(&mut self, message: &pb::Cluster, path: &str) -> Option<u32> {
+        let path = format!("{path}.per_host_thresholds");
+        let all = || message.circuit_breakers.iter().flat_map(|all| &all.per_host_thresholds);
+        for (index, thresholds) in all().enumerate() {
+            for (field, is_set) in [
+                ("max_pending_requests", thresholds.max_pending_requests.is_some()),
+                ("max_requests", thresholds.max_requests.is_some()),
+                ("max_retries", thresholds.max_retries.is_some()),
+                ("max_connection_pools", thresholds.max_connection_pools.is_some()),
+            ] {
+                if is_set {
+                    let text = "Unsupported field in per_host_thresholds";
+                    self.invalid(&format!("{path}[{index}].{field}"), text, None);
+                }
+            }
+            if thresholds.track_remaining {
+                let text = "what is left of each host's connections is on no page, as in Envoy";
+                let path = format!("{path}[{index}].track_remaining");
+                self.report(ProblemKind::Ignored, &path, text, None);
+            }
+        }
+        let [of_default, of_high] = self.by_priority(all(), &path);
+        if of_high.is_some() {
+            let text = "thresholds of priority HIGH: nothing is sent at it";
+            self.report(ProblemKind::Ignored, &path, text, None);
+        }
+        of_default?.max_connections
+    }
+
+    /// The first of priority `DEFAULT`, and of `HIGH`.
+    fn by_priority<'t>(
+        &mut self,
+        all: impl Iterator<Item = &'t pb::circuit_breakers::Thresholds>,
+        path: &str,
+    ) -> [Option<&'t pb::circuit_breakers::Thresholds>; 2] {
+        let [mut of_default, mut of_high] = [None; 2];
+        for (index, thresholds) in all.enumerate() {
             let of_priority = match thresholds.priority() {
                 RoutingPriority::Default => &mut of_default,
                 RoutingPriority::High => &mut of_high,
             };
             if of_priority.is_none() {
-                *of_priority = Some(lower_thresholds(thresholds));
+                *of_priority = Some(thresholds);
             } else {
                 let text = "thresholds after the first of their priority, as in Envoy";
-                let path = format!("{path}.thresholds[{index}]");
-                self.report(ProblemKind::Ignored, &path, text, None);
+                self.report(ProblemKind::Ignored, &format!("{path}[{index}]"), text, None);
             }
         }
-        (of_default.unwrap_or_default(), of_high.unwrap_or_default())
+        [of_default, of_high]
     }
 
     fn endpoints(
@@ -129,6 +171,7 @@ fn lower_thresholds(message: &pb::circuit_breakers::Thresholds) -> model::Thresh
         max_pending_requests: message.max_pending_requests.unwrap_or(default.max_pending_requests),
         max_requests: message.max_requests.unwrap_or(default.max_requests),
         max_retries: message.max_retries.unwrap_or(default.max_retries),
+        max_connection_pools: message.max_connection_pools,
         track_remaining: message.track_remaining,
     }
 }

@@ -84,10 +84,14 @@ pub(super) const CLUSTER: Area = &[
         &[("happy_eyeballs_config", Ignored(ONE_ADDRESS)), ("tcp_keepalive", Supported)],
     ),
     ("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", &[("idle_timeout", Supported)]),
-    ("envoy.config.cluster.v3.CircuitBreakers", &[("thresholds", Supported)]),
+    (
+        "envoy.config.cluster.v3.CircuitBreakers",
+        &[("per_host_thresholds", Supported), ("thresholds", Supported)],
+    ),
     (
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
+            ("max_connection_pools", Supported),
             ("max_connections", Supported),
             ("max_pending_requests", Supported),
             ("max_requests", Supported),

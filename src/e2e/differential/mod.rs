@@ -20,6 +20,7 @@ mod durations;
 mod endings;
 mod filters;
 mod half_close;
+mod host_limits;
 mod http;
 mod masks;
 mod observed;
@@ -83,6 +84,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(durations::scenarios());
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
+    all.extend(host_limits::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(operators::scenarios());

@@ -49,7 +49,6 @@ const OPEN: &[(&str, Lack, &str)] = &[
     ("C13", Lack::Test, "filter state is not there yet"),
     ("C20", Lack::Test, "outlier detection is not there yet"),
     ("D10", Lack::Test, "it is about the secrets of HTTP/3, which is not there yet"),
-    ("D16", Lack::Test, "to be written"),
 ];
 
 /// Who shows a row.

@@ -174,7 +174,7 @@ fn proxy_protocol() -> Vec<Scenario> {
         },
         Scenario {
             name: "proxy_protocol_http_upstream",
-            shows: "C11, C12: HTTP clients do not share a connection that names one of them",
+            shows: "C11, C12, D16: HTTP clients do not share a connection that names one of them",
             plan: || Plan::template(with_chain(HTTP, ""), one_endpoint()),
             script: header_per_client,
         },

@@ -20,6 +20,8 @@ crate::stats! {
         UpstreamCxConnectAttemptsExceeded => counter "upstream_cx_connect_attempts_exceeded",
         /// Times the circuit breaker for connections said no.
         UpstreamCxOverflow => counter "upstream_cx_overflow",
+        /// Times the circuit breaker for connection pools said no.
+        UpstreamCxPoolOverflow => counter "upstream_cx_pool_overflow",
         /// Times there was no healthy host to connect to.
         UpstreamCxNoneHealthy => counter "upstream_cx_none_healthy",
         /// Connections gone, also those that never connected.

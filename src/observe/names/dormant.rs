@@ -60,8 +60,6 @@ crate::stats! {
         UpstreamCxHttp3Total => counter "upstream_cx_http3_total",
         /// No `max_connection_duration`.
         UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
-        /// No `max_connection_pools`.
-        UpstreamCxPoolOverflow => counter "upstream_cx_pool_overflow",
         /// No preconnecting.
         UpstreamCxPreconnectSkipped => counter "upstream_cx_preconnect_skipped",
         /// No HTTP/3.

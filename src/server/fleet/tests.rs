@@ -215,6 +215,7 @@ fn a_panic_of_a_worker_ends_all_and_is_told() {
         per_connection_buffer_limit_bytes: 1 << 20,
         thresholds: model::Thresholds { max_connections: 1, ..model::Thresholds::default() },
         high_thresholds: model::Thresholds::default(),
+        host_connections_max: None,
         preconnect_per_mille: 1000,
         http: model::UpstreamHttp::default(),
         tcp: model::UpstreamTcp::default(),

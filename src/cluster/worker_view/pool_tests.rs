@@ -1,0 +1,136 @@
+//! Who gets a connection, and when, where there are pools: on the real ring, over loopback.
+
+use std::future::{Future, poll_fn};
+use std::net::Shutdown;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use super::tests::{Bench, listener, silent};
+use super::*;
+
+/// Polls a future that is not ready.
+async fn not_ready<F: Future>(mut future: Pin<&mut F>) {
+    poll_fn(|context| {
+        assert!(future.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+// Rows: D6, D15
+#[test]
+fn at_a_host_without_room_users_wait_in_their_order() {
+    let (_listener, address) = listener();
+    let bench = Bench::configured(&[address], |config| config.host_connections_max = Some(1));
+    let cluster = &bench.cluster;
+    let value = |stat| cluster.stats().value(stat);
+    bench.reactor.run(async {
+        let first = cluster.connect(|_| ()).await.unwrap();
+        let mut second = pin!(cluster.connect(|_| ()));
+        let mut gives_up = Box::pin(cluster.connect(|_| ()));
+        let mut third = pin!(cluster.connect(|_| ()));
+        not_ready(second.as_mut()).await;
+        not_ready(gives_up.as_mut()).await;
+        not_ready(third.as_mut()).await;
+        assert_eq!(value(ClusterStat::UpstreamRqPendingActive), 3);
+        assert_eq!(value(ClusterStat::UpstreamCxActive), 1, "none of them counts yet");
+        assert_eq!(value(ClusterStat::UpstreamCxOverflow), 3);
+        drop(first);
+        assert_eq!(value(ClusterStat::UpstreamCxActive), 0, "its turn, but it was not polled");
+        let second = second.await.unwrap();
+        not_ready(gives_up.as_mut()).await;
+        not_ready(third.as_mut()).await;
+        // Its turn comes, and it does not want it any more.
+        drop(second);
+        drop(gives_up);
+        drop(third.await.unwrap());
+    });
+    assert_eq!(value(ClusterStat::UpstreamCxTotal), 3);
+    assert_eq!(value(ClusterStat::UpstreamRqCancelled), 1);
+    bench.expect_gauges_at_zero();
+}
+
+#[test]
+fn a_panic_at_any_await_point_leaves_nobody_waiting_for_room() {
+    let (_sockets, address) = silent();
+    let bench = Bench::configured(&[address], |config| config.host_connections_max = Some(1));
+    let connect_in_tasks = |panic_at| {
+        bench.reactor.inject_panic(panic_at);
+        let tasks = bench.reactor.task_set();
+        for _ in 0..3 {
+            let cluster = Rc::clone(&bench.cluster);
+            tasks.spawn(async move { drop(cluster.connect(|_| ()).await.unwrap_err()) });
+        }
+        bench.reactor.run(tasks.wait_empty());
+        bench.reactor.inject_panic(None)
+    };
+    let points = connect_in_tasks(None);
+    assert!(points >= 6, "three connects, each with its timer");
+    for point in 0..points {
+        connect_in_tasks(Some(point));
+        bench.expect_gauges_at_zero();
+    }
+}
+
+fn header(byte: u8) -> Option<Box<[u8]>> {
+    Some(Box::new([byte]))
+}
+
+// Rows: D16
+#[test]
+fn a_pool_that_nobody_uses_makes_room_for_another_one() {
+    let (_listener, address) = listener();
+    let limit = |config: &mut model::Cluster| config.thresholds.max_connection_pools = Some(1);
+    let bench = Bench::configured(&[address], limit);
+    let cluster = &bench.cluster;
+    let value = |stat| cluster.stats().value(stat);
+    bench.reactor.run(async {
+        let host = cluster.http_host(header(1)).unwrap();
+        assert_eq!(bench.breaker("cx_pool_open"), 1, "from when it was picked");
+        drop(host);
+        assert_eq!(bench.breaker("cx_pool_open"), 0, "it was not used");
+        let stream = cluster.http_host(header(1)).unwrap().stream().await.unwrap();
+        assert!(cluster.http_host(header(2)).is_err(), "the connection is in use");
+        assert!(cluster.http_host(None).is_err());
+        assert_eq!(value(ClusterStat::UpstreamCxPoolOverflow), 2);
+        drop(cluster.http_host(header(1)).unwrap());
+        stream.give_back(true);
+        let host = cluster.http_host(header(2)).unwrap();
+        assert!(cluster.http_host(header(1)).is_err(), "it has made room");
+        let stream = host.stream().await.unwrap();
+        assert_eq!(value(ClusterStat::UpstreamCxTotal), 2, "no connection of the other pool");
+        stream.give_back(false);
+        drop(host);
+        cluster.context.tasks.wait_empty().await;
+        assert_eq!(bench.breaker("cx_pool_open"), 0);
+    });
+    bench.expect_gauges_at_zero();
+}
+
+/// If this fails, a request waits for a connection, and gets one that its host has closed.
+#[test]
+fn an_end_right_behind_a_response_is_seen_before_the_connection_is_given_to_another() {
+    let (listener, address) = listener();
+    let bench = Bench::configured(&[address], |config| config.thresholds.max_connections = 1);
+    let cluster = &bench.cluster;
+    bench.reactor.run(async {
+        let host = cluster.http_host(None).unwrap();
+        let stream = host.stream().await.unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let mut next = Box::pin(host.stream());
+        not_ready(next.as_mut()).await;
+        accepted.shutdown(Shutdown::Write).unwrap();
+        stream.give_back(true);
+        let stream = next.await.unwrap();
+        assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxTotal), 2, "a new one");
+        // Without an end it is the same one.
+        let mut next = Box::pin(host.stream());
+        not_ready(next.as_mut()).await;
+        stream.give_back(true);
+        next.await.unwrap().give_back(false);
+        assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxTotal), 2);
+        drop(host);
+        cluster.context.tasks.wait_empty().await;
+    });
+    bench.expect_gauges_at_zero();
+}
