@@ -47,7 +47,7 @@ pub use stats::{
     HistogramBuckets, StatsConfig, StatsMatcher, StatsTag, StatsTagValue, StringMatcher,
     StringPattern,
 };
-pub use tcp_proxy::{Backoff, ClusterWeight, MaxDuration, TcpProxy, TcpRoute};
+pub use tcp_proxy::{Backoff, ClusterWeight, EarlyDataOptions, MaxDuration, TcpProxy, TcpRoute};
 
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -124,6 +124,7 @@ static_resources:
             idle_timeout: Some(Duration::from_millis(90_500)),
             max_connect_attempts: 3,
             backoff: None,
+            early_data: None,
             max_duration: None,
             access_logs: Vec::new(),
             access_log_options: TcpAccessLogOptions::default(),
@@ -390,6 +391,17 @@ fn envoys_value_rules_hold() {
         &[
             "envoy.yaml:12:33: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.\
          max_connect_attempts: value 0 must be at least 1",
+        ],
+    );
+    refused(
+        &tcp_proxy(
+            "stat_prefix: s\n          cluster: c\n          \
+             upstream_connect_mode: ON_DOWNSTREAM_DATA",
+        ),
+        &[
+            "envoy.yaml:12:34: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.\
+         upstream_connect_mode: max_early_data_bytes must be set when upstream_connect_mode is not \
+         IMMEDIATE",
         ],
     );
     refused(

@@ -16,6 +16,7 @@ mod connection_context;
 mod connection_log;
 mod direct_response;
 mod drain;
+mod early_data;
 mod echo;
 mod gate;
 mod handover;

@@ -9,7 +9,8 @@
 //! `max_downstream_connection_duration` closes it wherever it is.
 //!
 //! Nothing is read from downstream before upstream is connected (row C1): early bytes wait in the
-//! kernel.
+//! kernel. With `max_early_data_bytes` they are read (`early_data.rs`), and with
+//! `upstream_connect_mode: ON_DOWNSTREAM_DATA` they are what upstream is connected for.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
@@ -21,7 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cluster::{ClosedBy, Cluster, Clusters, UpstreamConnection};
-use config::model::{self, MaxDuration};
+use config::model::{self, EarlyDataOptions, MaxDuration};
 use net::{Flushed, PumpObserver as _, RelayEnd, SendMeter, Side, Stream, flush, relay};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
@@ -29,6 +30,7 @@ use reactor::{Reactor, Socket};
 
 use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
+use crate::early_data::{self, EarlyData};
 use crate::gate::{self, Held, Passage};
 use crate::meter::{self, FromDownstream, FromUpstream};
 use crate::random::Random;
@@ -73,14 +75,13 @@ impl TcpProxy {
             if !context.filters.is_empty() {
                 held = Box::pin(enter(context)).await?;
             }
+            let early = self.early_data(context);
             // Boxed: it needs more room than a relay, for a moment.
-            let connected = Box::pin(async {
-                let connecting = pin!(self.connect(context.reactor, &context.log));
-                self.unless_idle(context, connecting).await
-            });
-            let (cluster, upstream) = connected.await?;
+            let (downstream, cluster, upstream) =
+                Box::pin(self.both_ends(socket, early, context)).await?;
             context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
-            let rest = self.relay(socket, cluster, &upstream, context).await;
+            let asks_filters = early.is_none() && context.filters.awaits_data();
+            let rest = self.relay(downstream, cluster, &upstream, context, asks_filters).await;
             let idle = self.config.idle_timeout;
             drop(held);
             match rest {
@@ -122,6 +123,79 @@ impl TcpProxy {
     /// How often a connection that lasts writes a line.
     pub(crate) fn log_interval(&self) -> Option<Duration> {
         self.config.access_log_options.flush_interval
+    }
+
+    fn downstream(&self, socket: Socket, context: &ConnectionContext<'_>) -> Stream {
+        Stream::new(context.reactor, socket, context.buffer_limit, self.to_downstream.clone())
+    }
+
+    /// What is to be read before upstream is connected. A filter that waits for the first bytes
+    /// may be asked while upstream is connected, as long as nobody else reads.
+    fn early_data(&self, context: &ConnectionContext<'_>) -> Option<EarlyDataOptions> {
+        let options = self.config.early_data?;
+        (options.awaits_first || !context.filters.awaits_data()).then_some(options)
+    }
+
+    /// The client's stream, and a connection for it that knows whose it is.
+    async fn both_ends(
+        &self,
+        socket: Socket,
+        early: Option<EarlyDataOptions>,
+        context: &ConnectionContext<'_>,
+    ) -> Option<(Stream, &Cluster, UpstreamConnection)> {
+        if let Some(options) = early {
+            return self.connect_with_early_data(socket, options, context).await;
+        }
+        let connecting = pin!(self.connect(context.reactor, &context.log));
+        let (cluster, upstream) = self.unless_idle(context, connecting).await?;
+        introduce(&socket, cluster, upstream.stream());
+        Some((self.downstream(socket, context), cluster, upstream))
+    }
+
+    /// Connects to a host, for the first bytes or beside reading them. They are on their way then.
+    async fn connect_with_early_data(
+        &self,
+        socket: Socket,
+        options: EarlyDataOptions,
+        context: &ConnectionContext<'_>,
+    ) -> Option<(Stream, &Cluster, UpstreamConnection)> {
+        let ConnectionContext { reactor, filters, log, .. } = context;
+        let downstream = self.downstream(socket, context);
+        let receiver = downstream.receiver();
+        let mut early = EarlyData::new(receiver, &self.stats, log, options.bytes_max);
+        let connecting = async {
+            if filters.awaits_data() {
+                let client = (downstream.socket(), receiver);
+                let received = |bytes| early_data::count(&self.stats, log, bytes);
+                let first_data = gate::first_data(filters, reactor, client, log, received, true);
+                if first_data.await != Passage::Open {
+                    return None;
+                }
+            }
+            if options.awaits_first {
+                let first = poll_fn(|context| early.poll_first(context)).await;
+                // A client that ends its side without a byte wants nothing of upstream.
+                if !first.inspect_err(|error| note_failure(error, log)).unwrap_or(false) {
+                    return None;
+                }
+            }
+            let mut connecting = pin!(self.connect(reactor, log));
+            poll_fn(|context| {
+                if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
+                    return Poll::Ready(connected);
+                }
+                early.poll_failure(context).map(|error| {
+                    note_failure(&error, log);
+                    None
+                })
+            })
+            .await
+        };
+        let (cluster, upstream) = self.unless_idle(context, pin!(connecting)).await?;
+        introduce(downstream.socket(), cluster, upstream.stream());
+        let early = early.into_bytes();
+        upstream.stream().outbox().write(|out| out.extend_from_slice(&early));
+        Some((downstream, cluster, upstream))
     }
 
     /// Connects, unless that takes longer than the connection may be idle.
@@ -183,21 +257,19 @@ impl TcpProxy {
 
     fn relay<'a>(
         &'a self,
-        socket: Socket,
+        downstream: Stream,
         cluster: &'a Cluster,
         connection: &'a UpstreamConnection,
         context: &'a ConnectionContext<'_>,
+        asks_filters: bool,
     ) -> impl Future<Output = Rest> + use<'a> {
         async move {
             let upstream = connection.stream();
-            introduce(&socket, cluster, upstream);
-            let (limit, meter) = (context.buffer_limit, self.to_downstream.clone());
-            let downstream = Stream::new(context.reactor, socket, limit, meter);
             let from_downstream =
                 FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
             let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
             let idle = self.config.idle_timeout;
-            let end = if context.filters.awaits_data() {
+            let end = if asks_filters {
                 let observers = (&from_downstream, &from_upstream);
                 relay_after_first_data((&downstream, upstream), observers, idle, context).await
             } else {
@@ -283,6 +355,12 @@ fn relay_after_first_data<'a>(
         let (down, up) = (downstream, upstream);
         relay(reactor, down, up, from_downstream, from_upstream, idle_timeout, begins).await
     })
+}
+
+fn note_failure(error: &io::Error, log: &ConnectionLog<'_>) {
+    if is_reset(error) {
+        log.downstream_reset();
+    }
 }
 
 fn is_reset(error: &io::Error) -> bool {

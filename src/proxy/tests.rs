@@ -50,6 +50,7 @@ fn tcp_proxy(idle_timeout: Option<Duration>) -> model::TerminalFilter {
         idle_timeout,
         max_connect_attempts: 2,
         backoff: None,
+        early_data: None,
         max_duration: None,
         access_logs: Vec::new(),
         access_log_options: model::TcpAccessLogOptions::default(),
@@ -330,6 +331,48 @@ fn an_idle_connection_is_closed_and_counted() {
     thread.join().unwrap();
     bench.assert_clean("after an idle timeout");
     assert_eq!(bench.value("tcp.t.idle_timeout"), 1);
+}
+
+fn awaiting_first_bytes() -> model::TerminalFilter {
+    let model::TerminalFilter::TcpProxy(config) = tcp_proxy(Some(Duration::from_secs(60))) else {
+        unreachable!()
+    };
+    let early_data = Some(model::EarlyDataOptions { bytes_max: 1000, awaits_first: true });
+    model::TerminalFilter::TcpProxy(model::TcpProxy { early_data, ..config })
+}
+
+/// If this fails, each client that comes and goes without a byte is kept for an hour.
+#[test]
+fn a_client_that_ends_before_its_first_byte_gets_no_upstream() {
+    let bench = Bench::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    bench.serve(awaiting_first_bytes(), closed, |address| {
+        assert_eq!(exchange(address, b"").unwrap(), b"");
+    });
+    bench.assert_clean("after a client without a byte");
+    assert_eq!(bench.value("cluster.c.upstream_cx_total"), 0);
+    assert_eq!(bench.value("tcp.t.early_data_received_count_total"), 1);
+}
+
+/// If this fails, more is read before upstream is there than the limit says, or it is lost.
+#[test]
+fn early_data_is_read_up_to_its_limit_and_loses_no_byte() {
+    let bench = Bench::new();
+    let (host, thread) = upstream(1);
+    bench.serve(awaiting_first_bytes(), host, |address| {
+        assert_eq!(exchange(address, &[9; 200_000]).unwrap(), [9; 200_000]);
+    });
+    thread.join().unwrap();
+    bench.assert_clean("after a relay with early data");
+    assert_eq!(bench.value("tcp.t.downstream_cx_rx_bytes_total"), 200_000);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    bench.serve(awaiting_first_bytes(), closed, |address| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&[5; 5000]).unwrap();
+        // Closed with bytes unread.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    assert_eq!(bench.value("tcp.t.downstream_cx_rx_bytes_total"), 201_000);
 }
 
 // Rows: C17

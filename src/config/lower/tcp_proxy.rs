@@ -39,9 +39,34 @@ impl Lower<'_> {
             max_connect_attempts: message.max_connect_attempts.unwrap_or(1),
             backoff: backoff
                 .map(|backoff| self.backoff(backoff, &format!("{path}.backoff_options"))),
+            early_data: self.early_data(message, path),
             max_duration: self.max_duration(message, path),
             access_logs: self.access_logs(&message.access_log, &format!("{path}.access_log")),
             access_log_options: self.tcp_access_log_options(message, path),
+        }
+    }
+
+    fn early_data(
+        &mut self,
+        message: &pb::TcpProxy,
+        path: &str,
+    ) -> Option<model::EarlyDataOptions> {
+        let awaits_first = match message.upstream_connect_mode() {
+            pb::UpstreamConnectMode::OnDownstreamData => true,
+            // Without TLS on the client's side the latter is as the former.
+            pb::UpstreamConnectMode::Immediate
+            | pb::UpstreamConnectMode::OnDownstreamTlsHandshake => false,
+        };
+        let is_immediate = message.upstream_connect_mode() == pb::UpstreamConnectMode::Immediate;
+        match message.max_early_data_bytes {
+            Some(bytes_max) => Some(model::EarlyDataOptions { bytes_max, awaits_first }),
+            None if is_immediate => None,
+            None => {
+                let text = "max_early_data_bytes must be set when upstream_connect_mode is not \
+                            IMMEDIATE";
+                self.invalid(&format!("{path}.upstream_connect_mode"), text, None);
+                None
+            }
         }
     }
 

@@ -17,6 +17,8 @@ pub struct TcpProxy {
     pub max_connect_attempts: u32,
     /// `backoff_options`: attempts follow each other at once unless set.
     pub backoff: Option<Backoff>,
+    /// `max_early_data_bytes` and `upstream_connect_mode`.
+    pub early_data: Option<EarlyDataOptions>,
     /// `max_downstream_connection_duration`, from the accept.
     pub max_duration: Option<MaxDuration>,
     /// `access_log`.
@@ -52,6 +54,16 @@ pub struct Backoff {
     pub base_interval: Duration,
     /// `max_interval`, ten times the base unless set: the longest that any wait may be.
     pub max_interval: Duration,
+}
+
+/// What is read of a client before its upstream connection is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlyDataOptions {
+    /// `max_early_data_bytes`: the most of it, 1 MiB at most. Of 0 one byte is read all the same,
+    /// if the mode is to wait for it.
+    pub bytes_max: u32,
+    /// `upstream_connect_mode: ON_DOWNSTREAM_DATA`: upstream is connected only when there is some.
+    pub awaits_first: bool,
 }
 
 /// How long a connection may last.

@@ -17,6 +17,7 @@ mod admin_pages;
 mod breakers;
 mod cluster_choice;
 mod durations;
+mod early_data;
 mod endings;
 mod filters;
 mod half_close;
@@ -85,6 +86,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
     all.extend(host_limits::scenarios());
+    all.extend(early_data::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());
     all.extend(operators::scenarios());

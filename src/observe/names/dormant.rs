@@ -214,10 +214,8 @@ crate::stats! {
 }
 
 crate::stats! {
-    /// Below `tcp.<stat_prefix>`. Nothing is read from downstream before upstream is connected.
+    /// Below `tcp.<stat_prefix>`.
     pub enum TcpProxyDormantStat {
-        /// No `max_early_data_bytes`.
-        EarlyDataReceivedCountTotal => counter "early_data_received_count_total",
         /// No on-demand clusters: a route never has to be waited for.
         RouteDelayedTotal => counter "route_delayed_total",
     }

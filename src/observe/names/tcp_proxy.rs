@@ -13,12 +13,14 @@ crate::stats! {
         DownstreamCxTxBytesTotal => counter "downstream_cx_tx_bytes_total",
         /// Bytes waiting to be sent to downstream.
         DownstreamCxTxBytesBuffered => gauge "downstream_cx_tx_bytes_buffered",
-        /// Bytes received from downstream. They count only once an upstream connection is up:
-        /// Envoy does not read before that.
+        /// Bytes received from downstream. Without `max_early_data_bytes` nothing is read before an
+        /// upstream connection is up.
         DownstreamCxRxBytesTotal => counter "downstream_cx_rx_bytes_total",
         /// Bytes received from downstream and not passed on yet. Envoy's figure stays at the size
         /// of the last read until the next one; ours is what is really held.
         DownstreamCxRxBytesBuffered => gauge "downstream_cx_rx_bytes_buffered",
+        /// Times that bytes, or the end, were read before an upstream connection was up.
+        EarlyDataReceivedCountTotal => counter "early_data_received_count_total",
         /// Times reading from downstream was paused because upstream took no more.
         DownstreamFlowControlPausedReadingTotal
             => counter "downstream_flow_control_paused_reading_total",
