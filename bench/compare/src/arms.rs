@@ -15,10 +15,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use harness::arm::{Arm, Launch, Site};
 use harness::process::require_program;
-use harness::workload::{Figure, Workload};
+use harness::workload::{Figure, Kind, Workload};
 
 /// The arms of a plain run.
-pub(crate) const DEFAULT: &str = "envoy,haproxy,haproxy-splice,nginx,nuncio";
+pub(crate) const DEFAULT: &str = "envoy,haproxy,haproxy-splice,nginx,nghttpd,nuncio";
 
 /// How the names of the arms that do not tell about their work end.
 const BARE: &str = "-bare";
@@ -37,8 +37,12 @@ pub(crate) struct ProxyArm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Product {
     Envoy(envoy::Variant),
-    Haproxy { splice: bool },
+    Haproxy {
+        splice: bool,
+    },
     Nginx,
+    /// A server and no proxy: what an answer over HTTP/2 costs.
+    Nghttpd,
     Nuncio,
 }
 
@@ -66,6 +70,7 @@ pub(crate) fn table(envoy: &Path, nuncio: &Path) -> Vec<ProxyArm> {
             Product::Nginx => {
                 (Path::new("nginx"), "install the Debian packages nginx and libnginx-mod-stream")
             }
+            Product::Nghttpd => (Path::new("nghttpd"), "install the Debian package nghttp2-server"),
             Product::Nuncio => (
                 nuncio,
                 "run `cargo build --release` at the root, or pass --nuncio or NUNCIO_BINARY",
@@ -86,6 +91,7 @@ pub(crate) fn table(envoy: &Path, nuncio: &Path) -> Vec<ProxyArm> {
         arm("haproxy", Product::Haproxy { splice: false }),
         arm("haproxy-splice", Product::Haproxy { splice: true }),
         arm("nginx", Product::Nginx),
+        arm("nghttpd", Product::Nghttpd),
         arm("nuncio", Product::Nuncio),
         arm("envoy-bare", Product::Envoy(envoy::Variant::Default)),
         arm("haproxy-bare", Product::Haproxy { splice: false }),
@@ -97,6 +103,9 @@ pub(crate) fn table(envoy: &Path, nuncio: &Path) -> Vec<ProxyArm> {
 impl ProxyArm {
     /// Checks that what it needs for `works` is there.
     pub(crate) fn check(&self, works: &[Workload]) -> Result<()> {
+        if !works.iter().any(|work| self.takes(*work)) {
+            return Ok(());
+        }
         require_program(&self.program, self.cure)?;
         let lacks_module = works.iter().any(|work| nginx::lacks_module_for(*work));
         if self.product == Product::Nginx && lacks_module {
@@ -112,7 +121,7 @@ impl ProxyArm {
     /// Its name, and what the program says about its version.
     pub(crate) fn version(&self) -> String {
         let flag = match self.product {
-            Product::Envoy(_) | Product::Nuncio => "--version",
+            Product::Envoy(_) | Product::Nuncio | Product::Nghttpd => "--version",
             Product::Haproxy { .. } | Product::Nginx => "-v",
         };
         let output = Command::new(&self.program).arg(flag).output();
@@ -141,11 +150,18 @@ impl Arm for ProxyArm {
             (Product::Envoy(_), _) => "envoy",
             (Product::Haproxy { .. }, _) => "haproxy",
             (Product::Nginx, _) => "nginx",
+            (Product::Nghttpd, _) => "nghttpd",
             (Product::Nuncio, _) => "nuncio",
         }
     }
 
     fn takes(&self, work: Workload) -> bool {
+        match self.product {
+            Product::Nghttpd if work.kind != Kind::Http2Direct => return false,
+            // It speaks HTTP/1 to its upstreams only.
+            Product::Nginx if work.kind == Kind::Http1ToHttp2 => return false,
+            _ => {}
+        }
         // Splice is for bulk; small requests never enter it. A relay logs nothing in any arm.
         (self.product != Product::Haproxy { splice: true }
             || work.kind.figure() == Figure::Gigabyte)
@@ -153,29 +169,30 @@ impl Arm for ProxyArm {
     }
 
     fn prepare(&self, site: &Site) -> Result<Launch> {
-        let (suffix, text) = match self.product {
-            Product::Envoy(variant) => ("yaml", envoy::yaml(site, variant, self.observing)),
-            // The very file that Envoy runs.
-            Product::Nuncio => ("yaml", envoy::yaml(site, envoy::Variant::Default, self.observing)),
+        let of_envoy = || words("--concurrency 1 --disable-hot-restart --log-level error -c");
+        let (suffix, text, mut arguments) = match self.product {
+            Product::Envoy(variant) => {
+                ("yaml", envoy::yaml(site, variant, self.observing), of_envoy())
+            }
+            Product::Nuncio => {
+                // The very file that Envoy runs.
+                let text = envoy::yaml(site, envoy::Variant::Default, self.observing);
+                ("yaml", text, of_envoy())
+            }
             Product::Haproxy { splice } => {
-                ("cfg", haproxy::configuration(site, splice, self.observing))
+                let text = haproxy::configuration(site, splice, self.observing);
+                ("cfg", text, words("-db -f"))
             }
-            Product::Nginx => ("conf", nginx::configuration(site, self.observing)),
-        };
-        let config = site.directory.join(format!("{}.{suffix}", self.name));
-        fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let mut arguments: Vec<OsString> = match self.product {
-            Product::Envoy(_) | Product::Nuncio => {
-                words("--concurrency 1 --disable-hot-restart --log-level error -c")
-            }
-            Product::Haproxy { .. } => words("-db -f"),
             Product::Nginx => {
                 let mut arguments = words("-e stderr -p");
                 arguments.push(site.directory.clone().into());
                 arguments.push("-c".into());
-                arguments
+                ("conf", nginx::configuration(site, self.observing), arguments)
             }
+            Product::Nghttpd => return nghttpd(&self.program, site),
         };
+        let config = site.directory.join(format!("{}.{suffix}", self.name));
+        fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         arguments.push(config.into());
         let launch = Launch::new(self.program.clone(), arguments);
         let logs_to_output = matches!(self.product, Product::Haproxy { .. })
@@ -183,6 +200,20 @@ impl Arm for ProxyArm {
             && site.work.kind.is_http();
         Ok(if logs_to_output { launch.with_output(site.access_log()) } else { launch })
     }
+}
+
+/// A server of one file. It can be told to be silent, and no more.
+fn nghttpd(program: &Path, site: &Site) -> Result<Launch> {
+    let root = site.directory.join("htdocs");
+    fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+    let page = root.join("index.html");
+    let body = "x".repeat(harness::BODY);
+    fs::write(&page, body).with_context(|| format!("write {}", page.display()))?;
+    let mut arguments = words("--no-tls");
+    arguments.push(format!("--address={}", site.listen.ip()).into());
+    arguments.push(format!("--htdocs={}", root.display()).into());
+    arguments.push(site.listen.port().to_string().into());
+    Ok(Launch::new(program, arguments))
 }
 
 fn words(text: &str) -> Vec<OsString> {

@@ -24,7 +24,8 @@ use harness::{report, run};
 struct Cli {
     /// Work to do. As a TCP proxy: tcp<N> and new<N> (small requests over N kept or fresh
     /// connections), bulk<N>, idle<N>. As an HTTP/1 proxy: http<N>, httpnew<N>, http-idle<N>,
-    /// http-bulk<N> (responses), http-upload<N>
+    /// http-bulk<N> (responses), http-upload<N>. With HTTP/2, over N connections with M streams
+    /// each: h2-h1-<N>x<M>, h2-direct-<N>x<M> (answered by the proxy), h1-h2-<N>
     #[arg(long, value_delimiter = ',', value_parser = parse_workload, default_value = DEFAULT_WORK)]
     work: Vec<Workload>,
 

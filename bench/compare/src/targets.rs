@@ -23,6 +23,14 @@ const TABLE: &[(&str, &str, f64)] = &[
     ("http512", "nginx", 0.85),
     ("httpnew64", "envoy", 0.55),
     ("httpnew64", "nginx", 1.0),
+    ("h2-h1-8x32", "envoy", 0.20),
+    ("h2-h1-8x32", "haproxy", 1.0),
+    ("h1-h2-64", "envoy", 0.25),
+    ("h1-h2-64", "haproxy", 1.0),
+    ("h2-direct-8x32", "envoy", 0.20),
+    ("h2-direct-8x32", "nghttpd", 1.5),
+    ("h2-direct-64x1", "envoy", 0.20),
+    ("h2-direct-64x1", "nghttpd", 1.5),
 ];
 
 /// Most resident bytes of an idle relayed connection.

@@ -22,3 +22,5 @@ pub mod report;
 pub mod run;
 mod upstream;
 pub mod workload;
+
+pub use upstream::BODY;

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::arm::{Arm, Site};
-use crate::load::{BulkLoad, IdleConnections, REQUEST, UploadLoad, WrkLoad, check, exchange_of};
+use crate::arm::{Arm, Launch, Site};
+use crate::load::{
+    BulkLoad, H2Load, IdleConnections, REQUEST, UploadLoad, WrkLoad, check, exchange_of,
+};
 use crate::options::Options;
 use crate::proc::{self, CoreTicks, CpuTicks};
-use crate::process::Proxy;
-use crate::upstream::Upstream;
+use crate::process::{Proxy, require_program};
+use crate::upstream::{Upstream, small_body};
 use crate::workload::{Figure, Kind, Workload};
 
 /// How long a proxy may take from its start to its first correct answer.
@@ -139,15 +141,29 @@ fn measure_workload(
         Kind::Bulk => Upstream::bulk()?,
         Kind::HttpBulk => Upstream::http_bulk()?,
         Kind::HttpUpload => Upstream::http_upload()?,
-        Kind::Tcp | Kind::New | Kind::Idle | Kind::Http | Kind::HttpNew | Kind::HttpIdle => {
-            Upstream::http()?
-        }
+        Kind::Tcp
+        | Kind::New
+        | Kind::Idle
+        | Kind::Http
+        | Kind::HttpNew
+        | Kind::HttpIdle
+        | Kind::Http2ToHttp1
+        | Kind::Http2Direct
+        | Kind::Http1ToHttp2 => Upstream::http()?,
     };
     let directory = root.join(work.to_string());
     fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
     let listen = free_address(FIRST_PORT)?;
     let admin = free_address(listen.port() + 1)?;
-    let site = Site { directory, listen, admin, upstream: upstream.address(), work };
+    let http2 = match work.kind {
+        Kind::Http1ToHttp2 => {
+            let address = free_address(admin.port() + 1)?;
+            Some((start_nghttpd(&directory, address, options.load_core)?, address))
+        }
+        _ => None,
+    };
+    let address = http2.as_ref().map_or(upstream.address(), |(_, address)| *address);
+    let site = Site { directory, listen, admin, upstream: address, work };
     let bench = Bench { site: &site, upstream: &upstream, options };
 
     let takers: Vec<&dyn Arm> =
@@ -214,6 +230,10 @@ impl Bench<'_> {
         proxy.find_workers()?;
         let kind = self.site.work.kind;
         let sample = match kind.figure() {
+            _ if matches!(kind, Kind::Http2Direct | Kind::Http1ToHttp2) => {
+                self.measure_whole_load(&proxy)
+            }
+            Figure::Request if kind.has_http2_clients() => self.measure_http2(&proxy),
             Figure::Request => self.measure_requests(&proxy),
             Figure::Gigabyte if kind == Kind::HttpUpload => self.measure_upload(&proxy),
             Figure::Gigabyte => self.measure_bulk(&proxy),
@@ -240,7 +260,10 @@ impl Bench<'_> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             proxy.check_running()?;
-            let Err(error) = check(self.site.work.kind, self.site.listen) else { return Ok(()) };
+            let load_core = self.options.load_core;
+            let Err(error) = check(self.site.work.kind, self.site.listen, load_core) else {
+                return Ok(());
+            };
             if Instant::now() >= deadline {
                 bail!("no correct answer: {error:#}; the proxy said:\n{}", proxy.last_words());
             }
@@ -256,6 +279,38 @@ impl Bench<'_> {
         let window = self.window(proxy, || self.upstream.answers())?;
         let report = load.finish()?;
         window.into_sample(1.0, Some((report.p50, report.p99)), report.errors)
+    }
+
+    fn measure_http2(&self, proxy: &Proxy) -> Result<Sample> {
+        let Options { warmup, seconds, load_core, .. } = *self.options;
+        let (site, length) = (self.site, warmup + seconds + 1);
+        let load = H2Load::start(site.listen, site.work, load_core, length)?;
+        let window = self.window(proxy, || self.upstream.answers())?;
+        let report = load.finish()?;
+        window.into_sample(1.0, None, report.errors)
+    }
+
+    /// Work that nobody but the load generator can count: all of a load is measured, from before
+    /// its start to behind its end.
+    fn measure_whole_load(&self, proxy: &Proxy) -> Result<Sample> {
+        let Options { warmup, seconds, .. } = *self.options;
+        self.whole_load(warmup.max(1))?;
+        let before = self.counters(proxy, 0)?;
+        let load = self.whole_load(seconds)?;
+        let window = self.since(proxy, &before, load.requests)?;
+        window.into_sample(1.0, load.latency, load.errors)
+    }
+
+    fn whole_load(&self, seconds: u32) -> Result<WholeLoad> {
+        let (listen, work, core) = (self.site.listen, self.site.work, self.options.load_core);
+        if work.kind.has_http2_clients() {
+            let report = H2Load::start(listen, work, core, seconds)?.finish()?;
+            let (requests, errors) = (report.requests, report.errors);
+            return Ok(WholeLoad { requests, errors, latency: None });
+        }
+        let report = WrkLoad::start(listen, work, core, seconds)?.finish()?;
+        let latency = Some((report.p50, report.p99));
+        Ok(WholeLoad { requests: report.requests, errors: report.errors, latency })
     }
 
     fn measure_bulk(&self, proxy: &Proxy) -> Result<Sample> {
@@ -300,28 +355,68 @@ impl Bench<'_> {
 
     /// Waits for the warm-up, then takes the difference of everything over the measured time.
     fn window(&self, proxy: &Proxy, units: impl Fn() -> u64) -> Result<Window> {
-        let core = self.options.proxy_core;
         thread::sleep(Duration::from_secs(u64::from(self.options.warmup)));
-        let start = Instant::now();
-        let units_before = units();
-        let logged_before = self.logged();
-        let cpu_before = proc::cpu_of(proxy.pids())?;
-        let core_before = proc::core(core)?;
+        let before = self.counters(proxy, units())?;
         thread::sleep(Duration::from_secs(u64::from(self.options.seconds)));
-        let elapsed = start.elapsed();
-        let units_after = units();
-        let logged_after = self.logged();
-        let cpu_after = proc::cpu_of(proxy.pids())?;
-        let core_after = proc::core(core)?;
+        self.since(proxy, &before, units())
+    }
+
+    fn counters(&self, proxy: &Proxy, units: u64) -> Result<Counters> {
+        Ok(Counters {
+            at: Instant::now(),
+            units,
+            logged: self.logged(),
+            cpu: proc::cpu_of(proxy.pids())?,
+            core: proc::core(self.options.proxy_core)?,
+        })
+    }
+
+    /// What has come to the counters of `before` by now, where so many units are done.
+    fn since(&self, proxy: &Proxy, before: &Counters, units: u64) -> Result<Window> {
+        let now = self.counters(proxy, units)?;
         Ok(Window {
-            elapsed,
-            units: units_after - units_before,
-            cpu: cpu_after.since(cpu_before),
-            core: core_after.since(core_before),
-            logged: logged_after - logged_before,
+            elapsed: now.at.duration_since(before.at),
+            units: now.units - before.units,
+            cpu: now.cpu.since(before.cpu),
+            core: now.core.since(before.core),
+            logged: now.logged - before.logged,
             memory: Memory::of(proxy)?,
         })
     }
+}
+
+/// An upstream that speaks HTTP/2 and answers every request with the small body.
+fn start_nghttpd(directory: &Path, address: SocketAddr, core: usize) -> Result<Proxy> {
+    require_program(Path::new("nghttpd"), "install the Debian package nghttp2-server")?;
+    let root = directory.join("nghttpd");
+    fs::create_dir(&root).with_context(|| format!("create {}", root.display()))?;
+    let page = root.join("index.html");
+    fs::write(&page, small_body()).with_context(|| format!("write {}", page.display()))?;
+    let arguments = [
+        "--no-tls".into(),
+        format!("--address={}", address.ip()),
+        format!("--htdocs={}", root.display()),
+        address.port().to_string(),
+    ];
+    let launch = Launch::new("nghttpd", arguments);
+    Proxy::start(&launch, core, "nghttpd", directory.join("nghttpd.log"))
+}
+
+/// What a load generator says about all of its load.
+struct WholeLoad {
+    requests: u64,
+    errors: u64,
+    /// Median and 99th percentile in microseconds.
+    latency: Option<(f64, f64)>,
+}
+
+/// Everything that grows while work is done.
+struct Counters {
+    at: Instant,
+    units: u64,
+    logged: u64,
+    cpu: CpuTicks,
+    core: CoreTicks,
 }
 
 /// Differences over the measured time, and the memory at its end.

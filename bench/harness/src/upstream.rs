@@ -22,7 +22,8 @@ use rustix::net::{
     recv, socket_with, sockopt,
 };
 
-pub(crate) use answer::{BODY, small_answer, small_body};
+pub use answer::BODY;
+pub(crate) use answer::{small_answer, small_body};
 
 use crate::epoll::Poller;
 use crate::pattern::Pattern;

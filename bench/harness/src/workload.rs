@@ -6,13 +6,15 @@ use std::str::FromStr;
 /// One kind of work, with its number of connections.
 ///
 /// On the command line it is the kind followed by the number: `tcp64`, `new32`, `bulk8`,
-/// `idle1000`, `http64`, `http-bulk8`.
+/// `idle1000`, `http64`, `http-bulk8`; with streams on each connection, `h2-h1-8x32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// What the connections do.
     pub kind: Kind,
     /// How many of them there are at the same time.
     pub connections: u32,
+    /// How many requests each of them has under way: 1 unless the protocol is HTTP/2.
+    pub streams: u32,
 }
 
 /// What the connections of a [`Workload`] do, and as what the proxy sees them.
@@ -36,6 +38,12 @@ pub enum Kind {
     HttpBulk,
     /// HTTP/1 proxy: one POST body without end per connection.
     HttpUpload,
+    /// HTTP/2 to clients, HTTP/1 to the upstream: small GETs.
+    Http2ToHttp1,
+    /// HTTP/2: small GETs that the proxy answers itself.
+    Http2Direct,
+    /// HTTP/1 to clients, HTTP/2 to the upstream: small GETs.
+    Http1ToHttp2,
 }
 
 /// What is counted for a [`Kind`], and therefore what its cost is divided by.
@@ -50,7 +58,7 @@ pub enum Figure {
 }
 
 /// Every kind with its name on the command line.
-const NAMES: [(&str, Kind); 9] = [
+const NAMES: [(&str, Kind); 12] = [
     ("tcp", Kind::Tcp),
     ("new", Kind::New),
     ("bulk", Kind::Bulk),
@@ -60,6 +68,9 @@ const NAMES: [(&str, Kind); 9] = [
     ("http-idle", Kind::HttpIdle),
     ("http-bulk", Kind::HttpBulk),
     ("http-upload", Kind::HttpUpload),
+    ("h2-h1-", Kind::Http2ToHttp1),
+    ("h2-direct-", Kind::Http2Direct),
+    ("h1-h2-", Kind::Http1ToHttp2),
 ];
 
 impl Kind {
@@ -67,20 +78,29 @@ impl Kind {
     #[must_use]
     pub const fn figure(self) -> Figure {
         match self {
-            Self::Tcp | Self::New | Self::Http | Self::HttpNew => Figure::Request,
+            Self::Tcp
+            | Self::New
+            | Self::Http
+            | Self::HttpNew
+            | Self::Http2ToHttp1
+            | Self::Http2Direct
+            | Self::Http1ToHttp2 => Figure::Request,
             Self::Bulk | Self::HttpBulk | Self::HttpUpload => Figure::Gigabyte,
             Self::Idle | Self::HttpIdle => Figure::Connection,
         }
     }
 
-    /// Whether the proxy reads the requests as HTTP/1, with routes and an access log, and does not
+    /// Whether the proxy reads the requests as HTTP, with routes and an access log, and does not
     /// relay bytes.
     #[must_use]
     pub const fn is_http(self) -> bool {
-        matches!(
-            self,
-            Self::Http | Self::HttpNew | Self::HttpIdle | Self::HttpBulk | Self::HttpUpload
-        )
+        !matches!(self, Self::Tcp | Self::New | Self::Bulk | Self::Idle)
+    }
+
+    /// Whether clients speak HTTP/2.
+    #[must_use]
+    pub const fn has_http2_clients(self) -> bool {
+        matches!(self, Self::Http2ToHttp1 | Self::Http2Direct)
     }
 
     /// Whether each request comes on a connection of its own.
@@ -94,11 +114,14 @@ impl Kind {
 /// descriptors and the ephemeral ports of one loopback address.
 pub const MAX_CONNECTIONS: u32 = 20_000;
 
+/// Most streams on a connection: Envoy takes 1024 by default.
+pub const MAX_STREAMS: u32 = 1000;
+
 impl Workload {
     /// One line that says what is done.
     #[must_use]
     pub fn describe(self) -> String {
-        let n = self.connections;
+        let (n, m) = (self.connections, self.streams);
         match self.kind {
             Kind::Tcp => format!("small HTTP/1 GET relayed as TCP over {n} kept connections"),
             Kind::New => format!("a new connection per small request, {n} at a time"),
@@ -109,6 +132,11 @@ impl Workload {
             Kind::HttpIdle => format!("{n} HTTP/1 connections, one GET each, then kept idle"),
             Kind::HttpBulk => format!("an HTTP/1 response without end on {n} connections"),
             Kind::HttpUpload => format!("an HTTP/1 request body without end on {n} connections"),
+            Kind::Http2ToHttp1 => format!("small HTTP/2 GET, {n} connections with {m} streams"),
+            Kind::Http2Direct => {
+                format!("small HTTP/2 GET answered here, {n} connections with {m} streams")
+            }
+            Kind::Http1ToHttp2 => format!("small HTTP/1 GET over {n} connections to HTTP/2"),
         }
     }
 }
@@ -116,7 +144,8 @@ impl Workload {
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = NAMES.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
-        write!(f, "{kind}{}", self.connections)
+        write!(f, "{kind}{}", self.connections)?;
+        if self.kind.has_http2_clients() { write!(f, "x{}", self.streams) } else { Ok(()) }
     }
 }
 
@@ -124,17 +153,23 @@ impl FromStr for Workload {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
-        let (kind, number) = text.split_at(digits);
+        let name = text.trim_end_matches(|c: char| c.is_ascii_digit() || c == 'x');
+        let (kind, number) = text.split_at(name.len());
         let Some((_, kind)) = NAMES.iter().find(|(name, _)| *name == kind) else {
             let names: Vec<String> = NAMES.iter().map(|(name, _)| format!("{name}<N>")).collect();
             return Err(format!("unknown work '{text}': use {}; such as tcp64", names.join(", ")));
         };
+        let (number, streams) = number.split_once('x').unwrap_or((number, "1"));
+        let streams = streams.parse().ok().filter(|n| (1..=MAX_STREAMS).contains(n));
+        let streams = streams.filter(|n| kind.has_http2_clients() || *n == 1);
+        let streams = streams.ok_or_else(|| {
+            format!("'{text}' has a number of streams only for HTTP/2: 1 to {MAX_STREAMS}")
+        })?;
         let connections =
             number.parse().ok().filter(|n| (1..=MAX_CONNECTIONS).contains(n)).ok_or_else(|| {
                 format!("'{text}' needs a number of connections from 1 to {MAX_CONNECTIONS}")
             })?;
-        Ok(Self { kind: *kind, connections })
+        Ok(Self { kind: *kind, connections, streams })
     }
 }
 
@@ -147,17 +182,31 @@ mod tests {
     fn names_round_trip() {
         for (kind, meant) in NAMES {
             let work: Workload = format!("{kind}64").parse().unwrap();
-            assert_eq!(work, Workload { kind: meant, connections: 64 });
-            assert_eq!(work.to_string(), format!("{kind}64"));
+            assert_eq!(work, Workload { kind: meant, connections: 64, streams: 1 });
+        }
+        for name in ["tcp64", "http-bulk8", "h1-h2-64", "h2-h1-8x32", "h2-direct-64x1"] {
+            assert_eq!(name.parse::<Workload>().unwrap().to_string(), name);
         }
     }
 
     /// Breaks if a misspelled workload were measured as something else.
     #[test]
     fn nonsense_is_refused_with_a_cure() {
-        for name in ["", "tcp", "tcp0", "64", "tcp64x", "idle20001", "tcp-1", "http-8"] {
+        for name in [
+            "",
+            "tcp",
+            "tcp0",
+            "64",
+            "tcp64x",
+            "idle20001",
+            "tcp-1",
+            "http-8",
+            "http8x2",
+            "h2-h1-8x0",
+        ] {
             let error = name.parse::<Workload>().unwrap_err();
-            assert!(error.contains("tcp<N>") || error.contains("1 to 20000"), "{error}");
+            let cures = ["tcp<N>", "1 to 20000", "1 to 1000"];
+            assert!(cures.iter().any(|cure| error.contains(cure)), "{error}");
         }
     }
 }

@@ -11,6 +11,9 @@ const BREAKERS_FROM: u32 = 1000;
 /// A line of the connection manager.
 const NO_REQUEST_ID: &str = "          generate_request_id: false\n";
 
+/// Speaks HTTP/2 to the upstream.
+const HTTP2: &str = include_str!("../../templates/http2-upstream.yaml");
+
 /// The four ways to run Envoy that a fair comparison takes the best of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variant {
@@ -47,6 +50,7 @@ pub(super) fn yaml(site: &Site, variant: Variant, observing: Observing) -> Strin
         listener = listener,
         filter = filter(site, observing),
         breakers = breakers(site),
+        protocol = if site.work.kind == Kind::Http1ToHttp2 { HTTP2 } else { "" },
         admin = site.admin.port(),
         listen = site.listen.port(),
         upstream = site.upstream.port(),
@@ -68,10 +72,16 @@ fn filter(site: &Site, observing: Observing) -> String {
     };
     // The default of 15 s would end a body that has no end.
     let timeout = if site.work.kind.figure() == Figure::Gigabyte { ", timeout: 0s" } else { "" };
+    let action = if site.work.kind == Kind::Http2Direct {
+        let body = "x".repeat(harness::BODY);
+        format!("direct_response: {{ status: 200, body: {{ inline_string: {body} }} }}")
+    } else {
+        format!("route: {{ cluster: upstream{timeout} }}")
+    };
     format!(
         include_str!("../../templates/http-filter.yaml"),
         observing = observed,
-        timeout = timeout,
+        action = action,
         router = router,
     )
 }

@@ -1,6 +1,7 @@
 //! The job in HAProxy's terms.
 
 use harness::arm::Site;
+use harness::workload::Kind;
 
 use super::Observing;
 
@@ -21,6 +22,7 @@ pub(super) fn configuration(site: &Site, splice: bool, observing: Observing) -> 
     } else {
         ("", "")
     };
+    let kind = site.work.kind;
     let (log, mode, frontend, backend) = if site.work.kind.is_http() {
         http(observing)
     } else {
@@ -30,12 +32,21 @@ pub(super) fn configuration(site: &Site, splice: bool, observing: Observing) -> 
         "global\n    nbthread 1\n    maxconn {limit}\n{pipe}{log}\n\
          defaults\n{mode}    timeout connect 5s\n    timeout client 1h\n\
          \x20   timeout server 1h\n{splice}\n\
-         frontend relay\n    bind {listen} backlog 4096\n{frontend}    \
+         frontend relay\n    bind {listen} backlog 4096{clients}\n{frontend}{direct}    \
          default_backend upstream\n\n\
-         backend upstream\n{backend}    server one {upstream}\n",
+         backend upstream\n{backend}    server one {upstream}{protocol}\n",
+        clients = if kind.has_http2_clients() { " proto h2" } else { "" },
+        direct = if kind == Kind::Http2Direct { direct() } else { String::new() },
+        protocol = if kind == Kind::Http1ToHttp2 { " proto h2" } else { "" },
         listen = site.listen,
         upstream = site.upstream,
     )
+}
+
+/// Answers everything by itself.
+fn direct() -> String {
+    let body = "x".repeat(harness::BODY);
+    format!("    http-request return status 200 content-type text/plain string {body}\n")
 }
 
 /// By default it stops to keep idle server connections once a fifth of its descriptors is in use,

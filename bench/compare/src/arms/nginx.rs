@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use harness::arm::Site;
-use harness::workload::{Figure, Workload};
+use harness::workload::{Figure, Kind, Workload};
 
 use super::Observing;
 
@@ -52,6 +52,7 @@ fn stream(site: &Site) -> String {
 /// Connections live for ever on both sides, as in the other proxies: the defaults end them after
 /// 1000 requests. Bodies stream and never touch the disk.
 fn http(site: &Site, observing: Observing) -> String {
+    let kind = site.work.kind;
     let (log, id) = match observing {
         Observing::OffByMatcher | Observing::Off => ("    access_log off;\n".to_owned(), ""),
         // Written in blocks and at least once a second, as Envoy does.
@@ -85,8 +86,8 @@ fn http(site: &Site, observing: Observing) -> String {
              keepalive_timeout 1h;\n    \
            }}\n    \
            server {{\n        \
-             listen {listen} backlog=4096;\n        \
-             location / {{\n            \
+             listen {listen} backlog=4096{clients};\n        \
+             location / {{\n            {direct}\
                proxy_pass http://one;\n            \
                proxy_http_version 1.1;\n            \
                proxy_set_header Connection \"\";\n            \
@@ -95,10 +96,18 @@ fn http(site: &Site, observing: Observing) -> String {
              }}\n    \
            }}\n\
          }}\n",
+        clients = if kind.has_http2_clients() { " http2" } else { "" },
+        direct = if kind == Kind::Http2Direct { direct() } else { String::new() },
         listen = site.listen,
         upstream = site.upstream,
         pool = site.work.connections,
     )
+}
+
+/// Answers everything by itself.
+fn direct() -> String {
+    let body = "x".repeat(harness::BODY);
+    format!("default_type text/plain;\n            return 200 \"{body}\";\n            ")
 }
 
 /// Where Debian keeps nginx's stream module.

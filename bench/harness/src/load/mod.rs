@@ -1,6 +1,7 @@
 //! The client side: what is put on a proxy, and the check that the proxy does its job at all.
 
 mod bulk;
+mod h2load;
 mod idle;
 mod upload;
 mod wrk;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 pub(crate) use bulk::BulkLoad;
+pub(crate) use h2load::H2Load;
 pub(crate) use idle::IdleConnections;
 pub(crate) use upload::UploadLoad;
 pub(crate) use wrk::WrkLoad;
@@ -36,14 +38,24 @@ pub(crate) const fn exchange_of(kind: Kind) -> Exchange {
     match kind {
         Kind::Tcp | Kind::New | Kind::Idle => relayed_exchange,
         Kind::Bulk => relayed_bulk,
-        Kind::Http | Kind::HttpNew | Kind::HttpIdle => http_exchange,
+        Kind::Http
+        | Kind::HttpNew
+        | Kind::HttpIdle
+        | Kind::Http1ToHttp2
+        // These are checked by one request of the load generator.
+        | Kind::Http2ToHttp1
+        | Kind::Http2Direct => http_exchange,
         Kind::HttpBulk => http_bulk,
         Kind::HttpUpload => http_upload,
     }
 }
 
-/// Checks that the proxy does work of this kind, and that every byte is right.
-pub(crate) fn check(kind: Kind, proxy: SocketAddr) -> Result<()> {
+/// Checks that the proxy does work of this kind, and, where the client is of this tool, that every
+/// byte is right. A load generator runs on `core`.
+pub(crate) fn check(kind: Kind, proxy: SocketAddr, core: usize) -> Result<()> {
+    if kind.has_http2_clients() {
+        return H2Load::one(proxy, core);
+    }
     exchange_of(kind)(&mut connect(proxy)?)
 }
 
@@ -143,14 +155,14 @@ mod tests {
         let small = Upstream::http().unwrap();
         let bulk = Upstream::http_bulk().unwrap();
         let upload = Upstream::http_upload().unwrap();
-        check(Kind::Http, small.address()).unwrap();
-        check(Kind::HttpBulk, bulk.address()).unwrap();
-        check(Kind::HttpUpload, upload.address()).unwrap();
+        check(Kind::Http, small.address(), 0).unwrap();
+        check(Kind::HttpBulk, bulk.address(), 0).unwrap();
+        check(Kind::HttpUpload, upload.address(), 0).unwrap();
         // The wrong upstream for the work is a proxy that does something else.
-        let error = check(Kind::HttpBulk, small.address()).unwrap_err();
+        let error = check(Kind::HttpBulk, small.address(), 0).unwrap_err();
         assert!(format!("{error:#}").contains("read bulk bytes"), "{error:#}");
-        let error = check(Kind::Http, bulk.address()).unwrap_err();
+        let error = check(Kind::Http, bulk.address(), 0).unwrap_err();
         assert!(format!("{error:#}").contains("body") || error.to_string().contains("follow"));
-        check(Kind::Http, upload.address()).unwrap_err();
+        check(Kind::Http, upload.address(), 0).unwrap_err();
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct WrkReport {
     pub(crate) p50: f64,
     /// 99th percentile of latency in microseconds.
     pub(crate) p99: f64,
+    /// Requests with an answer.
+    pub(crate) requests: u64,
     /// Failed connects, reads and writes, timeouts, and answers other than 2xx and 3xx.
     pub(crate) errors: u64,
 }
@@ -85,7 +87,9 @@ fn parse(text: &str) -> Option<WrkReport> {
     }
     // Without a single answer there is no such line, and the percentiles would be zeros.
     let answered = text.lines().any(|line| line.trim_start().starts_with("Requests/sec:"));
-    let report = WrkReport { p50: percentile("50%")?, p99: percentile("99%")?, errors };
+    let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "))?.0;
+    let requests = requests.parse().ok()?;
+    let report = WrkReport { p50: percentile("50%")?, p99: percentile("99%")?, requests, errors };
     answered.then_some(report)
 }
 
@@ -125,7 +129,10 @@ Transfer/sec:      9.02MB
     /// Breaks if a latency is off by a factor of thousand.
     #[test]
     fn percentiles_are_in_microseconds() {
-        assert_eq!(parse(REPORT), Some(WrkReport { p50: 990.0, p99: 2250.0, errors: 0 }));
+        assert_eq!(
+            parse(REPORT),
+            Some(WrkReport { p50: 990.0, p99: 2250.0, requests: 309_211, errors: 0 })
+        );
         assert_eq!(microseconds("1.50m"), Some(90e6));
         assert_eq!(microseconds("2.10s"), Some(2.1e6));
     }

@@ -7,7 +7,7 @@ use rustix::net::{SendFlags, send};
 use super::{Peer, Shared, Then, end_of_head, keep_head, receive};
 
 /// Length of the body of every small answer.
-pub(crate) const BODY: usize = 64;
+pub const BODY: usize = 64;
 
 /// The whole answer to a small request, without `Connection: close`.
 pub(crate) fn small_answer() -> Vec<u8> {
