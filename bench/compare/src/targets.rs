@@ -10,6 +10,7 @@ const TABLE: &[(&str, &str, f64)] = &[
     ("tcp64", "haproxy", 1.0),
     ("tcp512", "envoy", 0.45),
     ("tcp512", "haproxy", 0.9),
+    ("bulk1", "haproxy", 1.0),
     ("bulk8", "envoy", 0.45),
     ("bulk8", "haproxy", 1.0),
     ("new64", "envoy", 0.55),
