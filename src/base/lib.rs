@@ -14,6 +14,6 @@ mod uuid;
 pub use address::Address;
 pub use cidr::Cidr;
 pub use ids::{ConnectionIds, WorkerId};
-pub use limit::Limit;
+pub use limit::{Level, Limit};
 pub use slab::{Key, Slab};
 pub use uuid::Uuid;

@@ -7,7 +7,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use base::Limit;
+use base::{Level, Limit};
+use config::RuntimeSnapshot;
 use config::model::Thresholds;
 use observe::names::{BreakerStat, RemainingStat, breaker_prefix};
 use observe::{Registry, Scope, ScopeId, Shard};
@@ -37,11 +38,27 @@ impl Resource {
             Self::Pending => thresholds.max_pending_requests.into(),
             Self::Requests => thresholds.max_requests.into(),
             Self::Retries => thresholds.max_retries.into(),
-            Self::Pools => match thresholds.max_connection_pools {
-                Some(max) => max.into(),
-                // As many as a gauge can say.
-                None => i64::MAX.unsigned_abs(),
-            },
+            Self::Pools => thresholds.max_connection_pools.map_or(Limit::HIGHEST, u64::from),
+        }
+    }
+
+    /// What the runtime calls the limit.
+    fn runtime_key(self) -> &'static str {
+        match self {
+            Self::Connections => "max_connections",
+            Self::Pending => "max_pending_requests",
+            Self::Requests => "max_requests",
+            Self::Retries => "max_retries",
+            Self::Pools => "max_connection_pools",
+        }
+    }
+
+    /// What the gauge of what is left says.
+    fn left(self, level: Level) -> u64 {
+        match self {
+            // Without a limit, as many as a gauge can say.
+            Self::Pools if level.max == Limit::HIGHEST => i64::MAX.unsigned_abs() - level.used,
+            _ => level.remaining(),
         }
     }
 
@@ -65,6 +82,11 @@ impl Resource {
             Self::Pools => RemainingStat::RemainingCxPools,
         }
     }
+}
+
+/// Whether a breaker is said to be open; one that never lets anything pass is not.
+fn is_open(level: Level) -> bool {
+    level.max > 0 && level.is_reached()
 }
 
 /// The limits of one cluster at one priority, for the whole process.
@@ -99,7 +121,36 @@ impl Limits {
         let Some(remaining) = &self.remaining else { return };
         let stats = remaining.on(control);
         for resource in Resource::ALL {
-            stats.gauge_set(resource.remaining(), self.limit(resource).max());
+            let remaining = resource.left(self.limit(resource).level());
+            stats.gauge_set(resource.remaining(), remaining);
+        }
+    }
+
+    /// Takes what the runtime says over, on control's shard. `name` is the beginning of the names
+    /// of the values, and `thresholds` are what counts without them.
+    pub(crate) fn follow_runtime(
+        &self,
+        runtime: &RuntimeSnapshot,
+        name: &str,
+        thresholds: &Thresholds,
+        control: &Shard,
+    ) {
+        let (open, remaining) = (self.open.on(control), &self.remaining);
+        let remaining = remaining.as_ref().map(|remaining| remaining.on(control));
+        for resource in Resource::ALL {
+            let key = resource.runtime_key();
+            let max = runtime.integer(&format!("{name}.{key}"), resource.limit(thresholds));
+            let before = self.limit(resource).set_max(max);
+            let after = Level { max: max.min(Limit::HIGHEST), ..before };
+            // The workers count the steps that they make; this is the one that the limit makes. A
+            // gauge is a sum, and wraps.
+            let step = |after: u64, before: u64| after.wrapping_sub(before);
+            let change = step(is_open(after).into(), is_open(before).into());
+            open.gauge_add(resource.open(), change);
+            if let Some(remaining) = &remaining {
+                let change = step(resource.left(after), resource.left(before));
+                remaining.gauge_add(resource.remaining(), change);
+            }
         }
     }
 
@@ -151,12 +202,12 @@ impl WorkerLimits {
         self.count_taken(resource, self.shared.limit(resource).take());
     }
 
-    fn count_taken(&self, resource: Resource, before: u64) {
-        let limit = self.shared.limit(resource).max();
-        if before + 1 == limit {
+    fn count_taken(&self, resource: Resource, before: Level) {
+        let after = before.with_one_more();
+        if is_open(after) && !is_open(before) {
             self.open.gauge_inc(resource.open());
         }
-        if before < limit
+        if after.remaining() < before.remaining()
             && let Some(remaining) = &self.remaining
         {
             remaining.gauge_dec(resource.remaining());
@@ -165,12 +216,12 @@ impl WorkerLimits {
 
     /// Gives one back.
     pub(crate) fn give_back(&self, resource: Resource) {
-        let limit = self.shared.limit(resource);
-        let before = limit.give_back();
-        if before == limit.max() {
+        let before = self.shared.limit(resource).give_back();
+        let after = before.with_one_less();
+        if is_open(before) && !is_open(after) {
             self.open.gauge_dec(resource.open());
         }
-        if before <= limit.max()
+        if before.remaining() < after.remaining()
             && let Some(remaining) = &self.remaining
         {
             remaining.gauge_inc(resource.remaining());
@@ -260,6 +311,7 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
+    use config::{RuntimeEntry, RuntimeValues};
     use observe::ShardIndex;
 
     use super::*;
@@ -310,6 +362,40 @@ mod tests {
         assert_eq!(gauges(&shared), (0, 0));
         drop(limits.connection_anyway());
         assert_eq!(gauges(&shared), (0, 0));
+    }
+
+    #[test]
+    fn a_limit_that_the_runtime_changes_keeps_its_gauges_true() {
+        let registry = Registry::new(1);
+        let thresholds =
+            Thresholds { max_connections: 2, track_remaining: true, ..Thresholds::default() };
+        let shared = Limits::new(&thresholds, "c", "default", &registry);
+        let control = registry.shard(ShardIndex::Control).unwrap();
+        shared.publish(&control);
+        let limits = WorkerLimits::new(&shared, &registry.shard(ShardIndex::Worker(0)).unwrap());
+        let held = [limits.try_acquire(Connections), limits.try_acquire(Connections)];
+        assert_eq!(gauges(&shared), (1, 0));
+        let set = |value: Option<&str>| {
+            let entry = |text| ("c.max_connections".to_owned(), RuntimeEntry::parse(text));
+            let values = value.map(entry).into_iter().collect();
+            let values = RuntimeValues { name: String::new(), values };
+            let runtime = RuntimeSnapshot::new(vec![values]);
+            shared.follow_runtime(&runtime, "c", &thresholds, &control);
+        };
+        set(Some("5"));
+        assert_eq!(gauges(&shared), (0, 3));
+        let third = limits.try_acquire(Connections);
+        assert!(third.is_some());
+        set(Some("1"));
+        assert_eq!(gauges(&shared), (1, 0));
+        drop(third);
+        assert_eq!(gauges(&shared), (1, 0));
+        set(Some("0"));
+        assert_eq!(gauges(&shared), (0, 0));
+        set(None);
+        assert_eq!(gauges(&shared), (1, 0));
+        drop(held);
+        assert_eq!((gauges(&shared), limits.used(Connections)), ((0, 2), 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::Limit;
-use config::model;
+use config::{RuntimeSnapshot, model};
 use observe::names::{
     ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, UpstreamProxyProtocolDormantStat,
     cluster_prefix,
@@ -71,6 +71,17 @@ impl Shared {
         stats.gauge_set(ClusterStat::MembershipDegraded, 0);
         stats.gauge_set(ClusterStat::MembershipExcluded, 0);
         stats.add(ClusterStat::DefaultTotalMatchCount, hosts);
+    }
+
+    /// Takes the limits over that the runtime says, on control's shard.
+    pub fn follow_runtime(&self, runtime: &RuntimeSnapshot, control: &Shard) {
+        let model::Cluster { name, thresholds, high_thresholds, .. } = &*self.config;
+        let priorities =
+            [("default", &self.limits, thresholds), ("high", &self.high_limits, high_thresholds)];
+        for (priority, limits, thresholds) in priorities {
+            let name = format!("circuit_breakers.{name}.{priority}");
+            limits.follow_runtime(runtime, &name, thresholds, control);
+        }
     }
 
     /// The configuration.

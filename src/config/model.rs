@@ -38,7 +38,7 @@ pub use route::{
     DirectResponse, Domain, ForwardAction, GrpcTimeout, PathMatch, RedirectAction, RedirectPath,
     RedirectScheme, Route, RouteAction, RouteConfiguration, StreamDuration, VirtualHost,
 };
-pub use runtime::{DiskLayer, Runtime, RuntimeLayer, RuntimeSource, RuntimeValue};
+pub use runtime::{DiskLayer, Runtime, RuntimeFlag, RuntimeLayer, RuntimeSource, RuntimeValue};
 pub use socket::{
     ConnectionBalance, IpVersion, ListenAddress, ListenerSockets, ProxyProtocolVersion,
     SocketOption, SocketState, SourceAddress, TcpKeepalive, UpstreamProxyProtocol, UpstreamSockets,
@@ -66,9 +66,8 @@ pub struct Bootstrap {
     pub stats_flush_on_admin: bool,
     /// `application_log_config.log_format`: absent means what the command line says.
     pub log_format: Option<LogFormat>,
-    /// How many connections all listeners together may have at a time: from the overload manager,
-    /// or from the runtime's value `overload.global_downstream_max_connections`; absent means any
-    /// number.
+    /// How many connections all listeners together may have at a time, from the overload manager;
+    /// absent means that the runtime's value [`Bootstrap::CONNECTIONS_KEY`] says it.
     pub connection_limit: Option<u64>,
     /// `static_resources.listeners`, in file order.
     pub listeners: Vec<Arc<Listener>>,
@@ -127,11 +126,8 @@ pub struct Listener {
     pub inbound: bool,
     /// `per_connection_buffer_limit_bytes`, 1 MiB unless set.
     pub per_connection_buffer_limit_bytes: u32,
-    /// How many connections there may be at a time, from the runtime's value
-    /// `envoy.resource_limits.listener.<name>.connection_limit`; absent means any number.
-    pub connection_limit: Option<u64>,
-    /// `ignore_global_conn_limit`: connections are accepted beyond [`Bootstrap::connection_limit`],
-    /// and do not count towards it.
+    /// `ignore_global_conn_limit`: connections are accepted beyond the limit of all listeners
+    /// together, and do not count towards it.
     pub ignore_global_connection_limit: bool,
     /// `access_log`: a line for each connection, at its end.
     pub access_logs: Vec<AccessLog>,
@@ -142,7 +138,21 @@ pub struct Listener {
     pub default_filter_chain: Option<FilterChain>,
 }
 
+impl Bootstrap {
+    /// What the runtime calls the limit of connections of all listeners together.
+    pub const CONNECTIONS_KEY: &str = "overload.global_downstream_max_connections";
+}
+
 impl Listener {
+    /// What the runtime calls the limit of connections of the listener called `name`.
+    #[must_use]
+    pub fn connections_key(name: &str) -> String {
+        format!("{}{name}{}", Self::CONNECTIONS_KEY_PREFIX, Self::CONNECTIONS_KEY_SUFFIX)
+    }
+
+    pub(crate) const CONNECTIONS_KEY_PREFIX: &str = "envoy.resource_limits.listener.";
+    pub(crate) const CONNECTIONS_KEY_SUFFIX: &str = ".connection_limit";
+
     /// Every filter chain, the default one last.
     pub fn chains(&self) -> impl Iterator<Item = &FilterChain> {
         self.filter_chains.iter().chain(&self.default_filter_chain)

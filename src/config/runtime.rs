@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::document::{self, Format};
 use crate::mapper::Incomplete;
-use crate::model::RuntimeValue;
+use crate::model::{RuntimeFlag, RuntimeValue};
 use crate::place::Places;
 use crate::problem::Problems;
 use crate::{lower, mapper, schema};
@@ -168,6 +168,12 @@ impl RuntimeSnapshot {
     #[must_use]
     pub fn boolean(&self, key: &str, default: bool) -> bool {
         self.entry(key).and_then(RuntimeEntry::boolean).unwrap_or(default)
+    }
+
+    /// Whether something is on.
+    #[must_use]
+    pub fn flag(&self, flag: &RuntimeFlag) -> bool {
+        self.boolean(&flag.key, flag.default)
     }
 
     /// Whether to do something that is done for a fraction of cases, in the case of `random`. The

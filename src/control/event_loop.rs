@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::RuntimeSnapshot;
 use observe::{Registry, Shard};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
@@ -101,6 +102,12 @@ impl Control {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Calls `follower` with what the runtime says, now and whenever it says something else; on the
+    /// thread that runs the loop, where it must not block. The shard is control's.
+    pub fn follow_runtime(&self, follower: impl Fn(&RuntimeSnapshot, &Shard) + 'static) {
+        self.values.follow(follower);
     }
 
     /// Runs on the calling thread until [`Handle::stop`]. `on_order` is called on this thread when

@@ -10,6 +10,7 @@ mod disk;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,20 @@ pub(crate) struct Runtime {
     layers: Vec<model::RuntimeLayer>,
     service_cluster: String,
     state: RefCell<State>,
+    followers: RefCell<Vec<Follower>>,
     stats: Scope<RuntimeStat>,
+    shard: Shard,
+}
+
+/// Is told what the layers say, with control's shard.
+struct Follower(Box<Follow>);
+
+type Follow = dyn Fn(&RuntimeSnapshot, &Shard);
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Follower")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +81,8 @@ impl Runtime {
             layers: runtime.layers,
             service_cluster: service_cluster.to_owned(),
             state: RefCell::default(),
+            followers: RefCell::default(),
+            shard: shard.clone(),
             stats: registry.scope(RUNTIME_PREFIX).on(shard),
         };
         this.load();
@@ -76,6 +92,12 @@ impl Runtime {
     /// What the layers say now; never changes.
     pub(crate) fn snapshot(&self) -> Arc<RuntimeSnapshot> {
         Arc::clone(&self.state.borrow().snapshot)
+    }
+
+    /// Calls `follower` now, and after each change.
+    pub(crate) fn follow(&self, follower: impl Fn(&RuntimeSnapshot, &Shard) + 'static) {
+        follower(&self.snapshot(), &self.shard);
+        self.followers.borrow_mut().push(Follower(Box::new(follower)));
     }
 
     /// Sets values of the admin layer; an empty value takes an earlier one back.
@@ -163,6 +185,10 @@ impl Runtime {
         let mut state = self.state.borrow_mut();
         state.snapshot = Arc::new(snapshot);
         state.links = links;
+        drop(state);
+        for Follower(follower) in self.followers.borrow().iter() {
+            follower(&self.snapshot(), &self.shard);
+        }
     }
 
     fn count(&self, snapshot: &RuntimeSnapshot, disks: usize, failed: bool) {

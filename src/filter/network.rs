@@ -10,6 +10,7 @@ mod connection_limit;
 mod local_ratelimit;
 mod rbac;
 mod shared;
+mod switch;
 mod token_bucket;
 
 use std::time::Duration;
@@ -65,11 +66,13 @@ impl NetworkFilters {
     #[must_use]
     pub fn new(index: usize, shared: &SharedFilters, registry: &Registry, shard: &Shard) -> Self {
         let filter = |filter: &SharedFilter| match filter {
-            SharedFilter::ConnectionLimit(config, limit) => {
-                Filter::ConnectionLimit(ConnectionLimit::new(config, limit, registry, shard))
+            SharedFilter::ConnectionLimit(config, switch, limit) => {
+                let shared = (switch, limit);
+                Filter::ConnectionLimit(ConnectionLimit::new(config, shared, registry, shard))
             }
-            SharedFilter::LocalRateLimit(config, bucket) => {
-                Filter::LocalRateLimit(LocalRateLimit::new(config, bucket, registry, shard))
+            SharedFilter::LocalRateLimit(config, switch, bucket) => {
+                let shared = (switch, bucket);
+                Filter::LocalRateLimit(LocalRateLimit::new(config, shared, registry, shard))
             }
             SharedFilter::Rbac(config) => Filter::Rbac(Rbac::new(config, registry, shard)),
         };

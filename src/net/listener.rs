@@ -230,7 +230,6 @@ mod tests {
             sockets,
             inbound: false,
             per_connection_buffer_limit_bytes: 1 << 20,
-            connection_limit: None,
             ignore_global_connection_limit: false,
             access_logs: Vec::new(),
             filter_chains: vec![model::FilterChain {

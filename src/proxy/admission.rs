@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use base::Limit;
-use config::model;
+use config::{RuntimeSnapshot, model};
 use filter::{BucketsByKey, SharedFilters};
 use observe::Scope;
 use observe::names::ListenerStat;
@@ -33,7 +33,8 @@ impl Drop for Place {
 #[derive(Debug)]
 pub struct ListenerShared {
     global: Option<Arc<Limit>>,
-    own: Option<Arc<Limit>>,
+    /// If the runtime has a value for it, or may get one.
+    own: Option<(String, Arc<Limit>)>,
     pub(crate) filters: SharedFilters,
     /// By filter chain: what every worker reads of its connection manager, if it has one.
     pub(crate) managers: Box<[Option<Arc<Prepared>>]>,
@@ -43,10 +44,12 @@ pub struct ListenerShared {
 
 impl ListenerShared {
     /// For a listener on `workers` workers; `global` limits all listeners together, and `buckets`
-    /// are what their rate limits share.
+    /// are what their rate limits share. Limits of `runtime` count from the first
+    /// [`ListenerShared::follow_runtime`] on.
     #[must_use]
     pub fn new(
         config: &model::Listener,
+        runtime: &model::Runtime,
         global: Option<&Arc<Limit>>,
         buckets: &mut BucketsByKey,
         workers: usize,
@@ -55,18 +58,27 @@ impl ListenerShared {
             model::ConnectionBalance::Exact => config.sockets.addresses().count(),
             model::ConnectionBalance::Kernel | model::ConnectionBalance::CpuLocality => 0,
         };
+        let key = model::Listener::connections_key(&config.name);
         Arc::new(Self {
             global: global.filter(|_| !config.ignore_global_connection_limit).cloned(),
-            own: config.connection_limit.map(|max| Arc::new(Limit::new(max))),
+            own: runtime.may_have(&key).then(|| (key, Arc::new(Limit::new(Limit::HIGHEST)))),
             filters: SharedFilters::new(config, buckets),
             managers: config.chains().map(Prepared::of_chain).collect(),
             balances: (0..addresses).map(|_| Balance::new(workers)).collect(),
         })
     }
 
+    /// Takes over what `runtime` says of the listener and its filters.
+    pub fn follow_runtime(&self, runtime: &RuntimeSnapshot) {
+        self.filters.follow_runtime(runtime);
+        if let Some((key, limit)) = &self.own {
+            limit.set_max(runtime.integer(key, Limit::HIGHEST));
+        }
+    }
+
     /// Admits one more connection, or counts why not.
     pub(crate) fn admit(&self, stats: &Scope<ListenerStat>) -> Result<Admission, Refused> {
-        let take = |limit: &Option<Arc<Limit>>, overflow| match limit {
+        let take = |limit: Option<&Arc<Limit>>, overflow| match limit {
             None => Ok(None),
             Some(limit) => Place::take(limit).map(Some).ok_or_else(|| {
                 stats.inc(overflow);
@@ -74,8 +86,9 @@ impl ListenerShared {
             }),
         };
         // In Envoy's order.
-        let global = take(&self.global, ListenerStat::DownstreamGlobalCxOverflow)?;
-        let own = take(&self.own, ListenerStat::DownstreamCxOverflow)?;
+        let global = take(self.global.as_ref(), ListenerStat::DownstreamGlobalCxOverflow)?;
+        let own =
+            take(self.own.as_ref().map(|(_, limit)| limit), ListenerStat::DownstreamCxOverflow)?;
         if global.is_none() && own.is_none() {
             return Ok(Admission(None));
         }
@@ -108,15 +121,26 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use config::model::RuntimeValue;
+    use config::{RuntimeEntry, RuntimeValues};
     use observe::{Registry, ShardIndex};
 
     use super::*;
     use crate::tests::listener_config;
 
     fn shared(global: Option<&Arc<Limit>>, own: Option<u64>) -> Arc<ListenerShared> {
-        let mut config = (*listener_config(model::TerminalFilter::Echo)).clone();
-        config.connection_limit = own;
-        ListenerShared::new(&config, global, &mut BucketsByKey::default(), 1)
+        let config = listener_config(model::TerminalFilter::Echo);
+        let key = model::Listener::connections_key(&config.name);
+        let max = own.map(|max| (key, RuntimeEntry::parse(&max.to_string())));
+        let value = |(key, _): &(String, RuntimeEntry)| (key.clone(), RuntimeValue::Number(0.0));
+        let source = model::RuntimeSource::Static(max.iter().map(value).collect());
+        let layer = model::RuntimeLayer { name: String::new(), source };
+        let runtime = model::Runtime { layers: vec![layer] };
+        let mut buckets = BucketsByKey::default();
+        let shared = ListenerShared::new(&config, &runtime, global, &mut buckets, 1);
+        let values = RuntimeValues { name: String::new(), values: max.into_iter().collect() };
+        shared.follow_runtime(&RuntimeSnapshot::new(vec![values]));
+        shared
     }
 
     #[test]

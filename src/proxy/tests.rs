@@ -30,7 +30,6 @@ pub(crate) fn listener_config(filter: model::TerminalFilter) -> Arc<model::Liste
         sockets: model::ListenerSockets::on(base::Address::Ip("127.0.0.1:0".parse().unwrap())),
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
-        connection_limit: None,
         ignore_global_connection_limit: false,
         access_logs: Vec::new(),
         filter_chains: vec![model::FilterChain {
@@ -126,7 +125,13 @@ impl Bench {
             local_address: Ipv4Addr::LOCALHOST.into(),
             random: &random,
         };
-        let limits = ListenerShared::new(&config, None, &mut BucketsByKey::default(), 1);
+        let limits = ListenerShared::new(
+            &config,
+            &model::Runtime::default(),
+            None,
+            &mut BucketsByKey::default(),
+            1,
+        );
         let listener = Listener::new(&config, &limits, &bound.address, context);
         self.assert_connection_is_small(&listener);
         let reception =
@@ -209,9 +214,15 @@ impl Bench {
         let socket = self.reactor.socket(near.into());
         let stats = listener.stats();
         let admit = || {
-            ListenerShared::new(listener.config(), None, &mut BucketsByKey::default(), 1)
-                .admit(stats)
-                .unwrap()
+            ListenerShared::new(
+                listener.config(),
+                &model::Runtime::default(),
+                None,
+                &mut BucketsByKey::default(),
+                1,
+            )
+            .admit(stats)
+            .unwrap()
         };
         let chain = filter::ChainIndex(0);
         let connection = Rc::clone(listener).connection(chain, socket.clone(), admit());

@@ -23,6 +23,7 @@ mod bootstrap;
 mod demo;
 mod exit;
 mod fleet;
+mod global_connections;
 mod handovers;
 mod listen;
 mod local_address;

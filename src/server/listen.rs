@@ -76,18 +76,18 @@ pub(crate) fn bind_all(
 }
 
 impl Bound {
-    /// Deals the sockets out: for each worker, in order, one of each listener and address. At most
-    /// `connections_max` may come in through all of them.
+    /// Deals the sockets out: for each worker, in order, one of each listener and address.
+    /// `connections` limits what may come in through all of them.
     pub(crate) fn deal(
         listeners: Vec<(Arc<model::Listener>, BoundListener)>,
-        connections_max: Option<u64>,
+        runtime: &model::Runtime,
+        connections: Option<&Arc<Limit>>,
         workers: usize,
     ) -> Vec<Vec<WorkerListener>> {
         let mut hands: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
-        let global = connections_max.map(|max| Arc::new(Limit::new(max)));
         let mut buckets = BucketsByKey::default();
         for (config, bound) in listeners {
-            let shared = ListenerShared::new(&config, global.as_ref(), &mut buckets, workers);
+            let shared = ListenerShared::new(&config, runtime, connections, &mut buckets, workers);
             let (mut address, mut sockets) = (None, Vec::new());
             for bound in bound.addresses {
                 address.get_or_insert(bound.address);
@@ -165,7 +165,7 @@ mod tests {
     fn each_worker_is_dealt_one_socket_of_each_listener() {
         let bound = bind_all(&bootstrap(&yaml(0, &[0, 0])), 3, None).unwrap();
         assert_ne!(bound.admin.as_ref().unwrap().local_addr().unwrap().port(), 0);
-        let hands = Bound::deal(bound.listeners, None, 3);
+        let hands = Bound::deal(bound.listeners, &model::Runtime::default(), None, 3);
         assert_eq!(hands.len(), 3);
         for hand in &hands {
             let names: Vec<_> = hand.iter().map(|one| one.config.name.as_str()).collect();

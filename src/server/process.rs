@@ -25,6 +25,7 @@ use crate::access_log::{self, AccessLogPart};
 use crate::base_id::BaseId;
 use crate::bootstrap::{self, Bootstrap, Origin};
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
+use crate::global_connections::GlobalConnections;
 use crate::listen::{self, Bound, WorkerListener};
 use crate::logging::{self, Log};
 use crate::managers::Managers;
@@ -213,9 +214,23 @@ fn serve(
         .map_err(|error| {
             one(format!("cannot start the access logs: {error}; see 'ulimit -n' and 'ulimit -u'"))
         })?;
+    let log_plan = access_logs.first().map(|part| Arc::clone(&part.plan));
     log.set_access_logs(log_writers.reopener());
     let local_address = local_address::find(options.local_address_ip_version);
-    let hands = Bound::deal(bound.listeners, bootstrap.loaded.bootstrap.connection_limit, workers);
+    let config = &bootstrap.loaded.bootstrap;
+    let connections = GlobalConnections::new(config);
+    let hands = Bound::deal(bound.listeners, &config.runtime, connections.limit.as_ref(), workers);
+    control.follow_runtime({
+        let listeners: Vec<_> =
+            hands.first().into_iter().flatten().map(|one| Arc::clone(&one.shared)).collect();
+        let (clusters, log_plan) = (clusters.clone(), log_plan);
+        move |runtime, shard| {
+            connections.follow_runtime(runtime);
+            listeners.iter().for_each(|listener| listener.follow_runtime(runtime));
+            clusters.iter().for_each(|cluster| cluster.follow_runtime(runtime, shard));
+            log_plan.iter().for_each(|plan| plan.follow_runtime(runtime));
+        }
+    });
     let plans =
         plans(features, hands, &clusters, &registry, (&random, local_address), access_logs)?;
     let on_end: OnEnd = Arc::new({

@@ -26,7 +26,6 @@ impl Lower<'_> {
             sockets: sockets?,
             inbound: message.traffic_direction() == TrafficDirection::Inbound,
             per_connection_buffer_limit_bytes: limit,
-            connection_limit: self.listener_connection_limit(&message.name),
             ignore_global_connection_limit: message.ignore_global_conn_limit,
             access_logs,
             filter_chains: chains,

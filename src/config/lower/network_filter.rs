@@ -31,7 +31,7 @@ impl Lower<'_> {
             stat_prefix: message.stat_prefix.clone(),
             max_connections,
             delay: self.delay(message.delay.as_ref(), &format!("{path}.delay")),
-            enabled: self.is_enabled(message.runtime_enabled.as_ref()),
+            enabled: runtime_flag(message.runtime_enabled.as_ref()),
         })
     }
 
@@ -56,7 +56,7 @@ impl Lower<'_> {
                 tokens_per_fill: bucket.tokens_per_fill.unwrap_or(1),
                 fill_interval,
             },
-            enabled: self.is_enabled(message.runtime_enabled.as_ref()),
+            enabled: runtime_flag(message.runtime_enabled.as_ref()),
             share_key: Some(message.share_key.clone()).filter(|key| !key.is_empty()),
         })
     }
@@ -203,10 +203,13 @@ impl Lower<'_> {
         let delay = self.milliseconds(delay?, path);
         Some(delay).filter(|delay| !delay.is_zero())
     }
+}
 
-    /// A filter without the switch is on.
-    fn is_enabled(&self, flag: Option<&core::RuntimeFeatureFlag>) -> bool {
-        let Some(flag) = flag else { return true };
-        self.runtime.flag(&flag.runtime_key).or(flag.default_value).unwrap_or(true)
-    }
+/// A filter without the switch is on.
+fn runtime_flag(flag: Option<&core::RuntimeFeatureFlag>) -> model::RuntimeFlag {
+    let Some(flag) = flag else {
+        return model::RuntimeFlag { key: String::new(), default: true };
+    };
+    let default = flag.default_value.unwrap_or(true);
+    model::RuntimeFlag { key: flag.runtime_key.clone(), default }
 }

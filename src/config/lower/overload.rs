@@ -1,8 +1,9 @@
-//! Limits of connections: the overload manager's, and the runtime's older ways to say them.
+//! Limits of connections: the overload manager's, and what the runtime says of limits.
 
 use prost::Message as _;
 
 use super::{Lower, http2};
+use crate::model::{Bootstrap, Listener};
 use crate::typed::envoy::config::overload::v3 as pb;
 use crate::typed::envoy::extensions::resource_monitors::downstream_connections::v3 as connections;
 use pb::resource_monitor::ConfigType;
@@ -10,26 +11,36 @@ use pb::resource_monitor::ConfigType;
 /// What Envoy calls the only resource that is watched here.
 const CONNECTIONS: &str = "envoy.resource_monitors.global_downstream_max_connections";
 
-/// The runtime's value for the same, which the overload manager overrules.
-pub(super) const CONNECTIONS_KEY: &str = "overload.global_downstream_max_connections";
-
 /// Whether Nuncio acts upon the runtime's value of this name.
 pub(super) fn is_read(name: &str) -> bool {
-    let of_listener = || name.strip_prefix(LISTENER_PREFIX)?.strip_suffix(LISTENER_SUFFIX);
+    let of_listener = || {
+        name.strip_prefix(Listener::CONNECTIONS_KEY_PREFIX)?
+            .strip_suffix(Listener::CONNECTIONS_KEY_SUFFIX)
+    };
+    let of_breaker = || {
+        let (_, limit) = name.strip_prefix(BREAKERS_PREFIX)?.rsplit_once('.')?;
+        BREAKERS_LIMITS.contains(&limit).then_some(())
+    };
     let keys = [
-        CONNECTIONS_KEY,
+        Bootstrap::CONNECTIONS_KEY,
         http2::PREMATURE_RESET_COUNT_KEY,
         http2::PREMATURE_RESET_LIFETIME_KEY,
         http2::REQUESTS_PER_CYCLE_KEY,
     ];
-    keys.contains(&name) || of_listener().is_some()
+    keys.contains(&name) || of_listener().is_some() || of_breaker().is_some()
 }
 
-const LISTENER_PREFIX: &str = "envoy.resource_limits.listener.";
-const LISTENER_SUFFIX: &str = ".connection_limit";
+const BREAKERS_PREFIX: &str = "circuit_breakers.";
+const BREAKERS_LIMITS: [&str; 5] = [
+    "max_connection_pools",
+    "max_connections",
+    "max_pending_requests",
+    "max_requests",
+    "max_retries",
+];
 
 impl Lower<'_> {
-    /// How many connections all listeners together may have.
+    /// How many connections all listeners together may have, by the overload manager.
     pub(super) fn connection_limit(
         &mut self,
         message: Option<&pb::OverloadManager>,
@@ -49,11 +60,6 @@ impl Lower<'_> {
             limit =
                 config.ok().and_then(|it| u64::try_from(it.max_active_downstream_connections).ok());
         }
-        limit.or_else(|| self.runtime.whole_number(CONNECTIONS_KEY))
-    }
-
-    /// How many connections the listener called `name` may have.
-    pub(super) fn listener_connection_limit(&self, name: &str) -> Option<u64> {
-        self.runtime.whole_number(&format!("{LISTENER_PREFIX}{name}{LISTENER_SUFFIX}"))
+        limit
     }
 }

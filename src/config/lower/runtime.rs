@@ -12,7 +12,7 @@ use crate::typed::envoy::config::bootstrap::v3 as pb;
 use pb::runtime_layer::LayerSpecifier;
 
 /// Beginnings of the names that Envoy itself reads. Setting one of them changes what Envoy does,
-/// and Nuncio reads hardly any yet ([`overload::is_read`]). Every other name is only shown, there
+/// and Nuncio reads few of them yet ([`overload::is_read`]). Every other name is only shown, there
 /// as here.
 const READ_BY_ENVOY: &[&str] = &[
     "circuit_breakers.",
@@ -256,8 +256,11 @@ layered_runtime:
         );
         let (bootstrap, report) = lower_yaml(&yaml);
         assert!(report.is_empty(), "{report}");
-        assert_eq!(bootstrap.connection_limit, Some(30));
-        assert_eq!(bootstrap.listeners[0].connection_limit, Some(9));
+        assert_eq!(bootstrap.connection_limit, None);
+        let may_have = |key: &str| bootstrap.runtime.may_have(key);
+        assert!(may_have(model::Bootstrap::CONNECTIONS_KEY));
+        assert!(may_have(&model::Listener::connections_key("in")));
+        assert!(!may_have(&model::Listener::connections_key("out")));
     }
 
     const LISTENER: &str = "{name: in, address: {pipe: {path: '@in'}}, filter_chains: [{filters: \

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use base::Cidr;
 
+use super::RuntimeFlag;
+
 /// A filter that decides whether a connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkFilter {
@@ -24,8 +26,8 @@ pub struct ConnectionLimit {
     pub max_connections: u64,
     /// `delay`: how long a connection too many is held before it is closed; `None` for at once.
     pub delay: Option<Duration>,
-    /// `runtime_enabled`, as the static layers of the runtime have it.
-    pub enabled: bool,
+    /// `runtime_enabled`.
+    pub enabled: RuntimeFlag,
 }
 
 /// Envoy's `extensions.filters.network.local_ratelimit.v3.LocalRateLimit`.
@@ -35,8 +37,8 @@ pub struct LocalRateLimit {
     pub stat_prefix: String,
     /// `token_bucket`.
     pub bucket: TokenBucket,
-    /// `runtime_enabled`, as the static layers of the runtime have it.
-    pub enabled: bool,
+    /// `runtime_enabled`.
+    pub enabled: RuntimeFlag,
     /// `share_key`: filters with the same key and the same bucket share it; `None` for a bucket
     /// of one's own.
     pub share_key: Option<String>,

@@ -21,14 +21,11 @@ impl Runtime {
         }
     }
 
-    /// The boolean that the static layers give `key`; the last layer counts.
+    /// Whether `key` may have a value, now or later.
     #[must_use]
-    pub fn flag(&self, key: &str) -> Option<bool> {
-        match self.static_value(key)? {
-            RuntimeValue::Bool(flag) => Some(*flag),
-            RuntimeValue::Text(text) => text.trim().to_ascii_lowercase().parse().ok(),
-            RuntimeValue::Number(_) | RuntimeValue::Fraction(_) => None,
-        }
+    pub fn may_have(&self, key: &str) -> bool {
+        let may_change = |layer: &RuntimeLayer| !matches!(layer.source, RuntimeSource::Static(_));
+        self.static_value(key).is_some() || self.layers.iter().any(may_change)
     }
 
     fn static_value(&self, key: &str) -> Option<&RuntimeValue> {
@@ -37,6 +34,15 @@ impl Runtime {
             RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
         })
     }
+}
+
+/// Envoy's `config.core.v3.RuntimeFeatureFlag`: a switch that the runtime may turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeFlag {
+    /// `runtime_key`; empty for a switch that nothing turns.
+    pub key: String,
+    /// `default_value`: what counts without a value of the runtime.
+    pub default: bool,
 }
 
 /// Envoy's `config.bootstrap.v3.RuntimeLayer`.

@@ -25,6 +25,12 @@ const MASKS: &[Mask] = &[
         observations: "connection_limit.active_connections",
         reason: "Envoy takes away from the gauge what it never added, and shows 2^64 - 2",
     },
+    Mask { scenario: "live_runtime_", observations: "remaining_cx_pools", reason: POOLS },
+    Mask {
+        scenario: "live_runtime_switch",
+        observations: "connection_limit.active_connections",
+        reason: "Envoy takes away from the gauge what it never added",
+    },
     Mask {
         scenario: "host_limit_idle",
         observations: "x_bytes_total",

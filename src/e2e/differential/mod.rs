@@ -23,6 +23,7 @@ mod filters;
 mod half_close;
 mod host_limits;
 mod http;
+mod live_runtime;
 mod masks;
 mod observed;
 mod operators;
@@ -92,6 +93,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(operators::scenarios());
     all.extend(http::scenarios());
     all.extend(filters::scenarios());
+    all.extend(live_runtime::scenarios());
     all.extend(sockets::scenarios());
     all.extend(process::scenarios());
     all.retain(|scenario| scenario.name.contains(filter));

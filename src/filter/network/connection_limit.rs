@@ -13,6 +13,7 @@ use config::model;
 use observe::names::{ConnectionLimitStat, connection_limit_prefix};
 use observe::{GaugeGuard, Registry, Scope, Shard};
 
+use super::switch::Switch;
 use super::{Close, Verdict};
 
 /// That a connection is counted, until it is dropped.
@@ -31,7 +32,7 @@ impl Drop for ConnectionToken {
 /// The filter on one worker.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
-    enabled: bool,
+    switch: Arc<Switch>,
     delay: Option<Duration>,
     limit: Arc<Limit>,
     stats: Scope<ConnectionLimitStat>,
@@ -40,12 +41,12 @@ pub(super) struct ConnectionLimit {
 impl ConnectionLimit {
     pub(super) fn new(
         config: &model::ConnectionLimit,
-        limit: &Arc<Limit>,
+        (switch, limit): (&Arc<Switch>, &Arc<Limit>),
         registry: &Registry,
         shard: &Shard,
     ) -> Self {
         Self {
-            enabled: config.enabled,
+            switch: Arc::clone(switch),
             delay: config.delay,
             limit: Arc::clone(limit),
             stats: registry.scope(&connection_limit_prefix(&config.stat_prefix)).on(shard),
@@ -53,7 +54,7 @@ impl ConnectionLimit {
     }
 
     pub(super) fn on_new_connection(&self, held: &mut Vec<ConnectionToken>) -> Verdict {
-        if !self.enabled {
+        if !self.switch.is_on() {
             return Verdict::Continue;
         }
         let is_within = self.limit.try_take().is_some();
@@ -77,15 +78,20 @@ mod tests {
 
     use super::*;
 
+    fn always(default: bool) -> model::RuntimeFlag {
+        model::RuntimeFlag { key: String::new(), default }
+    }
+
     fn filter(registry: &Registry, limit: &Arc<Limit>) -> ConnectionLimit {
         let config = model::ConnectionLimit {
             stat_prefix: "c".to_owned(),
             max_connections: 2,
             delay: Some(Duration::from_secs(1)),
-            enabled: true,
+            enabled: always(true),
         };
         let shard = registry.shard(ShardIndex::Worker(0)).unwrap();
-        ConnectionLimit::new(&config, limit, registry, &shard)
+        let switch = Arc::new(Switch::new(config.enabled.clone()));
+        ConnectionLimit::new(&config, (&switch, limit), registry, &shard)
     }
 
     // Rows: B1, B3
@@ -119,7 +125,10 @@ mod tests {
     fn a_filter_that_is_off_counts_nothing() {
         let registry = Registry::new(1);
         let limit = Arc::new(Limit::new(0));
-        let filter = ConnectionLimit { enabled: false, ..filter(&registry, &limit) };
+        let filter = ConnectionLimit {
+            switch: Arc::new(Switch::new(always(false))),
+            ..filter(&registry, &limit)
+        };
         let mut held = Vec::new();
         assert_eq!(filter.on_new_connection(&mut held), Verdict::Continue);
         assert!(held.is_empty());

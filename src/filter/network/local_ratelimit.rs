@@ -9,13 +9,14 @@ use config::model;
 use observe::names::{LocalRateLimitStat, local_rate_limit_prefix};
 use observe::{Registry, ResponseFlag, Scope, Shard};
 
+use super::switch::Switch;
 use super::token_bucket::TokenBucket;
 use super::{Close, Verdict};
 
 /// The filter on one worker.
 #[derive(Debug)]
 pub(super) struct LocalRateLimit {
-    enabled: bool,
+    switch: Arc<Switch>,
     bucket: Arc<TokenBucket>,
     stats: Scope<LocalRateLimitStat>,
 }
@@ -23,19 +24,19 @@ pub(super) struct LocalRateLimit {
 impl LocalRateLimit {
     pub(super) fn new(
         config: &model::LocalRateLimit,
-        bucket: &Arc<TokenBucket>,
+        (switch, bucket): (&Arc<Switch>, &Arc<TokenBucket>),
         registry: &Registry,
         shard: &Shard,
     ) -> Self {
         Self {
-            enabled: config.enabled,
+            switch: Arc::clone(switch),
             bucket: Arc::clone(bucket),
             stats: registry.scope(&local_rate_limit_prefix(&config.stat_prefix)).on(shard),
         }
     }
 
     pub(super) fn on_new_connection(&self, now: Instant) -> Verdict {
-        if !self.enabled || self.bucket.take(now) {
+        if !self.switch.is_on() || self.bucket.take(now) {
             return Verdict::Continue;
         }
         self.stats.inc(LocalRateLimitStat::RateLimited);

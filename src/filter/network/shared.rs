@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::Limit;
+use config::RuntimeSnapshot;
 use config::model::{self, NetworkFilter};
 
+use super::switch::Switch;
 use super::token_bucket::TokenBucket;
 
 /// The token buckets of the process that go by a `share_key`.
@@ -22,8 +24,8 @@ pub struct SharedFilters {
 /// The configuration of a filter, and what workers share of it.
 #[derive(Debug)]
 pub(super) enum SharedFilter {
-    ConnectionLimit(model::ConnectionLimit, Arc<Limit>),
-    LocalRateLimit(model::LocalRateLimit, Arc<TokenBucket>),
+    ConnectionLimit(model::ConnectionLimit, Arc<Switch>, Arc<Limit>),
+    LocalRateLimit(model::LocalRateLimit, Arc<Switch>, Arc<TokenBucket>),
     Rbac(model::Rbac),
 }
 
@@ -32,19 +34,32 @@ impl SharedFilters {
     /// of this one.
     #[must_use]
     pub fn new(listener: &model::Listener, buckets: &mut BucketsByKey) -> Self {
+        let switch = |flag: &model::RuntimeFlag| Arc::new(Switch::new(flag.clone()));
         let mut filter = |filter: &NetworkFilter| match filter {
             NetworkFilter::ConnectionLimit(config) => {
                 let limit = Arc::new(Limit::new(config.max_connections));
-                SharedFilter::ConnectionLimit(config.clone(), limit)
+                SharedFilter::ConnectionLimit(config.clone(), switch(&config.enabled), limit)
             }
             NetworkFilter::LocalRateLimit(config) => {
-                SharedFilter::LocalRateLimit(config.clone(), buckets.bucket(config))
+                let bucket = buckets.bucket(config);
+                SharedFilter::LocalRateLimit(config.clone(), switch(&config.enabled), bucket)
             }
             NetworkFilter::Rbac(config) => SharedFilter::Rbac(config.clone()),
         };
         let mut chain =
             |chain: &model::FilterChain| chain.filters.iter().map(&mut filter).collect();
         Self { chains: listener.chains().map(&mut chain).collect() }
+    }
+
+    /// Turns the filters on and off as `runtime` says.
+    pub fn follow_runtime(&self, runtime: &RuntimeSnapshot) {
+        for filter in self.chains.iter().flatten() {
+            match filter {
+                SharedFilter::ConnectionLimit(_, switch, _)
+                | SharedFilter::LocalRateLimit(_, switch, _) => switch.follow_runtime(runtime),
+                SharedFilter::Rbac(_) => {}
+            }
+        }
     }
 
     pub(super) fn of_chain(&self, index: usize) -> &[SharedFilter] {

@@ -2,11 +2,13 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/accesslog/v3/accesslog.proto>
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::record::{AccessLogType, Record};
 use crate::ResponseFlag;
 
-/// A condition on a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A condition on a record. Its numbers may be changed while records are judged by it.
+#[derive(Debug)]
 pub enum Filter {
     /// `and_filter`: all of them hold.
     All(Vec<Self>),
@@ -27,10 +29,8 @@ pub enum Filter {
     },
     /// `runtime_filter`: a share of all records.
     Sampled {
-        /// How many of `denominator`.
-        numerator: u64,
-        /// 100, 10,000 or 1,000,000.
-        denominator: u64,
+        /// Which share.
+        share: Share,
         /// Whether the request id is left out of the decision.
         independent: bool,
     },
@@ -40,12 +40,17 @@ pub enum Filter {
 }
 
 /// `ComparisonFilter`: a value beside a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Comparison {
-    /// How they are to compare.
-    pub operator: FilterOperator,
-    /// The number.
-    pub value: u64,
+    operator: FilterOperator,
+    value: AtomicU64,
+}
+
+/// So many of so many.
+#[derive(Debug)]
+pub struct Share {
+    /// The numerator in the upper half, so that nobody sees one without the other.
+    both: AtomicU64,
 }
 
 /// How a value is to compare with a number.
@@ -61,14 +66,50 @@ pub enum FilterOperator {
     NotEqual,
 }
 
+// Relaxed: neither number guards other memory.
 impl Comparison {
-    fn holds(self, value: u64) -> bool {
+    /// A value is to compare with `value` as `operator` says.
+    #[must_use]
+    pub fn new(operator: FilterOperator, value: u64) -> Self {
+        Self { operator, value: AtomicU64::new(value) }
+    }
+
+    /// What it compares with from now on.
+    pub fn set(&self, value: u64) {
+        self.value.store(value, Ordering::Relaxed);
+    }
+
+    fn holds(&self, value: u64) -> bool {
+        let other = self.value.load(Ordering::Relaxed);
         match self.operator {
-            FilterOperator::Equal => value == self.value,
-            FilterOperator::GreaterOrEqual => value >= self.value,
-            FilterOperator::LessOrEqual => value <= self.value,
-            FilterOperator::NotEqual => value != self.value,
+            FilterOperator::Equal => value == other,
+            FilterOperator::GreaterOrEqual => value >= other,
+            FilterOperator::LessOrEqual => value <= other,
+            FilterOperator::NotEqual => value != other,
         }
+    }
+}
+
+impl Share {
+    /// `numerator` of `denominator`, which is never 0. More than all are all.
+    #[must_use]
+    pub fn new(numerator: u64, denominator: u32) -> Self {
+        Self { both: AtomicU64::new(Self::both(numerator, denominator)) }
+    }
+
+    /// The share from now on.
+    pub fn set(&self, numerator: u64, denominator: u32) {
+        self.both.store(Self::both(numerator, denominator), Ordering::Relaxed);
+    }
+
+    fn both(numerator: u64, denominator: u32) -> u64 {
+        numerator.min(u64::from(denominator)) << 32 | u64::from(denominator.max(1))
+    }
+
+    /// Whether it takes the case of `random` in.
+    fn takes(&self, random: u64) -> bool {
+        let both = self.both.load(Ordering::Relaxed);
+        random % (both & u64::from(u32::MAX)) < both >> 32
     }
 }
 
@@ -86,9 +127,9 @@ impl Filter {
             Self::ResponseFlag(flags) if flags.is_empty() => !record.flags.is_empty(),
             Self::ResponseFlag(flags) => flags.iter().any(|flag| record.flags.contains(*flag)),
             Self::LogType { types, exclude } => types.contains(&record.log_type) != *exclude,
-            Self::Sampled { numerator, denominator, independent } => {
+            Self::Sampled { share, independent } => {
                 let stable = if *independent { None } else { number_of_request_id(record) };
-                stable.unwrap_or_else(random) % (*denominator).max(1) < *numerator
+                share.takes(stable.unwrap_or_else(random))
             }
             Self::NotHealthCheck => true,
         }
@@ -122,15 +163,15 @@ mod tests {
             log_type: AccessLogType::TcpConnectionEnd,
             ..Record::default()
         };
-        let code = |operator, value| Filter::StatusCode(Comparison { operator, value });
-        let ge = code(FilterOperator::GreaterOrEqual, 500);
-        let ne = code(FilterOperator::NotEqual, 503);
-        let slow = Comparison { operator: FilterOperator::LessOrEqual, value: 19 };
-        assert!(passes(&ge, &record));
-        assert!(!passes(&ne, &record));
+        let code = |operator, value| Filter::StatusCode(Comparison::new(operator, value));
+        let ge = || code(FilterOperator::GreaterOrEqual, 500);
+        let ne = || code(FilterOperator::NotEqual, 503);
+        let slow = Comparison::new(FilterOperator::LessOrEqual, 19);
+        assert!(passes(&ge(), &record));
+        assert!(!passes(&ne(), &record));
         assert!(!passes(&Filter::Duration(slow), &record));
-        assert!(passes(&Filter::Any(vec![ne.clone(), ge.clone()]), &record));
-        assert!(!passes(&Filter::All(vec![ge, ne]), &record));
+        assert!(passes(&Filter::Any(vec![ne(), ge()]), &record));
+        assert!(!passes(&Filter::All(vec![ge(), ne()]), &record));
         assert!(passes(&Filter::ResponseFlag(vec![]), &record));
         assert!(passes(&Filter::ResponseFlag(vec![ResponseFlag::NoRouteFound]), &record));
         assert!(!passes(&Filter::ResponseFlag(vec![ResponseFlag::UpstreamOverflow]), &record));
@@ -143,10 +184,13 @@ mod tests {
 
     #[test]
     fn sampling_takes_the_share_it_was_given() {
-        let sampled =
-            |numerator| Filter::Sampled { numerator, denominator: 100, independent: true };
+        let sampled = |numerator| {
+            let share = Share::new(numerator, 100);
+            Filter::Sampled { share, independent: true }
+        };
         assert!(passes(&sampled(56), &Record::default()));
         assert!(!passes(&sampled(55), &Record::default()));
         assert!(!passes(&sampled(0), &Record::default()));
+        assert!(passes(&sampled(u64::MAX), &Record::default()));
     }
 }

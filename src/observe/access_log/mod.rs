@@ -29,7 +29,7 @@ mod time_format;
 mod value;
 
 pub use error::{FormatError, FormatErrorKind};
-pub use filter::{Comparison, Filter, FilterOperator};
+pub use filter::{Comparison, Filter, FilterOperator, Share};
 pub use format::{DEFAULT_FORMAT, Format};
 pub use json::JsonTemplate;
 pub use operator::Surroundings;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use config::RuntimeSnapshot;
 use config::model::{
     self, AccessLogComparison, AccessLogFilter, AccessLogFormat, AccessLogOperator, AccessLogSink,
     TerminalFilter,
@@ -10,7 +11,7 @@ use config::model::{
 use observe::ResponseFlag;
 use observe::access_log::{
     AccessLogType, Comparison, DEFAULT_FORMAT, Filter, FilterOperator, Format, FormatError,
-    JsonTemplate, Surroundings,
+    JsonTemplate, Share, Surroundings,
 };
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(crate) struct Compiled {
     pub(crate) sink: usize,
     pub(crate) filter: Option<Filter>,
     pub(crate) format: Format,
+    /// Where the filter's numbers come from.
+    config: Option<AccessLogFilter>,
 }
 
 /// A format that cannot be compiled.
@@ -42,9 +45,8 @@ pub struct Problem {
 }
 
 impl Plan {
-    /// Compiles every access log of the configuration.
-    ///
-    /// Values of the runtime are read now: changing one later changes no filter.
+    /// Compiles every access log of the configuration. Values of the runtime count from the first
+    /// [`Plan::follow_runtime`] on.
     ///
     /// # Errors
     /// Every format that is wrong.
@@ -57,15 +59,24 @@ impl Plan {
         for config in bootstrap.listeners.iter().flat_map(|listener| access_logs(listener)) {
             match format(&config.format, surroundings) {
                 Ok(format) => {
-                    let filter = config.filter.as_ref();
-                    let filter = filter.map(|one| filter_from(one, &bootstrap.runtime));
-                    let compiled = Compiled { sink: plan.sink(config), filter, format };
+                    let filter = config.filter.as_ref().map(filter_from);
+                    let (sink, config_of_filter) = (plan.sink(config), config.filter.clone());
+                    let compiled = Compiled { sink, filter, format, config: config_of_filter };
                     plan.logs.insert(config.field_path.clone(), Arc::new(compiled));
                 }
                 Err(problem) => problems.push(problem),
             }
         }
         if problems.is_empty() { Ok(plan) } else { Err(problems) }
+    }
+
+    /// Takes over what `runtime` says of the filters.
+    pub fn follow_runtime(&self, runtime: &RuntimeSnapshot) {
+        for Compiled { filter, config, .. } in self.logs.values().map(|log| &**log) {
+            if let (Some(filter), Some(config)) = (filter, config) {
+                follow(filter, config, runtime);
+            }
+        }
     }
 
     /// Where lines go, and where the configuration says so: each destination once, however many
@@ -130,25 +141,16 @@ fn template(value: &Value) -> JsonTemplate {
     }
 }
 
-fn filter_from(config: &AccessLogFilter, runtime: &model::Runtime) -> Filter {
-    let many = |filters: &[AccessLogFilter]| {
-        filters.iter().map(|filter| filter_from(filter, runtime)).collect()
-    };
+/// A filter as it is without values of the runtime.
+fn filter_from(config: &AccessLogFilter) -> Filter {
+    let many = |filters: &[AccessLogFilter]| filters.iter().map(filter_from).collect();
     match config {
-        AccessLogFilter::StatusCode(config) => Filter::StatusCode(comparison(config, runtime)),
-        AccessLogFilter::Duration(config) => Filter::Duration(comparison(config, runtime)),
+        AccessLogFilter::StatusCode(config) => Filter::StatusCode(comparison(config)),
+        AccessLogFilter::Duration(config) => Filter::Duration(comparison(config)),
         AccessLogFilter::NotHealthCheck => Filter::NotHealthCheck,
-        AccessLogFilter::Runtime {
-            runtime_key,
-            numerator,
-            denominator,
-            use_independent_randomness,
-        } => {
-            // A whole number in the runtime is a percentage, whatever the denominator here.
-            let percentage = runtime.whole_number(runtime_key);
+        AccessLogFilter::Runtime { numerator, denominator, use_independent_randomness, .. } => {
             Filter::Sampled {
-                numerator: percentage.unwrap_or_else(|| u64::from(*numerator)),
-                denominator: percentage.map_or_else(|| u64::from(*denominator), |_| 100),
+                share: Share::new(u64::from(*numerator), *denominator),
                 independent: *use_independent_randomness,
             }
         }
@@ -165,15 +167,41 @@ fn filter_from(config: &AccessLogFilter, runtime: &model::Runtime) -> Filter {
     }
 }
 
-fn comparison(config: &AccessLogComparison, runtime: &model::Runtime) -> Comparison {
-    let value = runtime.whole_number(&config.runtime_key);
-    Comparison {
-        operator: match config.operator {
-            AccessLogOperator::Equal => FilterOperator::Equal,
-            AccessLogOperator::GreaterOrEqual => FilterOperator::GreaterOrEqual,
-            AccessLogOperator::LessOrEqual => FilterOperator::LessOrEqual,
-            AccessLogOperator::NotEqual => FilterOperator::NotEqual,
-        },
-        value: value.unwrap_or_else(|| u64::from(config.default_value)),
+fn comparison(config: &AccessLogComparison) -> Comparison {
+    let operator = match config.operator {
+        AccessLogOperator::Equal => FilterOperator::Equal,
+        AccessLogOperator::GreaterOrEqual => FilterOperator::GreaterOrEqual,
+        AccessLogOperator::LessOrEqual => FilterOperator::LessOrEqual,
+        AccessLogOperator::NotEqual => FilterOperator::NotEqual,
+    };
+    Comparison::new(operator, u64::from(config.default_value))
+}
+
+/// Sets the numbers of a filter that was made from `config`.
+fn follow(filter: &Filter, config: &AccessLogFilter, runtime: &RuntimeSnapshot) {
+    match (filter, config) {
+        (
+            Filter::StatusCode(comparison),
+            AccessLogFilter::StatusCode(AccessLogComparison { default_value, runtime_key, .. }),
+        )
+        | (
+            Filter::Duration(comparison),
+            AccessLogFilter::Duration(AccessLogComparison { default_value, runtime_key, .. }),
+        ) => comparison.set(runtime.integer(runtime_key, u64::from(*default_value))),
+        (
+            Filter::Sampled { share, .. },
+            AccessLogFilter::Runtime { runtime_key, numerator, denominator, .. },
+        ) => {
+            // A fraction of the runtime counts for nothing here, and a number is no percentage.
+            share.set(runtime.integer(runtime_key, u64::from(*numerator)), *denominator);
+        }
+        (Filter::All(filters), AccessLogFilter::And(configs))
+        | (Filter::Any(filters), AccessLogFilter::Or(configs)) => {
+            for (filter, config) in filters.iter().zip(configs) {
+                follow(filter, config, runtime);
+            }
+        }
+        // The others have no numbers.
+        _ => {}
     }
 }

@@ -54,6 +54,7 @@ pub(crate) struct HttpConnection {
     /// Who ended it: counted when it is dropped.
     ended_by: Cell<EndedBy>,
     in_request: Cell<bool>,
+    is_http2: Cell<bool>,
     counted_bytes: Cell<u64>,
     _active: GaugeGuard<HttpStat>,
     http1_active: RefCell<Option<GaugeGuard<HttpStat>>>,
@@ -101,6 +102,7 @@ impl HttpConnection {
             requests: Cell::new(0),
             ended_by: Cell::new(EndedBy::Us),
             in_request: Cell::new(false),
+            is_http2: Cell::new(false),
             counted_bytes: Cell::new(0),
             _active: stats.guard(HttpStat::DownstreamCxActive),
             http1_active: RefCell::new(None),
@@ -148,6 +150,7 @@ impl HttpConnection {
                         return;
                     }
                     if wake == Wake::Http2 {
+                        self.is_http2.set(true);
                         // Boxed, so that a connection of HTTP/1 keeps no room for it.
                         return Box::pin(self.serve_http2()).await;
                     }
@@ -286,6 +289,9 @@ impl HttpConnection {
 
     /// What it speaks, once its first byte has come.
     pub(super) fn protocol(&self) -> Option<Protocol> {
+        if self.is_http2.get() {
+            return Some(Protocol::Http2);
+        }
         self.http1_active.borrow().is_some().then_some(Protocol::Http11)
     }
 

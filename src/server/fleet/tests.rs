@@ -32,7 +32,6 @@ fn plans(
         sockets: model::ListenerSockets::on(base::Address::Ip(([127, 0, 0, 1], 0).into())),
         inbound: false,
         per_connection_buffer_limit_bytes: 1 << 20,
-        connection_limit: None,
         ignore_global_connection_limit: false,
         access_logs: Vec::new(),
         filter_chains: vec![model::FilterChain {
@@ -62,7 +61,7 @@ fn plans(
         };
         (plan, sender)
     };
-    let hands = Bound::deal(vec![(config, bound)], None, workers);
+    let hands = Bound::deal(vec![(config, bound)], &model::Runtime::default(), None, workers);
     (hands.into_iter().enumerate().map(plan).collect(), address)
 }
 
