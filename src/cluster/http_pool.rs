@@ -1,69 +1,86 @@
-//! The HTTP/1 connections of one worker to one cluster: kept open, lent to one exchange at a time.
+//! HTTP connections of one worker to one cluster, kept open and lent to exchanges.
 //!
-//! Every connection is a task of the pool, from its connect to its close; while it is idle that
-//! task watches it. An exchange borrows it as a [`HttpStream`]. As Envoy does it: a request takes
-//! the idle connection that was used last; if there is none it waits, a connect is started if
-//! there are more waiting than connecting, and whichever connection is ready first serves whoever
-//! has waited longest.
-//!
-//! ```text
-//! connecting --connected--> idle <--given back-- lent --broken, last request--> closed
-//!      \--refused, late--> gone     \--host closed, idle_timeout, unasked bytes--> closed
-//! ```
-//! **Invariant:** a connection is lent to one exchange at most, and only the task that has it
-//! reads from it.
+//! There is a pool for each host and protocol. Whatever the protocol, every connection is a task of
+//! its pool from its connect to its close; who finds no room waits in a queue; connects are
+//! started, bounded and counted alike ([`pool`]). What a connection carries is its protocol's
+//! matter: [`http1`] lends it to one exchange at a time, [`http2`] shares it.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/connection_pooling>
 
-mod connection;
-mod host;
-mod lent;
+mod http1;
+mod http2;
+mod pool;
+mod table;
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use base::Address;
+use config::model::UpstreamProtocol;
 use observe::names::ClusterStat;
+use proto::Version;
 
-pub(crate) use host::HostPool;
-pub use lent::HttpStream;
+pub use http1::Http1Stream;
+pub use http2::Http2Stream;
 
-use crate::breaker::{Resource, Token};
+use crate::breaker::Resource;
 use crate::connect::ConnectFailure;
 use crate::context::Context;
 use crate::existence::Counts;
+use http1::Http1Pool;
+use http2::Http2Pool;
+use pool::{Pool, PoolBase};
+use table::PoolTable;
 
 /// A host that was picked for an exchange.
 #[derive(Debug)]
 pub struct HttpHost {
-    pool: Rc<HostPool>,
-}
-
-impl HttpHost {
-    fn new(pool: Rc<HostPool>) -> Self {
-        pool.enter();
-        Self { pool }
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn address(&self) -> &Address {
-        self.pool.address()
-    }
-
-    /// A connection to it: an idle one at once, or whichever is connected or given back first.
-    ///
-    /// # Errors
-    /// [`ConnectFailure`] says what forbade it; it has been counted.
-    pub async fn stream(&self) -> Result<HttpStream, ConnectFailure> {
-        self.pool.stream().await
-    }
+    pool: HostPool,
 }
 
 impl Drop for HttpHost {
     fn drop(&mut self) {
-        self.pool.leave();
+        match &self.pool {
+            HostPool::Http1(pool) => pool.base().leave(),
+            HostPool::Http2(pool) => pool.base().leave(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum HostPool {
+    Http1(Rc<Http1Pool>),
+    Http2(Rc<Http2Pool>),
+}
+
+/// What an exchange sends its request by, and gets its response by.
+#[derive(Debug)]
+pub enum HttpStream {
+    /// A connection of its own.
+    Http1(Http1Stream),
+    /// A stream of a connection that carries others too.
+    Http2(Http2Stream),
+}
+
+impl HttpHost {
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        match &self.pool {
+            HostPool::Http1(pool) => &pool.base().address,
+            HostPool::Http2(pool) => &pool.base().address,
+        }
+    }
+
+    /// A stream to it: at once if a connection has room, or when one is connected or has room
+    /// again.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`] says what forbade it; it has been counted.
+    pub async fn stream(&self) -> Result<HttpStream, ConnectFailure> {
+        match &self.pool {
+            HostPool::Http1(pool) => pool.stream().await.map(HttpStream::Http1),
+            HostPool::Http2(pool) => pool.stream().await.map(HttpStream::Http2),
+        }
     }
 }
 
@@ -71,83 +88,65 @@ impl Drop for HttpHost {
 #[derive(Debug)]
 pub(crate) struct HttpPools {
     context: Rc<Context>,
-    /// Made when the host is first picked.
-    hosts: Box<[OnceCell<Rc<HostPool>>]>,
-    /// By host and by what each of their connections began with. A pool without connections and
-    /// without waiting exchanges is gone.
-    by_header: RefCell<HashMap<PoolKey, Weak<HostPool>>>,
+    http1: PoolTable<Http1Pool>,
+    http2: PoolTable<Http2Pool>,
 }
-
-/// A host's place in the configuration, and what connections to it begin with.
-type PoolKey = (usize, Box<[u8]>);
 
 impl HttpPools {
     /// Pools for the cluster's hosts; nothing is connected yet.
     pub(crate) fn new(context: &Rc<Context>) -> Self {
-        let hosts = context.shared.hosts().map(|_| OnceCell::new()).collect();
-        Self { context: Rc::clone(context), hosts, by_header: RefCell::default() }
+        let hosts = context.shared.hosts().count();
+        let (http1, http2) = (PoolTable::new(hosts), PoolTable::new(hosts));
+        Self { context: Rc::clone(context), http1, http2 }
     }
 
-    /// The host at this place of the configuration, which is at `address` and counted in `counts`,
-    /// with the pool whose connections begin with `header`. None if that would be one pool too
+    /// The host at this place of the configuration, which is at `address` and counted in `counts`.
+    /// Connections that begin with `header` are shared only by those who have the same one.
+    /// `request` is what the request came in, if there is one. None if that would be one pool too
     /// many, which has been counted.
     pub(crate) fn host(
         &self,
         index: usize,
         address: &Address,
+        request: Option<Version>,
         header: Option<Box<[u8]>>,
         counts: impl FnOnce() -> Counts,
     ) -> Option<HttpHost> {
-        let pool = self.pool(index, address, header, counts)?;
-        if !pool.counts_as_one() {
+        let is_http2 = match self.context.shared.config().http.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Downstream { names_http2 } => {
+                request.map_or(names_http2, |version| version == Version::Http2)
+            }
+        };
+        let (context, address) = (Rc::clone(&self.context), address.clone());
+        let limit = context.shared.host_limit(index).cloned();
+        let pool = if is_http2 {
+            let base = |header| PoolBase::new(context, address, header, counts(), limit);
+            let pool = self.http2.host(index, header, |header| Http2Pool::new(base(header)))?;
+            HostPool::Http2(self.enter(index, pool)?)
+        } else {
+            let base = |header| PoolBase::new(context, address, header, counts(), limit);
+            let pool = self.http1.host(index, header, |header| Http1Pool::new(base(header)))?;
+            HostPool::Http1(self.enter(index, pool)?)
+        };
+        Some(HttpHost { pool })
+    }
+
+    /// Books that a pool of the host is picked. None if it would be one pool too many, which is
+    /// counted.
+    fn enter<P: Pool>(&self, index: usize, pool: Rc<P>) -> Option<Rc<P>> {
+        let base = pool.base();
+        if !base.counts_as_one() {
             let limits = &self.context.limits;
-            let token = limits.try_acquire(Resource::Pools).or_else(|| self.end_one(index));
-            let Some(token) = token else {
+            let end_one = || self.http1.end_one(index).or_else(|| self.http2.end_one(index));
+            let Some(token) = limits.try_acquire(Resource::Pools).or_else(end_one) else {
                 self.context.stats.inc(ClusterStat::UpstreamCxPoolOverflow);
                 return None;
             };
-            pool.count_as_one(token);
+            base.count_as_one(token);
         }
-        Some(HttpHost::new(pool))
-    }
-
-    /// Ends a pool of the host that nobody uses, if there is one. What it counted as is another's
-    /// to give back.
-    fn end_one(&self, index: usize) -> Option<Token> {
-        let plain = self.hosts.get(index)?.get();
-        if let Some(token) = plain.and_then(|pool| pool.end_unless_used()) {
-            return Some(token);
-        }
-        let by_header = self.by_header.borrow();
-        let of_host = by_header.iter().filter(|((of, _), _)| *of == index);
-        of_host.filter_map(|(_, pool)| pool.upgrade()).find_map(|pool| pool.end_unless_used())
-    }
-
-    fn pool(
-        &self,
-        index: usize,
-        address: &Address,
-        header: Option<Box<[u8]>>,
-        counts: impl FnOnce() -> Counts,
-    ) -> Option<Rc<HostPool>> {
-        let pool = |header| {
-            let (context, address) = (Rc::clone(&self.context), address.clone());
-            let limit = self.context.shared.host_limit(index).cloned();
-            Rc::new(HostPool::new(context, address, header, counts(), limit))
-        };
-        let Some(header) = header else {
-            return Some(Rc::clone(self.hosts.get(index)?.get_or_init(|| pool(None))));
-        };
-        let mut pools = self.by_header.borrow_mut();
-        if let Some(pool) = pools.get(&(index, header.clone())).and_then(Weak::upgrade) {
-            return Some(pool);
-        }
-        // Each client brings a key of its own; those that are gone make room.
-        if pools.len() == pools.capacity() {
-            pools.retain(|_, pool| pool.strong_count() > 0);
-        }
-        let pool = pool(Some(header.clone()));
-        pools.insert((index, header), Rc::downgrade(&pool));
+        base.enter();
         Some(pool)
     }
 }

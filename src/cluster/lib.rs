@@ -33,7 +33,7 @@ mod worker_view;
 pub use connect::ConnectFailure;
 pub use connection::UpstreamConnection;
 pub use existence::ClosedBy;
-pub use http_pool::{HttpHost, HttpStream};
+pub use http_pool::{Http1Stream, Http2Stream, HttpHost, HttpStream};
 pub use round_robin::RoundRobin;
 pub use shared::Shared;
 pub use worker_view::{Cluster, Clusters};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base::Limit;
 use config::{RuntimeSnapshot, model};
 use observe::names::{
-    ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, UpstreamProxyProtocolDormantStat,
-    cluster_prefix,
+    ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, Http2CodecDormantStat,
+    Http2CodecStat, UpstreamProxyProtocolDormantStat, cluster_prefix,
 };
 use observe::{Registry, ScopeId, Shard};
 
@@ -114,6 +114,13 @@ impl Shared {
     pub(crate) fn declare_http1(&self) {
         let prefix = format!("{}.http1", cluster_prefix(&self.config.stat_name));
         self.registry.declare::<Http1CodecStat>(&prefix);
+    }
+
+    /// As [`Shared::declare_http1`], of HTTP/2. Returns where its codec counts.
+    pub(crate) fn declare_http2(&self) -> ScopeId<Http2CodecStat> {
+        let prefix = format!("{}.http2", cluster_prefix(&self.config.stat_name));
+        self.registry.declare::<Http2CodecDormantStat>(&prefix);
+        self.registry.scope(&prefix)
     }
 
     pub(crate) fn scope(&self) -> &ScopeId<ClusterStat> {

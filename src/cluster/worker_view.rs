@@ -10,6 +10,7 @@ use config::model;
 use net::SendMeter;
 use observe::names::{ClusterStat, HostStat};
 use observe::{Scope, Shard};
+use proto::Version;
 use reactor::Reactor;
 
 use crate::breaker::Resource;
@@ -48,7 +49,7 @@ impl Cluster {
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
         let needs_pools =
             config.preconnect_per_mille > 1000 || config.host_connections_max.is_some();
-        let context = Context::new(shared, reactor, shard);
+        let context = Context::new(shared, reactor, shard, seed);
         Rc::new(Self {
             tcp: needs_pools.then(|| TcpPools::new(&context)),
             context,
@@ -77,16 +78,21 @@ impl Cluster {
         Some(connector::proxy_header(config, remote.as_ref(), local.as_ref()))
     }
 
-    /// The next host in turn, for one HTTP/1 exchange. Connections that begin with a
-    /// [`Cluster::proxy_header`] are shared only by those who have the same one.
+    /// The next host in turn, for one HTTP exchange. `request` is the version of its request, if
+    /// it has one. Connections that begin with a [`Cluster::proxy_header`] are shared only by
+    /// those who have the same one.
     ///
     /// # Errors
     /// [`ConnectFailure::NoHealthyHost`]; it has been counted.
-    pub fn http_host(&self, proxy_header: Option<Box<[u8]>>) -> Result<HttpHost, ConnectFailure> {
+    pub fn http_host(
+        &self,
+        request: Option<Version>,
+        proxy_header: Option<Box<[u8]>>,
+    ) -> Result<HttpHost, ConnectFailure> {
         let Picked { index, host, stats } = self.pick()?;
         let pools = self.http.get_or_init(|| HttpPools::new(&self.context));
         let counts = || self.counts(stats);
-        let host = pools.host(index, &host.address, proxy_header, counts);
+        let host = pools.host(index, &host.address, request, proxy_header, counts);
         host.ok_or(ConnectFailure::NoHealthyHost)
     }
 
@@ -222,6 +228,8 @@ impl FromIterator<Rc<Cluster>> for Clusters {
     }
 }
 
+#[cfg(test)]
+mod http2_tests;
 #[cfg(test)]
 mod pool_tests;
 #[cfg(test)]

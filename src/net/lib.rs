@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod bulk;
+mod deadline_timer;
 pub mod http2;
 pub mod listener;
 mod pump;
@@ -22,6 +23,7 @@ pub mod socket_options;
 mod stream;
 
 pub use bulk::{BulkWatch, splice};
+pub use deadline_timer::DeadlineTimer;
 pub use pump::{PumpFailure, PumpObserver, pump};
 pub use relay::{Flushed, RelayEnd, Side, flush, relay};
 pub use send_meter::SendMeter;

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::tests::{Bench, listener, silent};
 use super::*;
+use crate::http_pool::{Http1Stream, HttpStream};
 
 /// Polls a future that is not ready.
 async fn not_ready<F: Future>(mut future: Pin<&mut F>) {
@@ -85,19 +86,19 @@ fn a_pool_that_nobody_uses_makes_room_for_another_one() {
     let cluster = &bench.cluster;
     let value = |stat| cluster.stats().value(stat);
     bench.reactor.run(async {
-        let host = cluster.http_host(header(1)).unwrap();
+        let host = cluster.http_host(None, header(1)).unwrap();
         assert_eq!(bench.breaker("cx_pool_open"), 1, "from when it was picked");
         drop(host);
         assert_eq!(bench.breaker("cx_pool_open"), 0, "it was not used");
-        let stream = cluster.http_host(header(1)).unwrap().stream().await.unwrap();
-        assert!(cluster.http_host(header(2)).is_err(), "the connection is in use");
-        assert!(cluster.http_host(None).is_err());
+        let stream = http1(cluster.http_host(None, header(1)).unwrap().stream().await);
+        assert!(cluster.http_host(None, header(2)).is_err(), "the connection is in use");
+        assert!(cluster.http_host(None, None).is_err());
         assert_eq!(value(ClusterStat::UpstreamCxPoolOverflow), 2);
-        drop(cluster.http_host(header(1)).unwrap());
+        drop(cluster.http_host(None, header(1)).unwrap());
         stream.give_back(true);
-        let host = cluster.http_host(header(2)).unwrap();
-        assert!(cluster.http_host(header(1)).is_err(), "it has made room");
-        let stream = host.stream().await.unwrap();
+        let host = cluster.http_host(None, header(2)).unwrap();
+        assert!(cluster.http_host(None, header(1)).is_err(), "it has made room");
+        let stream = http1(host.stream().await);
         assert_eq!(value(ClusterStat::UpstreamCxTotal), 2, "no connection of the other pool");
         stream.give_back(false);
         drop(host);
@@ -107,6 +108,11 @@ fn a_pool_that_nobody_uses_makes_room_for_another_one() {
     bench.expect_gauges_at_zero();
 }
 
+fn http1(stream: Result<HttpStream, ConnectFailure>) -> Http1Stream {
+    let Ok(HttpStream::Http1(stream)) = stream else { panic!("{stream:?}") };
+    stream
+}
+
 /// If this fails, a request waits for a connection, and gets one that its host has closed.
 #[test]
 fn an_end_right_behind_a_response_is_seen_before_the_connection_is_given_to_another() {
@@ -114,20 +120,20 @@ fn an_end_right_behind_a_response_is_seen_before_the_connection_is_given_to_anot
     let bench = Bench::configured(&[address], |config| config.thresholds.max_connections = 1);
     let cluster = &bench.cluster;
     bench.reactor.run(async {
-        let host = cluster.http_host(None).unwrap();
-        let stream = host.stream().await.unwrap();
+        let host = cluster.http_host(None, None).unwrap();
+        let stream = http1(host.stream().await);
         let (accepted, _) = listener.accept().unwrap();
         let mut next = Box::pin(host.stream());
         not_ready(next.as_mut()).await;
         accepted.shutdown(Shutdown::Write).unwrap();
         stream.give_back(true);
-        let stream = next.await.unwrap();
+        let stream = http1(next.await);
         assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxTotal), 2, "a new one");
         // Without an end it is the same one.
         let mut next = Box::pin(host.stream());
         not_ready(next.as_mut()).await;
         stream.give_back(true);
-        next.await.unwrap().give_back(false);
+        http1(next.await).give_back(false);
         assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxTotal), 2);
         drop(host);
         cluster.context.tasks.wait_empty().await;

@@ -77,7 +77,7 @@ impl Bench {
     }
 
     /// Names and values of the stats that are not zero.
-    fn moved(&self) -> Vec<(String, u64)> {
+    pub(super) fn moved(&self) -> Vec<(String, u64)> {
         let samples = self.registry.snapshot().into_iter().filter(|sample| sample.value > 0);
         let short = |name: &str| name.strip_prefix("cluster.back_end.").unwrap().to_owned();
         samples.map(|sample| (short(&sample.name), sample.value)).collect()
@@ -119,7 +119,7 @@ pub(super) fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// An address that refuses: bound, so that nobody else gets it, and not listening.
-fn refusing() -> (Socket, SocketAddr) {
+pub(super) fn refusing() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&loopback().into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

@@ -10,7 +10,6 @@ use crate::document::clipped;
 use crate::model;
 use crate::problem::ProblemKind;
 use crate::typed::envoy::config::cluster::v3 as cluster;
-use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::upstreams::http::v3 as http;
 use crate::typed::envoy::extensions::upstreams::tcp::v3 as tcp;
 use cluster::cluster::ClusterProtocolSelection;
@@ -91,7 +90,7 @@ impl Lower<'_> {
         path: &str,
     ) -> model::UpstreamHttp {
         let common = options.common_http_protocol_options.as_ref();
-        let common = self.upstream_common(common, path);
+        let common = self.http_options(common, &format!("{path}.common_http_protocol_options"));
         let (protocol, http1, http2, path) = match &options.upstream_protocol_options {
             // Absence was reported before, by the rules.
             None => return model::UpstreamHttp::default(),
@@ -126,7 +125,8 @@ impl Lower<'_> {
         message: &cluster::Cluster,
         path: &str,
     ) -> model::UpstreamHttp {
-        let common = self.upstream_common(message.common_http_protocol_options.as_ref(), path);
+        let common = message.common_http_protocol_options.as_ref();
+        let common = self.http_options(common, &format!("{path}.common_http_protocol_options"));
         let (http1, http2) = (&message.http_protocol_options, &message.http2_protocol_options);
         let names_http2 = http2.is_some();
         let protocol = match message.protocol_selection() {
@@ -162,20 +162,6 @@ impl Lower<'_> {
                 self.report(ProblemKind::Ignored, &format!("{path}.{field}"), text, None);
             }
         }
-    }
-
-    fn upstream_common(
-        &mut self,
-        message: Option<&core::HttpProtocolOptions>,
-        path: &str,
-    ) -> model::HttpOptions {
-        let path = format!("{path}.common_http_protocol_options");
-        let common = self.http_options(message, &path);
-        if common.max_connection_duration.is_some() {
-            let path = format!("{path}.max_connection_duration");
-            self.not_yet(&path, "a longest duration of upstream connections", None);
-        }
-        common
     }
 }
 

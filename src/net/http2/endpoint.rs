@@ -88,6 +88,9 @@ pub struct Endpoint {
     high: usize,
     /// Bytes that had left when the codec was told last.
     sent_told: Cell<u64>,
+    /// Frames, and control frames among them, that were there when the task looked last: those of
+    /// the same turn leave behind its back.
+    frames_waiting: Cell<(usize, u32)>,
     /// Bytes that wait in all ports together.
     pub(super) pending: Cell<usize>,
     end: Cell<Option<ConnectionEnd>>,
@@ -120,6 +123,7 @@ impl Endpoint {
             unsettled: RefCell::default(),
             high: limit.saturating_add(1).min(CONGESTED_BYTES_MAX),
             sent_told: Cell::new(sent),
+            frames_waiting: Cell::default(),
             pending: Cell::new(0),
             end: Cell::new(None),
             is_going: Cell::new(false),
@@ -168,6 +172,10 @@ impl Endpoint {
         }
         self.settle();
         self.note_sent();
+        {
+            let codec = self.codec.borrow();
+            self.frames_waiting.set((codec.outbound_frames(), codec.outbound_control_frames()));
+        }
         if self.end.get().is_none()
             && let Poll::Ready(end) = self.receive(context, now, role)
         {
@@ -369,6 +377,7 @@ impl Endpoint {
             return;
         }
         self.end.set(Some(end));
+        self.codec.borrow_mut().lost();
         for port in self.ports.borrow().iter().flatten() {
             port.ended(PortEnd::Connection(end));
         }
@@ -467,6 +476,10 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn is_closed(&self, stream: Key) -> bool {
+        self.codec.borrow().is_closed(stream)
+    }
+
     pub(super) fn meter(&self, stream: Key) -> Meter {
         self.codec.borrow().meter(stream).unwrap_or_default()
     }
@@ -499,6 +512,12 @@ impl Endpoint {
         codec.streams_active() + codec.streams_unreleased()
     }
 
+    /// Frames that have waited to be sent since an earlier turn, and control frames among them.
+    #[must_use]
+    pub fn frames_waiting(&self) -> (usize, u32) {
+        self.frames_waiting.get()
+    }
+
     /// Bytes of bodies that wait for windows or for the outbox.
     #[must_use]
     pub fn bytes_pending(&self) -> usize {
@@ -524,7 +543,6 @@ impl Endpoint {
 
     /// We close the connection: every stream hears of it.
     pub fn close(&self) {
-        self.flush();
         self.finish(ConnectionEnd::Local);
     }
 }

@@ -38,12 +38,13 @@ impl CodecMeter {
 
     /// Counts what has happened since the last call.
     pub fn update(&self, endpoint: &Endpoint) {
+        let (frames, control_frames) = endpoint.frames_waiting();
         let (counts, gauges) = endpoint.with_codec(|codec| {
             let wide = |count: usize| count as u64;
             let gauges = [
                 wide(codec.streams_active()),
-                wide(codec.outbound_frames()),
-                u64::from(codec.outbound_control_frames()),
+                wide(frames),
+                u64::from(control_frames),
                 wide(endpoint.bytes_pending()),
             ];
             (*codec.counts(), gauges)

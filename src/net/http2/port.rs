@@ -207,6 +207,24 @@ impl StreamPort {
         Poll::Pending
     }
 
+    /// Why the stream ended before its time, if it did.
+    #[must_use]
+    pub fn ended_by(&self) -> Option<PortEnd> {
+        self.state.end.get()
+    }
+
+    /// Whether the peer's message has come to its end.
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        self.state.has_ended.get()
+    }
+
+    /// Whether both messages have come to their ends.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.ended_by().is_none() && self.endpoint.is_closed(self.key)
+    }
+
     /// How many bytes may be sent now.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ crate::stats! {
         UpstreamCxCloseNotify => counter "upstream_cx_close_notify",
         /// Connections closed by the pool's idle timeout.
         UpstreamCxIdleTimeout => counter "upstream_cx_idle_timeout",
+        /// Connections that took no more requests, by `max_connection_duration`.
+        UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
         /// From the first SYN until the connection was up, of those that came up.
         UpstreamCxConnectMs => histogram "upstream_cx_connect_ms" ms,
         /// From the first SYN to the end, also of those that never connected.
@@ -83,6 +85,10 @@ crate::stats! {
         UpstreamRqTimeout => counter "upstream_rq_timeout",
         /// Requests that an upstream had for longer than `max_stream_duration`.
         UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
+        /// Requests whose stream the host has reset. HTTP/2.
+        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
+        /// Requests whose stream we have reset, or that a broken rule ended. HTTP/2.
+        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
         /// Requests that a connection carried, over its life.
         UpstreamRqPerCx => histogram "upstream_rq_per_cx",
         /// Users who had to wait for a connect.

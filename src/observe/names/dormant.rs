@@ -58,8 +58,6 @@ crate::stats! {
         UpstreamCxConnectWith0Rtt => counter "upstream_cx_connect_with_0_rtt",
         /// As above.
         UpstreamCxHttp3Total => counter "upstream_cx_http3_total",
-        /// No `max_connection_duration`.
-        UpstreamCxMaxDurationReached => counter "upstream_cx_max_duration_reached",
         /// No preconnecting.
         UpstreamCxPreconnectSkipped => counter "upstream_cx_preconnect_skipped",
         /// No HTTP/3.
@@ -91,11 +89,7 @@ crate::stats! {
         UpstreamRqRetryOverflow => counter "upstream_rq_retry_overflow",
         /// As above.
         UpstreamRqRetrySuccess => counter "upstream_rq_retry_success",
-        /// A stream of HTTP/1 cannot be reset, only its connection.
-        UpstreamRqRxReset => counter "upstream_rq_rx_reset",
-        /// As above.
-        UpstreamRqTxReset => counter "upstream_rq_tx_reset",
-        /// As above.
+        /// Nothing asks for such resets to be counted apart.
         UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
         /// A hash of the last configuration update over xDS; there is none.
         Version => gauge "version",

@@ -112,6 +112,8 @@ pub struct Connection {
     pub(super) violation: Option<ErrorKind>,
     /// What ended the connection.
     pub(super) failure: Option<ErrorKind>,
+    /// The connection itself is gone.
+    pub(super) is_lost: bool,
     /// What is left of the work of one call.
     pub(super) work_left: u32,
 }
@@ -169,6 +171,7 @@ impl Connection {
             ended: None,
             violation: None,
             failure: None,
+            is_lost: false,
             work_left: 0,
             options,
         };
@@ -247,7 +250,9 @@ impl Connection {
     pub(super) fn reset_now(&mut self, stream: Key, code: ErrorCode) {
         let id = self.streams.get(stream).filter(|state| !state.is_closed).map(|state| state.id);
         if let Some(id) = id {
-            self.queue_reset(id, code);
+            if !self.is_lost {
+                self.queue_reset(id, code);
+            }
             self.close(stream, Closed::ByUs);
         }
     }
@@ -378,6 +383,12 @@ impl Connection {
         if self.goaway_sent.is_none_or(|last| last > self.last_peer_id) && self.failure.is_none() {
             self.queue_goaway(self.last_peer_id, ErrorCode::NO_ERROR);
         }
+    }
+
+    /// The connection is gone, or goes behind what waits to be sent: streams that are given back
+    /// from now on are reset by that.
+    pub const fn lost(&mut self) {
+        self.is_lost = true;
     }
 
     /// Whether a GOAWAY has come or gone, and no stream is left.

@@ -5,12 +5,12 @@
 
 use std::cell::RefCell;
 
+use net::DeadlineTimer;
 use observe::names::{Http1CodecStat, HttpStat};
 use proto::Version;
 
 use super::connection::HttpConnection;
 use super::port::RequestStart;
-use super::timer::DeadlineTimer;
 
 /// A connection from a client, as one of its exchanges sees it.
 pub(crate) trait Carrier {

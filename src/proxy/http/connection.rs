@@ -17,6 +17,7 @@ use std::time::Instant;
 use base::Address;
 use config::model;
 use filter::NetworkFilters;
+use net::DeadlineTimer;
 use net::Stream;
 use observe::GaugeGuard;
 use observe::access_log::Protocol;
@@ -29,7 +30,6 @@ use super::exchange::http1::{Next, Start};
 use super::http2::{self, Over};
 use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
-use super::timer::DeadlineTimer;
 use crate::connection_log::ConnectionLog;
 use crate::gate::{self, Held, Passage};
 

@@ -22,7 +22,7 @@ use proto::http1::{
     BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
     UnderscoreAction,
 };
-use proto::{RequestHead, ResponseHead};
+use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::{Reactor, Socket};
 
 use super::connection::HttpConnection;
@@ -109,6 +109,7 @@ pub(crate) struct HttpManager {
     pub(super) random: Rc<Random>,
     pub(super) request_decoders: Shelf<RequestDecoder>,
     pub(super) response_decoders: Shelf<ResponseDecoder>,
+    pub(super) upstream_trailers: Shelf<HeaderList>,
     pub(super) heads: Shelf<Heads>,
     /// Exchanges of HTTP/1, as parts of their connections' tasks.
     pub(super) exchanges: Recycler<http1::Start, http1::Next>,
@@ -182,6 +183,7 @@ impl HttpManager {
             random: Rc::clone(context.random),
             request_decoders: Shelf::new(),
             response_decoders: Shelf::new(),
+            upstream_trailers: Shelf::new(),
             heads: Shelf::new(),
             exchanges: Recycler::new(http1::run),
             runners: Runners::new(context.reactor),

@@ -32,6 +32,5 @@ mod response_stats;
 mod route;
 #[cfg(test)]
 mod tests;
-mod timer;
 
 pub(crate) use manager::{HttpManager, Names, Prepared};

@@ -45,7 +45,8 @@ impl<C: Carrier> Exchange<'_, C> {
             self.deadlines.response = timeout.map(|timeout| now + timeout);
         }
         let forwarded = match self.connect(target, source).await {
-            Ok(stream) => self.over_http1(stream, target, source, sink).await,
+            Ok(HttpStream::Http1(stream)) => self.over_http1(stream, target, source, sink).await,
+            Ok(HttpStream::Http2(stream)) => self.over_http2(stream, target, source, sink).await,
             Err(stop @ Stop::Failed(Failure::NoHealthyHost | Failure::Overflow)) => Err(stop),
             Err(stop) => {
                 // What of the body had come by now is no reason to close the connection.
@@ -91,7 +92,8 @@ impl<C: Carrier> Exchange<'_, C> {
         source: &impl RequestSource,
     ) -> Result<HttpStream, Stop> {
         let header = target.cluster.proxy_header(|| self.connection.ends());
-        let host = match target.cluster.http_host(header) {
+        let version = Some(self.heads.request.version);
+        let host = match target.cluster.http_host(version, header) {
             Ok(host) => host,
             Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
         };

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use cluster::HttpStream;
+use cluster::Http1Stream;
 use observe::names::ClusterStat;
 
 use super::super::connection::HttpConnection;
@@ -72,7 +72,7 @@ impl<C: super::Carrier> Exchange<'_, C> {
     /// Runs the exchange over a connection to a host, and says what becomes of it.
     pub(super) async fn over_http1(
         &mut self,
-        stream: HttpStream,
+        stream: Http1Stream,
         target: &Target,
         source: &mut impl RequestSource,
         sink: &mut impl ResponseSink,

@@ -1,12 +1,14 @@
-//! Where an exchange meets HTTP/2: a client's stream that it comes by. Its end is its own and never
-//! that of the connection.
+//! Where an exchange meets HTTP/2: a client's stream that it comes by, and a host's that it goes
+//! over. The end of either is its own and never that of the connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use cluster::Http2Stream;
+use net::DeadlineTimer;
 use net::http2::StreamPort;
 use observe::names::HttpStat;
 use proto::Version;
@@ -14,12 +16,11 @@ use proto::http2::{ErrorCode, MessageStart};
 
 use super::super::carrier::Carrier;
 use super::super::connection::HttpConnection;
-use super::super::http2::{Http2Connection, Request, Response};
-use super::super::manager::Heads;
-use super::super::port::RequestStart;
+use super::super::http2::{Http2Connection, Http2Upstream, Request, Response};
+use super::super::manager::{Heads, Target};
+use super::super::port::{RequestSource, RequestStart, ResponseSink};
 use super::super::recycle::Borrowed;
-use super::super::timer::DeadlineTimer;
-use super::{Exchange, Outcome};
+use super::{Exchange, Outcome, Stop};
 
 /// What an exchange begins with: a stream, and the head of its request.
 #[derive(Debug)]
@@ -126,5 +127,22 @@ impl Carrier for StreamCarrier<'_> {
 
     fn announces_close(&self) -> bool {
         false
+    }
+}
+
+impl<C: Carrier> Exchange<'_, C> {
+    /// Runs the exchange over a stream to a host. Unless both sides are complete by then, the
+    /// stream is reset when it is dropped.
+    pub(super) async fn over_http2(
+        &mut self,
+        stream: Http2Stream,
+        target: &Target,
+        source: &mut impl RequestSource,
+        sink: &mut impl ResponseSink,
+    ) -> Result<(), Stop> {
+        let mut trailers = self.manager.upstream_trailers.take();
+        let refused = Cell::new(None);
+        let mut upstream = Http2Upstream::new(&stream, &refused, &mut trailers);
+        self.over(&mut upstream, target, source, sink).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use cluster::HttpStream;
+use cluster::Http1Stream;
 use net::Stream;
 use proto::http1::{
     Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
@@ -21,7 +21,7 @@ use super::{HEAD_CREDIT, metered, poll_bytes, poll_part};
 /// A connection to a host while it carries an exchange.
 #[derive(Debug)]
 pub(crate) struct Http1Upstream<'a> {
-    stream: &'a HttpStream,
+    stream: &'a Http1Stream,
     request: UpstreamRequest<'a>,
     response: UpstreamResponse<'a>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Http1Upstream<'a> {
 impl<'a> Http1Upstream<'a> {
     /// For a request of this method and its response, which `decoder` has not begun to read.
     pub(crate) fn new(
-        stream: &'a HttpStream,
+        stream: &'a Http1Stream,
         decoder: &'a mut ResponseDecoder,
         options: &'a ResponseOptions,
         method: Method,

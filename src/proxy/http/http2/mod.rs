@@ -5,7 +5,9 @@ mod connection;
 mod downstream;
 mod premature;
 mod runners;
+mod upstream;
 
 pub(crate) use connection::{Http2Connection, Over, serve};
 pub(crate) use downstream::{Request, Response};
 pub(crate) use runners::Runners;
+pub(crate) use upstream::Http2Upstream;

@@ -6,10 +6,10 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use net::DeadlineTimer;
 use reactor::{Reactor, TaskSet};
 
 use super::super::exchange::http2::{Start, run};
-use super::super::timer::DeadlineTimer;
 
 /// Tasks that wait for an exchange.
 const IDLE_MAX: usize = 1024;

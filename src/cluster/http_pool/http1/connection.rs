@@ -26,7 +26,7 @@ pub(super) enum Holder {
 
 /// A connected connection.
 #[derive(Debug)]
-pub(super) struct HttpConnection {
+pub(crate) struct Http1Connection {
     stream: Stream,
     existence: Existence,
     holder: Cell<Holder>,
@@ -40,7 +40,7 @@ pub(super) struct HttpConnection {
     task: RefCell<Option<Waker>>,
 }
 
-impl HttpConnection {
+impl Http1Connection {
     pub(super) fn new(
         stream: Stream,
         existence: Existence,
@@ -88,6 +88,11 @@ impl HttpConnection {
         let left = self.requests_left.get().map(|left| left.saturating_sub(1));
         self.requests_left.set(left);
         left == Some(0)
+    }
+
+    /// The request it is lent for is the last one.
+    pub(super) fn use_up(&self) {
+        self.requests_left.set(Some(0));
     }
 
     pub(super) fn is_used_up(&self) -> bool {

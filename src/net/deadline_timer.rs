@@ -10,18 +10,20 @@ use reactor::{Reactor, Sleep};
 /// Fires at a deadline that may move at every poll. Moving it to a later time costs nothing: the
 /// timer that is set fires early once, and is set again.
 #[derive(Debug)]
-pub(crate) struct DeadlineTimer {
+pub struct DeadlineTimer {
     reactor: Reactor,
     set: Option<(Instant, Sleep)>,
 }
 
 impl DeadlineTimer {
-    pub(crate) fn new(reactor: Reactor) -> Self {
+    /// A timer that is not set yet.
+    #[must_use]
+    pub fn new(reactor: Reactor) -> Self {
         Self { reactor, set: None }
     }
 
     /// Ready once `deadline` has passed.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         loop {
             if self.reactor.now() >= deadline {
                 return Poll::Ready(());
