@@ -19,7 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "host_limit_idle",
             shows: "C21: idle_timeout ends the wait for a connection",
-            plan: || relay("cluster: $NAME\nidle_timeout: 2s", ONE_EACH),
+            plan: two_listeners,
             script: host_limit_idle,
         },
         Scenario {
@@ -92,6 +92,16 @@ fn relay(filter: &'static str, fields: &str) -> Plan {
     Plan::template(texts, vec![Endpoint::serving()])
 }
 
+/// The second listener's connections may be idle for a moment only.
+fn two_listeners() -> Plan {
+    let mut texts = TcpProxy::PLAIN.with(&[cluster("", ONE_EACH, &[0])]);
+    let idle = TcpProxy { filter: "cluster: $NAME\nidle_timeout: 0.5s", ..TcpProxy::PLAIN };
+    let second = idle.with(&[]).listeners.replace("$LISTENER", "$LISTENER1");
+    let second = second.replace("- name: $NAME\n", "- name: $NAME-idle\n");
+    texts.listeners.push_str(&second.replace("stat_prefix: $NAME", "stat_prefix: $NAME-idle"));
+    Plan::template(texts, vec![Endpoint::serving()])
+}
+
 fn http(fields: &str, endpoints: usize) -> Plan {
     let numbers: Vec<usize> = (0..endpoints).collect();
     let texts = http_listener("$LISTENER", &[cluster("", fields, &numbers)]);
@@ -135,20 +145,9 @@ fn host_limit(stage: &mut Stage<'_>) {
 }
 
 fn host_limit_idle(stage: &mut Stage<'_>) {
-    let (mut first, mut upstream) = connected(stage);
-    let waiting = stage.connect();
-    stage.expect_stat("cluster.upstream_rq_pending_active", 1);
-    // The first one is kept busy meanwhile.
-    waiting.stream().set_nonblocking(true).unwrap();
-    wait_for("the end of who waits", || {
-        upstream.send(b"x");
-        assert_eq!(first.receive(1), b"x");
-        match waiting.stream().peek(&mut [0]) {
-            Ok(0) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    });
-    stage.expect_stat("tcp.idle_timeout", 1);
+    let (first, upstream) = connected(stage);
+    stage.note_end("who waits", &stage.connect_to(1).receive_to_end());
+    stage.expect_stat("tcp-idle.idle_timeout", 1);
     stage.expect_stat("cluster.upstream_rq_cancelled", 1);
     end(first, upstream);
     stage.note_access_log(2);

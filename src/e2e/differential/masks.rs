@@ -32,11 +32,6 @@ const MASKS: &[Mask] = &[
         reason: "Envoy takes away from the gauge what it never added",
     },
     Mask {
-        scenario: "host_limit_idle",
-        observations: "x_bytes_total",
-        reason: "one connection is kept busy for as long as it takes",
-    },
-    Mask {
         scenario: "http_close_stalled",
         observations: "downstream_cx_tx_bytes_total",
         reason: "what the kernel takes for a client that reads nothing depends on the pieces",
