@@ -192,6 +192,8 @@ impl Outbox {
                 let written = memory.len();
                 if written > 0 {
                     state.queue.push_back(memory.into());
+                } else {
+                    self.inner.core.recycle(memory);
                 }
                 written
             }

@@ -327,10 +327,12 @@ impl Endpoint {
         let is_empty = {
             let mut outgoing = port.outgoing.borrow_mut();
             while left > 0 {
-                let Some(piece) = outgoing.pop(left) else { break };
-                left -= piece.len();
-                self.pending.set(self.pending.get() - piece.len());
-                self.outbox().push(piece);
+                let sent = outgoing.send(left, self.outbox());
+                if sent == 0 {
+                    break;
+                }
+                left -= sent;
+                self.pending.set(self.pending.get() - sent);
             }
             outgoing.is_empty()
         };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use reactor::Span;
+use reactor::{Outbox, Span};
 
 /// A queue of bytes. Those that stay longer than a turn are [settled](Pending::settle): copied out
 /// of ring memory, behind those that were copied before.
@@ -56,6 +56,25 @@ impl Pending {
         };
         self.bytes -= piece.len();
         Some(piece)
+    }
+
+    /// Sends the next piece, of at most so many bytes. Returns how many they were: 0 if there are
+    /// none.
+    pub(super) fn send(&mut self, bytes_max: usize, outbox: &Outbox) -> usize {
+        let copied = (self.copied.len() - self.taken).min(bytes_max);
+        if copied == 0 {
+            let Some(piece) = self.pop(bytes_max) else { return 0 };
+            let bytes = piece.len();
+            outbox.push(piece);
+            return bytes;
+        }
+        // Copied once more, and the memory stays for what comes next.
+        let end = self.taken + copied;
+        outbox.write(|out| out.extend_from_slice(&self.copied[self.taken..end]));
+        self.taken = end;
+        self.bytes -= copied;
+        self.compact();
+        copied
     }
 
     /// Copies what lies in ring memory.

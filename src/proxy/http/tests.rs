@@ -18,7 +18,7 @@ pub(super) fn manager() -> model::TerminalFilter {
     manager_with(Vec::new())
 }
 
-fn manager_with(access_log: Vec<model::AccessLog>) -> model::TerminalFilter {
+pub(super) fn manager_with(access_log: Vec<model::AccessLog>) -> model::TerminalFilter {
     model::TerminalFilter::Http(Arc::new(manager_config(access_log)))
 }
 
@@ -205,7 +205,7 @@ fn requests_are_forwarded_over_one_connection_that_is_kept() {
 }
 
 /// A host that answers every connection's requests until the test is over.
-fn any_host() -> SocketAddr {
+pub(super) fn any_host() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

@@ -91,6 +91,13 @@ struct Requests {
     left: u32,
 }
 
+impl Drop for Requests {
+    /// Nobody reads on: whatever ends the connection's task, its exchanges hear of it.
+    fn drop(&mut self) {
+        self.shared.endpoint.close();
+    }
+}
+
 impl Role for Requests {
     fn decode(
         &mut self,

@@ -5,6 +5,8 @@ mod connection;
 mod downstream;
 mod premature;
 mod runners;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub(crate) use connection::{Http2Connection, Over, serve};
