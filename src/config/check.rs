@@ -222,6 +222,7 @@ impl Walk<'_> {
                 self.report(ProblemKind::NotSupportedYet, format!("the value {shown}"), Some(hint));
                 Ask::Rules
             }
+            Some(Support::Moot(_)) => Ask::Rules,
             Some(Support::Ignored(reason)) => {
                 self.report(ProblemKind::Ignored, reason.to_owned(), None);
                 Ask::Rules

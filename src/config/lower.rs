@@ -27,7 +27,6 @@ mod upstream_socket;
 pub(crate) use runtime::runtime_value;
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,9 +65,7 @@ pub(crate) fn bootstrap<'a>(
     });
     // Without an address Envoy opens no admin listener.
     let admin_address = message.admin.as_ref().and_then(|admin| admin.address.as_ref());
-    let admin = admin_address
-        .and_then(|address| lower.admin_address(address))
-        .map(|address| model::Admin { address });
+    let admin = admin_address.and_then(|address| lower.admin(address));
     let (listeners, clusters) = match &message.static_resources {
         Some(resources) => {
             let manager = message.cluster_manager.as_ref();
@@ -162,16 +159,29 @@ impl Lower<'_> {
         Duration::new(seconds, nanos - nanos % 1_000_000)
     }
 
-    fn admin_address(&mut self, message: &core::Address) -> Option<SocketAddr> {
+    fn admin(&mut self, message: &core::Address) -> Option<model::Admin> {
         let path = "admin.address";
-        match self.address(message, path, address::Use::Bind)? {
-            Address::Ip(address) => Some(address),
+        let address = self.address(message, path, address::Use::Bind)?;
+        let ip = match &address {
+            Address::Ip(ip) => *ip,
             Address::Pipe(_) => {
                 let hint = Some("give a socket_address, such as 127.0.0.1 and a port");
                 self.not_yet(&format!("{path}.pipe"), "admin pages on a Unix-domain socket", hint);
-                None
+                return None;
             }
+        };
+        let is_set = |message: &core::address::Address| match message {
+            core::address::Address::SocketAddress(message) => message.ipv4_compat,
+            core::address::Address::Pipe(_) => false,
+        };
+        if ip.is_ipv4() && message.address.as_ref().is_some_and(is_set) {
+            // Envoy takes it here, and not on a listener.
+            let path = format!("{path}.socket_address.ipv4_compat");
+            self.report(ProblemKind::Ignored, &path, "it is about IPv6 addresses", None);
+            return Some(model::Admin { address: ip, ipv4_compat: false });
         }
+        let ipv4_compat = self.ipv4_compat(message, &address, path);
+        Some(model::Admin { address: ip, ipv4_compat })
     }
 
     fn listeners(

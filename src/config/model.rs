@@ -111,6 +111,8 @@ pub struct Locality {
 pub struct Admin {
     /// Where the admin server listens.
     pub address: SocketAddr,
+    /// `socket_address.ipv4_compat`: an IPv6 socket takes IPv4 connections too.
+    pub ipv4_compat: bool,
 }
 
 /// Envoy's `config.listener.v3.Listener`.

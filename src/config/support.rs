@@ -29,6 +29,9 @@ pub(crate) enum Support {
     Extension(&'static [&'static str]),
     /// Left out, because of this reason it cannot matter.
     Ignored(&'static str),
+    /// Read, and without effect in Envoy too where the configuration is one that Nuncio takes, for
+    /// this reason: nobody needs to be told.
+    Moot(&'static str),
     /// Read, and refused by what reads it, because of this reason.
     Refused(&'static str),
 }
@@ -131,7 +134,10 @@ mod tests {
                         let is_listed = super::fields(inner.full_name()).is_some();
                         assert!(is_listed || !is_own, "{} is not listed", inner.full_name());
                     }
-                    Support::Only(_) | Support::Ignored(_) | Support::Refused(_) => {}
+                    Support::Only(_)
+                    | Support::Ignored(_)
+                    | Support::Moot(_)
+                    | Support::Refused(_) => {}
                 }
             }
         }

@@ -991,3 +991,49 @@ fn unknown_fields_are_left_out_with_a_warning_if_that_is_asked_for() {
         loaded.warnings
     );
 }
+
+/// Envoy binds an admin address of IPv4 with `ipv4_compat`, and crashes with one of IPv6 that takes
+/// no connections of IPv4.
+#[test]
+fn an_admin_address_takes_ipv4_too_if_it_says_so_and_can() {
+    let load = |address: &str, compat: bool| {
+        load_yaml(&format!(
+            "admin: {{address: {{socket_address: {{address: '{address}', port_value: 80, \
+             ipv4_compat: {compat}}}}}}}"
+        ))
+    };
+    let admin = |address, compat| load(address, compat).unwrap().bootstrap.admin.unwrap();
+    assert!(admin("::", true).ipv4_compat && !admin("::", false).ipv4_compat);
+    let without_effect = load("127.0.0.1", true).unwrap();
+    assert!(!without_effect.bootstrap.admin.unwrap().ipv4_compat);
+    let warnings = without_effect.warnings.to_string();
+    assert!(warnings.contains("ipv4_compat: ignored: it is about IPv6 addresses"), "{warnings}");
+    let refused = load("::1", true).unwrap_err().to_string();
+    assert!(refused.contains("Only IPv6 address '::' or valid IPv4-mapped"), "{refused}");
+}
+
+#[test]
+fn what_envoy_looks_at_with_subsets_and_hashes_only_is_taken_without_a_word() {
+    let loaded = load_yaml(
+        "static_resources:
+  listeners:
+  - name: l
+    address: {pipe: {path: '@l'}}
+    filter_chains:
+    - filters:
+      - name: t
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: t
+          hash_policy: [{source_ip: {}}]
+          metadata_match: {filter_metadata: {envoy.lb: {a: b}}}
+          weighted_clusters:
+            clusters:
+            - {name: c, weight: 1, metadata_match: {filter_metadata: {envoy.lb: {a: b}}}}
+  clusters:
+  - {name: c, load_assignment: {cluster_name: c}}
+",
+    );
+    let warnings = loaded.unwrap().warnings;
+    assert!(warnings.is_empty(), "{warnings}");
+}

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -109,6 +110,23 @@ pub fn bind(
         })?);
     }
     Ok(BoundListener { addresses })
+}
+
+/// Binds and listens on an address that no listener of the configuration is about. `ipv4_compat`
+/// lets a socket of IPv6 take connections of IPv4 too.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn bind_alone(address: SocketAddr, ipv4_compat: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!ipv4_compat)?;
+    }
+    socket.bind(&address.into())?;
+    // As many as the kernel lets wait.
+    socket.listen(i32::MAX)?;
+    Ok(socket.into())
 }
 
 /// What could not be done to an address, and why.
@@ -218,7 +236,7 @@ fn remove_socket_of_before(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -339,6 +357,10 @@ mod tests {
             sockets.address.ipv4_compat = ipv4_compat;
             let bound = bind(sockets, 1).unwrap();
             let port = bound.addresses[0].address.ip().unwrap().port();
+            TcpStream::connect(("::1", port)).unwrap();
+            assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_ok(), taken);
+            let alone = bind_alone("[::]:0".parse().unwrap(), ipv4_compat).unwrap();
+            let port = alone.local_addr().unwrap().port();
             TcpStream::connect(("::1", port)).unwrap();
             assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_ok(), taken);
         }

@@ -54,7 +54,7 @@ pub(crate) fn bind_all(
     };
     let mut admin = None;
     if let Some(config) = &loaded.bootstrap.admin {
-        match TcpListener::bind(config.address) {
+        match listener::bind_alone(config.address, config.ipv4_compat) {
             Ok(bound) => admin = Some(bound),
             Err(error) => problem(
                 "admin.address".to_owned(),

@@ -67,14 +67,13 @@ impl Lower<'_> {
         Some(sockets)
     }
 
-    fn listen_address(
+    /// Whether a socket of IPv6 is to take connections of IPv4 too.
+    pub(super) fn ipv4_compat(
         &mut self,
         message: &core::Address,
+        address: &Address,
         path: &str,
-        socket_options: Vec<model::SocketOption>,
-        tcp_keepalive: Option<model::TcpKeepalive>,
-    ) -> Option<model::ListenAddress> {
-        let address = self.address(message, path, address::Use::Bind)?;
+    ) -> bool {
         let ipv4_compat = match &message.address {
             Some(core::address::Address::SocketAddress(message)) => message.ipv4_compat,
             Some(core::address::Address::Pipe(_)) | None => false,
@@ -94,6 +93,18 @@ impl Lower<'_> {
                 self.invalid(&format!("{path}.socket_address.ipv4_compat"), text, None);
             }
         }
+        ipv4_compat
+    }
+
+    fn listen_address(
+        &mut self,
+        message: &core::Address,
+        path: &str,
+        socket_options: Vec<model::SocketOption>,
+        tcp_keepalive: Option<model::TcpKeepalive>,
+    ) -> Option<model::ListenAddress> {
+        let address = self.address(message, path, address::Use::Bind)?;
+        let ipv4_compat = self.ipv4_compat(message, &address, path);
         let pipe_mode = self.pipe_mode(message, path);
         Some(model::ListenAddress {
             address,

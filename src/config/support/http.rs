@@ -1,14 +1,14 @@
 //! HTTP: the connection manager, routes, and the HTTP options of clusters.
 
 use super::Area;
-use super::Support::{Extension, Ignored, Only, Supported};
+use super::Support::{Extension, Ignored, Moot, Only, Supported};
 
 /// Filters that may stand in an HTTP filter chain.
 const HTTP_FILTERS: &[&str] = &["envoy.extensions.filters.http.router.v3.Router"];
 
-const NO_HASH: &str = "no cluster balances by hash";
+const NO_HASH: &str = "no cluster balances by hash; any other policy takes no notice";
 const NO_READER: &str = "nothing that reads metadata is configured";
-const NO_SUBSETS: &str = "no cluster has subsets";
+const NO_SUBSETS: &str = "no cluster has subsets; without them nothing looks at it";
 
 pub(super) const HTTP: Area = &[
     (
@@ -95,10 +95,10 @@ pub(super) const HTTP: Area = &[
         &[
             ("cluster", Supported),
             ("grpc_timeout_offset", Supported),
-            ("hash_policy", Ignored(NO_HASH)),
+            ("hash_policy", Moot(NO_HASH)),
             ("max_grpc_timeout", Supported),
             ("max_stream_duration", Supported),
-            ("metadata_match", Ignored(NO_SUBSETS)),
+            ("metadata_match", Moot(NO_SUBSETS)),
             ("timeout", Supported),
         ],
     ),

@@ -17,11 +17,13 @@ const INTRODUCTION: &str = "\
 
 Nuncio reads Envoy 1.40's own v3 configuration, whole: every message of the schema parses, and a
 value that Envoy would refuse is refused here in the same way. What is set in a file is then one of
-three things:
+four things:
 
 - **supported**: it does what it does in Envoy.
 - **ignored**: it is left out, with a warning at start, because it cannot change what a client or
   an upstream sees. The reason stands beside it.
+- **no effect**: it changes nothing, and nothing in Envoy either where the rest of the file is one
+  that Nuncio takes. The reason stands beside it.
 - **not yet**: the start is refused, with file, line, column and field. Nuncio never runs half of a
   configuration.
 
@@ -74,6 +76,7 @@ fn message(page: &mut String, message: &MessageDescriptor, fields: Fields) {
             Some(Support::Only(values)) => ("supported", format!("only {}", code(values))),
             Some(Support::Extension(types)) => ("supported", format!("only {}", code(types))),
             Some(Support::Ignored(reason)) => ("ignored", reason.to_owned()),
+            Some(Support::Moot(reason)) => ("no effect", reason.to_owned()),
             Some(Support::Refused(reason)) => ("refused", reason.to_owned()),
             None => ("**not yet**", String::new()),
         };
@@ -136,7 +139,8 @@ fn reached() -> BTreeSet<String> {
                         next.push(inner.full_name().to_owned());
                     }
                 }
-                Support::Only(_) | Support::Ignored(_) | Support::Refused(_) => {}
+                Support::Only(_) | Support::Ignored(_) | Support::Moot(_) | Support::Refused(_) => {
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! `envoy.filters.network.tcp_proxy`.
 
 use super::Area;
-use super::Support::{Ignored, Supported};
+use super::Support::{Moot, Supported};
 
-const NO_HASH: &str = "no cluster balances by hash";
-const NO_SUBSETS: &str = "no cluster has subsets";
+const NO_HASH: &str = "no cluster balances by hash; any other policy takes no notice";
+const NO_SUBSETS: &str = "no cluster has subsets; without them nothing looks at it";
 
 pub(super) const TCP_PROXY: Area = &[
     (
@@ -16,13 +16,13 @@ pub(super) const TCP_PROXY: Area = &[
             ("backoff_options", Supported),
             ("cluster", Supported),
             ("flush_access_log_on_connected", Supported),
-            ("hash_policy", Ignored(NO_HASH)),
+            ("hash_policy", Moot(NO_HASH)),
             ("idle_timeout", Supported),
             ("max_connect_attempts", Supported),
             ("max_downstream_connection_duration", Supported),
             ("max_downstream_connection_duration_jitter_percentage", Supported),
             ("max_early_data_bytes", Supported),
-            ("metadata_match", Ignored(NO_SUBSETS)),
+            ("metadata_match", Moot(NO_SUBSETS)),
             ("stat_prefix", Supported),
             ("upstream_connect_mode", Supported),
             ("weighted_clusters", Supported),
@@ -34,7 +34,7 @@ pub(super) const TCP_PROXY: Area = &[
     ),
     (
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
-        &[("metadata_match", Ignored(NO_SUBSETS)), ("name", Supported), ("weight", Supported)],
+        &[("metadata_match", Moot(NO_SUBSETS)), ("name", Supported), ("weight", Supported)],
     ),
     (
         "envoy.config.core.v3.BackoffStrategy",
