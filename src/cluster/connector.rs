@@ -1,4 +1,4 @@
-//! Sockets to hosts: where they are bound, what they are set to, and what is said on them first.
+//! Sockets to hosts: where they are bound and what they are set to.
 //!
 //! Of Envoy's moments for socket options only the one before bind(2) comes for these sockets: it
 //! sets no others on a connection of its own.
@@ -13,9 +13,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use base::Address;
-use config::model::{self, ProxyProtocolVersion, SocketState};
+use config::model::{self, SocketState};
 use net::socket_options::{self, TimedOption};
-use proto::proxy_protocol::{self, Addresses, Tlv};
 use reactor::{Reactor, Socket, SocketOption};
 
 /// How the connections of one cluster begin on one worker.
@@ -112,26 +111,4 @@ impl Connector {
         let fits = |source: &&(SocketAddr, _)| source.0.is_ipv6() == host.is_ipv6();
         self.sources.iter().find(fits).or(self.sources.first())
     }
-}
-
-/// The header of the PROXY protocol that says whose connection it is: that of the client at
-/// `remote`, which connected to `local`.
-pub(crate) fn proxy_header(
-    config: &model::UpstreamProxyProtocol,
-    remote: Option<&Address>,
-    local: Option<&Address>,
-) -> Box<[u8]> {
-    let ends = remote.and_then(Address::ip).zip(local.and_then(Address::ip));
-    let addresses = ends.map(|(remote, local)| Addresses::new(remote, local));
-    let mut header = Vec::new();
-    match config.version {
-        ProxyProtocolVersion::V1 => proxy_protocol::encode_v1(addresses.as_ref(), &mut header),
-        ProxyProtocolVersion::V2 => {
-            let tlvs = config.added_tlvs.iter();
-            let tlvs = tlvs.map(|(kind, value)| Tlv { kind: *kind, value });
-            // The configuration was checked to fit.
-            let _ = proxy_protocol::encode_v2(addresses.as_ref(), tlvs, &mut header);
-        }
-    }
-    header.into()
 }

@@ -6,7 +6,7 @@ use base::Limit;
 use config::{RuntimeSnapshot, model};
 use observe::names::{
     ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, Http2CodecDormantStat,
-    Http2CodecStat, UpstreamProxyProtocolDormantStat, cluster_prefix,
+    Http2CodecStat, UpstreamProxyProtocolStat, cluster_prefix,
 };
 use observe::{Registry, ScopeId, Shard};
 
@@ -27,6 +27,7 @@ pub struct Shared {
     hosts: Box<[ScopeId<HostStat>]>,
     /// How many connections each host may have, with `per_host_thresholds` only.
     host_limits: Box<[Arc<Limit>]>,
+    proxy_protocol: Option<ScopeId<UpstreamProxyProtocolStat>>,
 }
 
 impl Shared {
@@ -40,17 +41,30 @@ impl Shared {
         let limits = limits(&config.thresholds, "default");
         let prefix = cluster_prefix(&config.stat_name);
         registry.declare::<ClusterDormantStat>(&prefix);
-        if config.proxy_protocol.is_some() {
-            let prefix = format!("{prefix}.upstream.proxyprotocol");
-            registry.declare::<UpstreamProxyProtocolDormantStat>(&prefix);
-        }
+        let proxy_protocol = config.proxy_protocol.as_ref();
+        let proxy_protocol =
+            proxy_protocol.map(|_| registry.scope(&format!("{prefix}.upstream.proxyprotocol")));
         let scope = registry.scope(&prefix);
         let hosts = config.endpoints.iter().map(|_| registry.unlisted()).collect();
         let host_limit = |max: u32| Arc::new(Limit::new(max.into()));
         let max = config.host_connections_max;
         let host_limits = config.endpoints.iter().filter_map(|_| max.map(host_limit)).collect();
         let registry = registry.clone();
-        Arc::new(Self { config, limits, high_limits, scope, registry, hosts, host_limits })
+        Arc::new(Self {
+            config,
+            limits,
+            high_limits,
+            scope,
+            registry,
+            hosts,
+            host_limits,
+            proxy_protocol,
+        })
+    }
+
+    /// The stats of the headers that connections begin with, if they do.
+    pub(crate) fn proxy_protocol(&self) -> Option<&ScopeId<UpstreamProxyProtocolStat>> {
+        self.proxy_protocol.as_ref()
     }
 
     /// Sets the stats of the static host list and of the limits, on control's shard. To be called

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base::Address;
 use config::model;
 use net::SendMeter;
-use observe::names::{ClusterStat, HostStat};
+use observe::names::{ClusterStat, HostStat, UpstreamProxyProtocolStat};
 use observe::{Scope, Shard};
 use proto::Version;
 use reactor::Reactor;
@@ -16,10 +16,10 @@ use reactor::Reactor;
 use crate::breaker::Resource;
 use crate::connect::{self, ConnectFailure, Waiting};
 use crate::connection::UpstreamConnection;
-use crate::connector;
 use crate::context::Context;
 use crate::existence::Counts;
 use crate::http_pool::{HttpHost, HttpPools};
+use crate::introduction::{self, Client};
 use crate::round_robin::RoundRobin;
 use crate::shared::Shared;
 use crate::tcp_pool::{TcpPool, TcpPools, Turn};
@@ -36,6 +36,8 @@ pub struct Cluster {
     http: OnceCell<HttpPools>,
     /// By host; only where connections are made ahead, or hosts have limits of their own.
     tcp: Option<TcpPools>,
+    /// If connections begin with a header of the PROXY protocol.
+    proxy_protocol_stats: Option<Scope<UpstreamProxyProtocolStat>>,
 }
 
 impl Cluster {
@@ -49,6 +51,7 @@ impl Cluster {
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
         let needs_pools =
             config.preconnect_per_mille > 1000 || config.host_connections_max.is_some();
+        let proxy_protocol_stats = shared.proxy_protocol().map(|stats| stats.on(shard));
         let context = Context::new(shared, reactor, shard, seed);
         Rc::new(Self {
             tcp: needs_pools.then(|| TcpPools::new(&context)),
@@ -57,6 +60,7 @@ impl Cluster {
             hosts,
             balancer,
             http: OnceCell::new(),
+            proxy_protocol_stats,
         })
     }
 
@@ -67,15 +71,12 @@ impl Cluster {
     }
 
     /// What a connection for a client has to begin with: a header of the PROXY protocol, if the
-    /// cluster is configured so. `ends` gives the client's address and the one it connected to.
+    /// cluster is configured so.
     #[must_use]
-    pub fn proxy_header(
-        &self,
-        ends: impl FnOnce() -> (Option<Address>, Option<Address>),
-    ) -> Option<Box<[u8]>> {
+    pub fn proxy_header<'a>(&self, client: impl FnOnce() -> Client<'a>) -> Option<Box<[u8]>> {
         let config = self.config().proxy_protocol.as_ref()?;
-        let (remote, local) = ends();
-        Some(connector::proxy_header(config, remote.as_ref(), local.as_ref()))
+        let stats = self.proxy_protocol_stats.as_ref()?;
+        Some(introduction::header(config, stats, &client()))
     }
 
     /// The next host in turn, for one HTTP exchange. `request` is the version of its request, if

@@ -13,6 +13,7 @@ mod filter_chain;
 mod http;
 mod http2;
 mod listener;
+mod listener_filter;
 mod log_format;
 mod network_filter;
 mod overload;

@@ -7,6 +7,7 @@ mod access_log;
 mod filter_chain;
 mod http;
 mod http2;
+mod listener_filter;
 mod network_filter;
 mod route;
 mod runtime;
@@ -30,6 +31,10 @@ pub use http::{
     ServerHeader, UpstreamHttp, UpstreamProtocol,
 };
 pub use http2::{Http2Keepalive, Http2Options, HttpRuntimeLimits};
+pub use listener_filter::{
+    ConnectionPredicate, ListenerFilter, ListenerFilterKind, ListenerFilters, PassThroughTlvs,
+    ProxyProtocol, TlvLocation, TlvRule,
+};
 pub use network_filter::{
     ConnectionLimit, LocalRateLimit, NetworkFilter, Permission, Principal, Rbac, RbacAction,
     RbacPolicy, RbacRules, TokenBucket,
@@ -133,6 +138,8 @@ pub struct Listener {
     pub ignore_global_connection_limit: bool,
     /// `access_log`: a line for each connection, at its end.
     pub access_logs: Vec<AccessLog>,
+    /// What connections pass before they get a filter chain.
+    pub listener_filters: ListenerFilters,
     /// `filter_chains`, in file order. No two of them match the same connections equally well.
     pub filter_chains: Vec<FilterChain>,
     /// `default_filter_chain`: for connections that no other chain matches; without one they are

@@ -10,6 +10,7 @@ mod bootstrap;
 mod cluster;
 mod http;
 mod listener;
+mod listener_filters;
 mod network_filters;
 #[cfg(test)]
 mod page;
@@ -45,6 +46,7 @@ const AREAS: &[Area] = &[
     bootstrap::BOOTSTRAP,
     stats::STATS,
     listener::LISTENER,
+    listener_filters::LISTENER_FILTERS,
     network_filters::NETWORK_FILTERS,
     tcp_proxy::TCP_PROXY,
     http::HTTP,

@@ -1541,6 +1541,55 @@ pub mod envoy {
                     pub name: ::prost::alloc::string::String,
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ListenerFilterChainMatchPredicate {
+                    #[prost(
+                        oneof = "listener_filter_chain_match_predicate::Rule",
+                        tags = "1, 2, 3, 4, 5"
+                    )]
+                    pub rule: ::core::option::Option<listener_filter_chain_match_predicate::Rule>,
+                }
+                /// Nested message and enum types in `ListenerFilterChainMatchPredicate`.
+                pub mod listener_filter_chain_match_predicate {
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct MatchSet {
+                        #[prost(message, repeated, tag = "1")]
+                        pub rules:
+                            ::prost::alloc::vec::Vec<super::ListenerFilterChainMatchPredicate>,
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Oneof)]
+                    pub enum Rule {
+                        #[prost(message, tag = "1")]
+                        OrMatch(MatchSet),
+                        #[prost(message, tag = "2")]
+                        AndMatch(MatchSet),
+                        #[prost(message, tag = "3")]
+                        NotMatch(
+                            ::prost::alloc::boxed::Box<super::ListenerFilterChainMatchPredicate>,
+                        ),
+                        #[prost(bool, tag = "4")]
+                        AnyMatch(bool),
+                        #[prost(message, tag = "5")]
+                        DestinationPortRange(super::super::super::super::r#type::v3::Int32Range),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
+                pub struct ListenerFilter {
+                    #[prost(string, tag = "1")]
+                    pub name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "4")]
+                    pub filter_disabled: ::core::option::Option<ListenerFilterChainMatchPredicate>,
+                    #[prost(oneof = "listener_filter::ConfigType", tags = "3")]
+                    pub config_type: ::core::option::Option<listener_filter::ConfigType>,
+                }
+                /// Nested message and enum types in `ListenerFilter`.
+                pub mod listener_filter {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+                    pub enum ConfigType {
+                        #[prost(message, tag = "3")]
+                        TypedConfig(::prost_types::Any),
+                    }
+                }
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct AdditionalAddress {
                     #[prost(message, optional, tag = "1")]
                     pub address: ::core::option::Option<super::super::core::v3::Address>,
@@ -1578,6 +1627,8 @@ pub mod envoy {
                     pub deprecated_v1: ::core::option::Option<listener::DeprecatedV1>,
                     #[prost(enumeration = "listener::DrainType", tag = "8")]
                     pub drain_type: i32,
+                    #[prost(message, repeated, tag = "9")]
+                    pub listener_filters: ::prost::alloc::vec::Vec<ListenerFilter>,
                     #[prost(message, optional, tag = "15")]
                     pub listener_filters_timeout: ::core::option::Option<::prost_types::Duration>,
                     #[prost(bool, tag = "17")]
@@ -2481,6 +2532,136 @@ pub mod envoy {
     #[prost(message, optional, tag = "10")]
     pub reject_connect_request_early_data: ::core::option::Option<bool>,
 }
+                    }
+                }
+            }
+            pub mod listener {
+                pub mod proxy_protocol {
+                    pub mod v3 {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct ProxyProtocol {
+    #[prost(message, repeated, tag = "1")]
+    pub rules: ::prost::alloc::vec::Vec<proxy_protocol::Rule>,
+    #[prost(bool, tag = "2")]
+    pub allow_requests_without_proxy_protocol: bool,
+    #[prost(message, optional, tag = "3")]
+    pub pass_through_tlvs: ::core::option::Option<
+        super::super::super::super::super::config::core::v3::ProxyProtocolPassThroughTlVs,
+    >,
+    #[prost(
+        enumeration = "super::super::super::super::super::config::core::v3::proxy_protocol_config::Version",
+        repeated,
+        tag = "4"
+    )]
+    pub disallowed_versions: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, tag = "5")]
+    pub stat_prefix: ::prost::alloc::string::String,
+    #[prost(enumeration = "proxy_protocol::TlvLocation", tag = "6")]
+    pub tlv_location: i32,
+}
+                        /// Nested message and enum types in `ProxyProtocol`.
+                        pub mod proxy_protocol {
+                            #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                            pub struct KeyValuePair {
+                                #[prost(string, tag = "1")]
+                                pub metadata_namespace: ::prost::alloc::string::String,
+                                #[prost(string, tag = "2")]
+                                pub key: ::prost::alloc::string::String,
+                                #[prost(
+                                    enumeration = "key_value_pair::ValueStringEncoding",
+                                    tag = "3"
+                                )]
+                                pub value_string_encoding: i32,
+                            }
+                            /// Nested message and enum types in `KeyValuePair`.
+                            pub mod key_value_pair {
+                                #[derive(
+                                    Clone,
+                                    Copy,
+                                    Debug,
+                                    PartialEq,
+                                    Eq,
+                                    Hash,
+                                    PartialOrd,
+                                    Ord,
+                                    ::prost::Enumeration,
+                                )]
+                                #[repr(i32)]
+                                pub enum ValueStringEncoding {
+                                    Unspecified = 0,
+                                    SanitizedUtf8 = 1,
+                                    Base64 = 2,
+                                }
+                                impl ValueStringEncoding {
+                                    /// String value of the enum field names used in the ProtoBuf definition.
+                                    ///
+                                    /// The values are not transformed in any way and thus are considered stable
+                                    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                    pub fn as_str_name(&self) -> &'static str {
+                                        match self {
+                                            Self::Unspecified => "UNSPECIFIED",
+                                            Self::SanitizedUtf8 => "SANITIZED_UTF8",
+                                            Self::Base64 => "BASE64",
+                                        }
+                                    }
+                                    /// Creates an enum from field names used in the ProtoBuf definition.
+                                    pub fn from_str_name(
+                                        value: &str,
+                                    ) -> ::core::option::Option<Self>
+                                    {
+                                        match value {
+                                            "UNSPECIFIED" => Some(Self::Unspecified),
+                                            "SANITIZED_UTF8" => Some(Self::SanitizedUtf8),
+                                            "BASE64" => Some(Self::Base64),
+                                            _ => None,
+                                        }
+                                    }
+                                }
+                            }
+                            #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                            pub struct Rule {
+                                #[prost(uint32, tag = "1")]
+                                pub tlv_type: u32,
+                                #[prost(message, optional, tag = "2")]
+                                pub on_tlv_present: ::core::option::Option<KeyValuePair>,
+                            }
+                            #[derive(
+                                Clone,
+                                Copy,
+                                Debug,
+                                PartialEq,
+                                Eq,
+                                Hash,
+                                PartialOrd,
+                                Ord,
+                                ::prost::Enumeration,
+                            )]
+                            #[repr(i32)]
+                            pub enum TlvLocation {
+                                DynamicMetadata = 0,
+                                FilterState = 1,
+                            }
+                            impl TlvLocation {
+                                /// String value of the enum field names used in the ProtoBuf definition.
+                                ///
+                                /// The values are not transformed in any way and thus are considered stable
+                                /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                                pub fn as_str_name(&self) -> &'static str {
+                                    match self {
+                                        Self::DynamicMetadata => "DYNAMIC_METADATA",
+                                        Self::FilterState => "FILTER_STATE",
+                                    }
+                                }
+                                /// Creates an enum from field names used in the ProtoBuf definition.
+                                pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                                    match value {
+                                        "DYNAMIC_METADATA" => Some(Self::DynamicMetadata),
+                                        "FILTER_STATE" => Some(Self::FilterState),
+                                        _ => None,
+                                    }
+                                }
+                            }
+                        }
                     }
                 }
             }

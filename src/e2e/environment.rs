@@ -8,6 +8,7 @@
 //! | `NUNCIO_SCENARIO` | run only differential scenarios whose name contains this | all |
 //! | `NUNCIO_SHOW_OBSERVATIONS` | `1`: print what scenarios saw on Envoy, what is open | unset |
 //! | `NUNCIO_UPDATE` | `1`: write what a test compares with anew, instead of comparing | unset |
+//! | `NUNCIO_REDIRECTED` | set by the tests of `redirected` for themselves | unset |
 //! | `NUNCIO_BULK_BYTES` | bytes each way, all connections together, in `bulk` | 64 MiB |
 //! | `NUNCIO_STALLED_READERS` | clients that never read in `stalled` | 200 |
 //! | `NUNCIO_IDLE_CONNECTIONS` | idle connections per round in `idle` | 400 |
@@ -85,6 +86,14 @@ pub(crate) fn scenario_filter() -> String {
 /// Whether to print what each differential scenario saw on the reference.
 pub(crate) fn shows_observations() -> bool {
     variable("NUNCIO_SHOW_OBSERVATIONS").is_some_and(|value| value == "1")
+}
+
+/// What [`has_own_network`] looks for.
+pub(crate) const OWN_NETWORK: &str = "NUNCIO_REDIRECTED";
+
+/// Whether this process may change its network.
+pub(crate) fn has_own_network() -> bool {
+    std::env::var_os(OWN_NETWORK).is_some()
 }
 
 /// Whether to write anew what a test would compare with.

@@ -55,6 +55,8 @@ mod process_log;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod redirected;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod sockets_of;

@@ -161,6 +161,15 @@ impl Peer {
         matches!(peeked, Ok(1..))
     }
 
+    /// Waits for bytes or the end. Whether bytes are there.
+    pub(crate) fn answers(&self) -> bool {
+        match self.stream.peek(&mut [0]) {
+            Ok(count) => count > 0,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("waiting for an answer: {error}"),
+        }
+    }
+
     /// Sends FIN; receiving goes on.
     pub(crate) fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -14,6 +14,8 @@ pub struct Ends {
     pub direct_remote: Address,
     /// What the client connected to.
     pub local: Address,
+    /// The local end of the socket.
+    pub direct_local: Address,
 }
 
 impl Ends {

@@ -250,6 +250,7 @@ mod tests {
             per_connection_buffer_limit_bytes: 1 << 20,
             ignore_global_connection_limit: false,
             access_logs: Vec::new(),
+            listener_filters: model::ListenerFilters::default(),
             filter_chains: vec![model::FilterChain {
                 name: String::new(),
                 matches: model::FilterChainMatch::default(),

@@ -34,6 +34,20 @@ impl Stream {
         Self { socket, receiver, outbox }
     }
 
+    /// As [`Stream::new`], of a socket from which `receiver` has received already. What it has and
+    /// nobody took comes first.
+    pub fn resume(
+        reactor: &Reactor,
+        socket: Socket,
+        receiver: Receiver,
+        buffer_limit: u32,
+        meter: Rc<dyn OutboxMeter>,
+    ) -> Self {
+        let limit = usize::try_from(buffer_limit).unwrap_or(usize::MAX);
+        let outbox = reactor.outbox(&socket, limit, meter);
+        Self { socket, receiver, outbox }
+    }
+
     /// The socket.
     pub fn socket(&self) -> &Socket {
         &self.socket

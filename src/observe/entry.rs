@@ -55,6 +55,14 @@ impl Entry {
         &self.prefix
     }
 
+    /// The full name of the stat `name` of this scope.
+    pub(crate) fn name_of(&self, name: &str) -> String {
+        match self.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}.{name}"),
+        }
+    }
+
     pub(crate) fn specs(&self) -> &'static [StatSpec] {
         self.specs
     }

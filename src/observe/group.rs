@@ -79,7 +79,7 @@ impl Group {
                 }
                 let flushed = flushed.cloned().unwrap_or_default();
                 samples.push(HistogramSample {
-                    name: format!("{}.{}", entry.prefix(), spec.name),
+                    name: entry.name_of(spec.name),
                     cumulative: flushed.cumulative,
                     interval: flushed.interval,
                 });
@@ -102,7 +102,7 @@ impl Group {
             if spec.when_used && !used {
                 continue;
             }
-            samples.push(Sample { name: format!("{prefix}.{name}"), kind, value, used });
+            samples.push(Sample { name: entry.name_of(name), kind, value, used });
             let workers = if spec.per_worker { self.workers } else { 0 };
             let workers = (0..workers).map(|worker| (worker, format!("worker_{worker}")));
             let control = spec.main_thread.then(|| (self.workers, "main_thread".to_owned()));

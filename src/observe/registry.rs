@@ -94,7 +94,8 @@ impl Registry {
     /// The scope `prefix` with the stats of `S`: a new one, or the one that was made before for
     /// the same prefix and set.
     ///
-    /// `prefix` has no dot at its end. Characters that statsd cannot carry are replaced as Envoy
+    /// `prefix` has no dot at its end; it is empty for a set of one stat that has no prefix.
+    /// Characters that statsd cannot carry are replaced as Envoy
     /// does: `://`, `:/`, `:` and NUL become `_`.
     #[must_use]
     pub fn scope<S: Stat>(&self, prefix: &str) -> ScopeId<S> {
@@ -150,7 +151,10 @@ impl Registry {
             entries.iter().map(|e| e.prefix()).filter(|prefix| !prefix.contains('.')).collect();
         let mut groups: BTreeMap<String, Vec<Arc<Entry>>> = BTreeMap::new();
         for entry in &entries {
-            let mut parts = entry.prefix().splitn(3, '.');
+            // A stat without a prefix lies between two groups.
+            let first_name = || entry.specs().first().map_or("", |spec| spec.name);
+            let prefix = if entry.prefix().is_empty() { first_name() } else { entry.prefix() };
+            let mut parts = prefix.splitn(3, '.');
             let first = parts.next().unwrap_or_default();
             let second = parts.next().filter(|_| !short.contains(first));
             let key = second.map_or(format!("{first}."), |second| format!("{first}.{second}."));

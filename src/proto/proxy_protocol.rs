@@ -26,6 +26,12 @@ const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of a version 2 header before its addresses.
 const V2_FIXED_LEN: usize = 16;
 
+/// Bytes of two IPv4 addresses with their ports.
+const V2_IPV4_LEN: usize = 12;
+
+/// Bytes of two IPv6 addresses with their ports.
+const V2_IPV6_LEN: usize = 36;
+
 /// Longest line of version 1, its CRLF included. The specification counts 107 bytes and Envoy one
 /// more.
 const V1_LEN_MAX: usize = 108;
@@ -64,6 +70,12 @@ impl Addresses {
     #[must_use]
     pub const fn source(&self) -> SocketAddr {
         self.source
+    }
+
+    /// Bytes they take in a header of version 2.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        if self.source.is_ipv4() { V2_IPV4_LEN } else { V2_IPV6_LEN }
     }
 
     /// What it connected to.

@@ -1,6 +1,7 @@
 //! Who may come in: the limits of connections, one count each for the whole process, exact.
 //!
-//! **Invariant:** no more connections hold a place than there are, whatever the workers do.
+//! **Invariant:** no more connections hold a place than there are, whatever the workers do; only
+//! those that another listener hands off are let in beyond, as in Envoy.
 
 use std::sync::Arc;
 
@@ -20,6 +21,12 @@ struct Place(Arc<Limit>);
 impl Place {
     fn take(limit: &Arc<Limit>) -> Option<Self> {
         limit.try_take().map(|_| Self(Arc::clone(limit)))
+    }
+
+    /// Even where the limit is reached.
+    fn take_beyond(limit: &Arc<Limit>) -> Self {
+        limit.take();
+        Self(Arc::clone(limit))
     }
 }
 
@@ -92,7 +99,7 @@ impl ListenerShared {
         if global.is_none() && own.is_none() {
             return Ok(Admission(None));
         }
-        Ok(Admission(Some(Box::new(Held { _global: global, _own: own, seat: None }))))
+        Ok(Admission(Some(Box::new(Held { global, _own: own, seat: None }))))
     }
 }
 
@@ -106,12 +113,23 @@ pub(crate) struct Admission(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
-    _global: Option<Place>,
+    global: Option<Place>,
     _own: Option<Place>,
     seat: Option<Seat>,
 }
 
 impl Admission {
+    /// The connection goes to another listener, `to`, on the worker `seat` counts it for, if that
+    /// counts. As in Envoy, the limit of that listener is not asked, and counts it.
+    pub(crate) fn handed_off(self, to: &ListenerShared, seat: Option<Seat>) -> Self {
+        let global = self.0.and_then(|held| held.global);
+        let own = to.own.as_ref().map(|(_, limit)| Place::take_beyond(limit));
+        if global.is_none() && own.is_none() && seat.is_none() {
+            return Self(None);
+        }
+        Self(Some(Box::new(Held { global, _own: own, seat })))
+    }
+
     /// The connection belongs to the worker that `seat` counts it for.
     pub(crate) fn seated(mut self, seat: Seat) -> Self {
         self.0.get_or_insert_default().seat = Some(seat);

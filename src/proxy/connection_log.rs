@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
-use filter::Close;
+use filter::{Close, Origin};
 use observe::access_log::{
     AccessLogType, CloseType, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
@@ -22,6 +22,7 @@ use observe::{ResponseFlag, ResponseFlags};
 use reactor::{Reactor, Socket};
 
 use crate::access_log::AccessLogs;
+use crate::beginning::Beginning;
 use crate::random::Random;
 
 /// What the connections of one listener have in common in their lines.
@@ -56,6 +57,8 @@ struct Facts {
     remote_address: Option<Address>,
     local_address: Option<Address>,
     protocol: Cell<Option<Protocol>>,
+    /// What listener filters found out, if there are any.
+    origin: Option<Rc<Origin>>,
     bytes_received: Cell<u64>,
     bytes_sent: Cell<u64>,
     changing: RefCell<Changing>,
@@ -93,7 +96,12 @@ struct Upstream {
 
 impl<'a> ConnectionLog<'a> {
     /// Begins to note what happens to the connection on `socket`, if anybody logs.
-    pub(crate) fn begin(logging: &'a ConnectionLogging, socket: &Socket) -> Self {
+    /// `beginning` is there if it passed listener filters.
+    pub(crate) fn begin(
+        logging: &'a ConnectionLogging,
+        socket: &Socket,
+        beginning: Option<&Beginning>,
+    ) -> Self {
         let id = logging.ids.next();
         tracing::debug!(
             target: "conn_handler",
@@ -106,17 +114,21 @@ impl<'a> ConnectionLog<'a> {
         if logging.of_listener.is_empty() && logging.of_filter.is_empty() {
             return Self { logging, id, facts: None };
         }
-        let facts = Facts {
-            id,
-            start: logging.reactor.wall_now(),
-            started: logging.reactor.now(),
-            // Both fail only if the peer has reset the connection already.
-            remote_address: socket.peer_address().ok(),
-            local_address: socket.local_address().ok(),
-            protocol: Cell::new(None),
-            bytes_received: Cell::new(0),
-            bytes_sent: Cell::new(0),
-            changing: RefCell::default(),
+        let facts = match beginning {
+            Some(beginning) => Facts::known(id, beginning),
+            None => Facts {
+                id,
+                start: logging.reactor.wall_now(),
+                started: logging.reactor.now(),
+                // Both fail only if the peer has reset the connection already.
+                remote_address: socket.peer_address().ok(),
+                local_address: socket.local_address().ok(),
+                origin: None,
+                protocol: Cell::new(None),
+                bytes_received: Cell::new(0),
+                bytes_sent: Cell::new(0),
+                changing: RefCell::default(),
+            },
         };
         Self { logging, id, facts: Some(Box::new(facts)) }
     }
@@ -133,6 +145,14 @@ impl<'a> ConnectionLog<'a> {
             facts.bytes_sent.set(sent);
             facts.protocol.set(protocol);
         }
+    }
+
+    /// Of a connection that listener filters do not let pass: it never gets a number.
+    pub(crate) fn never_begun(logging: &'a ConnectionLogging, beginning: &Beginning) -> Self {
+        if logging.of_listener.is_empty() {
+            return Self { logging, id: 0, facts: None };
+        }
+        Self { logging, id: 0, facts: Some(Box::new(Facts::known(0, beginning))) }
     }
 
     /// No filter chain matches the connection.
@@ -383,6 +403,8 @@ impl<'a> ConnectionLog<'a> {
         let is_last = matches!(log_type, AccessLogType::NotSet | AccessLogType::TcpConnectionEnd);
         // As Envoy, which learns of it from the filter that has an upstream.
         let is_over = is_last && upstream.is_some();
+        let origin = facts.origin.as_deref();
+        let ends = origin.map(Origin::ends);
         logs.log(&Record {
             log_type,
             start: facts.start,
@@ -403,9 +425,13 @@ impl<'a> ConnectionLog<'a> {
             connection_id: facts.id,
             stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
             remote_address: facts.remote_address.as_ref(),
-            direct_remote_address: facts.remote_address.as_ref(),
+            direct_remote_address: ends
+                .map_or(facts.remote_address.as_ref(), |ends| Some(&ends.direct_remote)),
             local_address: facts.local_address.as_ref(),
-            direct_local_address: facts.local_address.as_ref(),
+            direct_local_address: ends
+                .map_or(facts.local_address.as_ref(), |ends| Some(&ends.direct_local)),
+            dynamic_metadata: origin.map(|origin| &origin.dynamic_metadata),
+            filter_state: origin.map(|origin| &origin.filter_state),
             close_type: changing.close_type,
             local_close_reason: changing.local_close_reason,
             filter_chain_name: &self.logging.filter_chain_name,
@@ -414,6 +440,25 @@ impl<'a> ConnectionLog<'a> {
                 .map_or_else(UpstreamRecord::default, |upstream| upstream.record(received, sent)),
             ..Record::default()
         });
+    }
+}
+
+impl Facts {
+    /// Of a connection about which listener filters have found out.
+    fn known(id: u64, beginning: &Beginning) -> Self {
+        let Beginning { origin, accepted, .. } = beginning;
+        Self {
+            id,
+            start: accepted.wall,
+            started: accepted.at,
+            remote_address: Some(origin.ends().remote.clone()),
+            local_address: Some(origin.ends().local.clone()),
+            origin: Some(Rc::clone(origin)),
+            protocol: Cell::new(None),
+            bytes_received: Cell::new(0),
+            bytes_sent: Cell::new(0),
+            changing: RefCell::default(),
+        }
     }
 }
 

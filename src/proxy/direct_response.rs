@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use net::{Stream, flush};
+use net::flush;
 use reactor::Socket;
 
 use crate::connection_context::ConnectionContext;
@@ -13,8 +13,8 @@ use crate::meter::Uncounted;
 
 /// Sends `response` and closes once it has been sent, whatever the client says.
 pub(crate) async fn serve(response: &[u8], socket: Socket, context: &ConnectionContext<'_>) {
-    let ConnectionContext { reactor, filters, log, .. } = context;
-    let stream = Stream::new(reactor, socket, context.buffer_limit, Rc::new(Uncounted));
+    let (reactor, filters, log) = (context.reactor(), context.filters(), &context.log);
+    let stream = context.stream(socket, Rc::new(Uncounted));
     let received = |bytes: usize| log.received(bytes);
     let receiver = stream.receiver();
     let (passage, _held) = gate::enter_reading(filters, reactor, receiver, log, received).await;

@@ -15,10 +15,10 @@ use crate::meter::Uncounted;
 
 /// Serves one connection until the peer ends its stream and has everything back.
 pub(crate) async fn serve(socket: Socket, context: &ConnectionContext<'_>) {
-    let ConnectionContext { reactor, filters, log, .. } = context;
-    let stream = Stream::new(reactor, socket, context.buffer_limit, Rc::new(Uncounted));
+    let log = &context.log;
+    let stream = context.stream(socket, Rc::new(Uncounted));
     let mut held = Held::default();
-    if !filters.is_empty() {
+    if !context.filters().is_empty() {
         let passage;
         (passage, held) = Box::pin(pass(&stream, context)).await;
         if passage != Passage::Open {
@@ -37,14 +37,14 @@ pub(crate) async fn serve(socket: Socket, context: &ConnectionContext<'_>) {
 
 /// Leads a connection past the filters before this one.
 async fn pass(stream: &Stream, context: &ConnectionContext<'_>) -> (Passage, Held) {
-    let ConnectionContext { reactor, filters, log, .. } = context;
+    let (reactor, filters, log) = (context.reactor(), context.filters(), &context.log);
     let received = |bytes: usize| log.received(bytes);
     let receiver = stream.receiver();
     let (passage, held) = gate::enter_reading(filters, reactor, receiver, log, received).await;
     if passage != Passage::Open || !filters.awaits_data() {
         return (passage, held);
     }
-    let from = (stream.socket(), receiver);
+    let from = (stream.socket(), receiver, context.origin().map(Rc::as_ref));
     (gate::first_data(filters, reactor, from, log, received, false).await, held)
 }
 

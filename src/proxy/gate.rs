@@ -13,7 +13,8 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use base::Address;
-use filter::{Close, ConnectionToken, Ends, NetworkFilters};
+use cluster::Client;
+use filter::{Close, ConnectionToken, Ends, NetworkFilters, Origin};
 use reactor::{RECV_CREDIT_MAX, Reactor, Received, Receiver, Socket};
 
 use crate::connection_log::ConnectionLog;
@@ -81,7 +82,7 @@ pub(crate) async fn enter_reading(
 pub(crate) async fn first_data(
     filters: &NetworkFilters,
     reactor: &Reactor,
-    (socket, receiver): (&Socket, &Receiver),
+    (socket, receiver, origin): (&Socket, &Receiver, Option<&Origin>),
     log: &ConnectionLog<'_>,
     received: impl Fn(usize),
     asks_at_end: bool,
@@ -94,7 +95,7 @@ pub(crate) async fn first_data(
             return Passage::Open;
         }
     }
-    let ends = ends_of(socket);
+    let ends = ends_of(socket, origin);
     let let_through = filters.let_through(reactor, &ends, |close| log.refused_by_filter(close));
     while_discarding(let_through, receiver, log, received).await
 }
@@ -132,11 +133,27 @@ fn poll_discard(receiver: &Receiver, context: &Context<'_>, received: &impl Fn(u
     Poll::Pending
 }
 
-/// Where the ends of a connection are.
-pub(crate) fn ends_of(socket: &Socket) -> Ends {
+/// Whose connection it is, for an upstream that is told.
+pub(crate) fn client_of<'a>(socket: &Socket, origin: Option<&'a Origin>) -> Client<'a> {
+    let Some(origin) = origin else {
+        let (remote, local) = (socket.peer_address().ok(), socket.local_address().ok());
+        return Client { remote, local, tlvs: &[] };
+    };
+    let (remote, local, tlvs): (_, _, &[_]) = match origin.introduction() {
+        Some(told) => (&told.remote, &told.local, &told.tlvs),
+        None => (&origin.ends().remote, &origin.ends().local, &[]),
+    };
+    Client { remote: Some(remote.clone()), local: Some(local.clone()), tlvs }
+}
+
+/// Where the ends of a connection are; `origin` is what listener filters found out.
+pub(crate) fn ends_of(socket: &Socket, origin: Option<&Origin>) -> Ends {
+    if let Some(origin) = origin {
+        return origin.ends().clone();
+    }
     // Where a peer that has reset its connection was cannot be told any more.
     let nowhere = |_| Address::Ip(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
     let remote = socket.peer_address().unwrap_or_else(nowhere);
     let local = socket.local_address().unwrap_or_else(nowhere);
-    Ends { direct_remote: remote.clone(), remote, local }
+    Ends { direct_remote: remote.clone(), remote, direct_local: local.clone(), local }
 }

@@ -12,6 +12,7 @@
 pub mod access_log;
 mod admission;
 mod balance;
+mod beginning;
 mod connection_context;
 mod connection_log;
 mod direct_response;
@@ -22,6 +23,7 @@ mod gate;
 mod handover;
 mod http;
 mod listener;
+mod listener_stage;
 mod meter;
 mod random;
 mod reception;

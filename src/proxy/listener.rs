@@ -1,12 +1,14 @@
-//! A listener on one worker: gives each connection its task.
+//! A listener on one worker: leads each connection past the listener filters, and gives it its
+//! task.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use base::Address;
 use config::model::{self, TerminalFilter};
-use filter::{ChainIndex, ChainMatch, NetworkFilters};
+use filter::{ChainIndex, ChainMatch, ListenerFilter, NetworkFilters};
 use observe::names::{
     ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, listener_prefix,
     tcp_proxy_prefix,
@@ -15,10 +17,12 @@ use observe::{GaugeGuard, Scope};
 use reactor::{Reactor, Socket, TaskSet};
 
 use crate::admission::{Admission, ListenerShared};
-use crate::connection_context::ConnectionContext;
+use crate::beginning::Beginning;
+use crate::connection_context::{ChainContext, ConnectionContext};
 use crate::connection_log::{ConnectionLog, ConnectionLogging};
 use crate::gate::ends_of;
 use crate::http::{HttpManager, Names};
+use crate::listener_stage::{Closed, HandedOff, ListenerStage, Passed, StageContext};
 use crate::tcp_proxy::TcpProxy;
 use crate::upstream_flush::UpstreamFlush;
 use crate::worker_context::WorkerContext;
@@ -29,6 +33,9 @@ use crate::{direct_response, echo};
 pub struct Listener {
     reactor: Reactor,
     config: Arc<model::Listener>,
+    filters: Box<[ListenerFilter]>,
+    /// Where connections can be handed off to; only if the listener does that.
+    others: OnceCell<Box<dyn HandOff>>,
     chain_match: ChainMatch,
     /// In the order of [`model::Listener::chains`].
     chains: Box<[Chain]>,
@@ -40,10 +47,21 @@ pub struct Listener {
 /// A filter chain on one worker.
 #[derive(Debug)]
 struct Chain {
-    filters: NetworkFilters,
+    context: ChainContext,
     /// The last filter.
     filter: Filter,
-    logging: ConnectionLogging,
+}
+
+/// Listeners to which connections can be handed off.
+pub(crate) trait HandOff: std::fmt::Debug {
+    /// Gives a connection to the listener at its local address, which is a task of `connections`
+    /// from then on. Returns it if there is no other listener.
+    fn hand_off(
+        &self,
+        stage: ListenerStage,
+        from: &Listener,
+        connections: &Rc<TaskSet>,
+    ) -> Option<ListenerStage>;
 }
 
 #[derive(Debug)]
@@ -55,15 +73,17 @@ enum Filter {
 }
 
 impl Listener {
-    /// Builds the listener's filters and finds its stats. `bound` is the address it listens on,
-    /// which names the stats when the configuration gives no prefix.
+    /// Builds the listener's filters and finds its stats. `bound` are the addresses it listens
+    /// on, the first of which names the stats when the configuration gives no prefix.
     pub fn new(
         config: &Arc<model::Listener>,
         shared: &ListenerShared,
-        bound: &Address,
+        bound: &[Address],
         context: WorkerContext<'_>,
     ) -> Rc<Self> {
-        let prefix = listener_prefix(config.stat_prefix.as_deref(), bound);
+        // A listener has an address.
+        let first = bound.first().unwrap_or(&config.sockets.address.address);
+        let prefix = listener_prefix(config.stat_prefix.as_deref(), first);
         let logging = |filter_chain_name: &str, of_filter: &[model::AccessLog]| ConnectionLogging {
             reactor: context.reactor.clone(),
             listener_name: config.name.clone(),
@@ -83,17 +103,24 @@ impl Listener {
             };
             let logging = logging(&chain.name, of_filter);
             let ListenerShared { filters, managers, .. } = shared;
-            let filters = NetworkFilters::new(index, filters, context.registry, context.shard);
+            let chain_context = ChainContext {
+                reactor: context.reactor.clone(),
+                buffer_limit: config.per_connection_buffer_limit_bytes,
+                filters: NetworkFilters::new(index, filters, context.registry, context.shard),
+                logging,
+            };
             let names = Names { listener: config.name.clone(), filter_chain: chain.name.clone() };
             let manager = managers.get(index).and_then(Option::as_ref);
             let manager = |prefix| Some(HttpManager::new(manager?, names, prefix, context));
             let filter = Filter::new(&chain.terminal, manager(&prefix), context);
-            Chain { filters, filter, logging }
+            Chain { context: chain_context, filter }
         };
         context.registry.declare::<ListenerDormantStat>(&prefix);
         Rc::new(Self {
             reactor: context.reactor.clone(),
             config: Arc::clone(config),
+            filters: ListenerFilter::all(&config.listener_filters, context.registry, context.shard),
+            others: OnceCell::new(),
             chain_match: ChainMatch::new(config),
             chains: config.chains().enumerate().map(chain).collect(),
             logging: logging("", &[]),
@@ -111,28 +138,120 @@ impl Listener {
         &self.stats
     }
 
+    /// Says where connections can be handed off to. To be called once at most.
+    pub(crate) fn set_others(&self, others: Box<dyn HandOff>) {
+        // A second call would change nothing.
+        let _ = self.others.set(others);
+    }
+
     /// Gives a connection its task, of `connections`.
     pub(crate) fn start(
         self: &Rc<Self>,
         socket: Socket,
         admission: Admission,
+        connections: &Rc<TaskSet>,
+    ) {
+        if self.filters.is_empty() {
+            return self.begin(socket, admission, None, connections);
+        }
+        self.lead(ListenerStage::accepted(socket), admission, HandsOff::Yes, connections);
+    }
+
+    /// As [`Listener::start`], of a connection that another listener hands off.
+    pub(crate) fn start_handed_off(
+        self: &Rc<Self>,
+        connection: HandedOff,
+        admission: Admission,
+        connections: &Rc<TaskSet>,
+    ) {
+        self.lead(connection, admission, HandsOff::No, connections);
+    }
+
+    /// Leads a connection past the listener filters. Those that need no data are asked at once; a
+    /// task waits for the others, and is gone when the connection goes on.
+    fn lead(
+        self: &Rc<Self>,
+        connection: HandedOff,
+        admission: Admission,
+        hands_off: HandsOff,
+        connections: &Rc<TaskSet>,
+    ) {
+        let mut stage = ListenerStage::new(connection, admission, &self.reactor, &self.stats);
+        if stage.next_reader(&self.filters).is_none() {
+            return self.go_on(stage, hands_off, connections);
+        }
+        // The set owns the task.
+        let set = Rc::downgrade(connections);
+        let listener = Rc::clone(self);
+        connections.spawn(async move {
+            let result = stage.pass(listener.stage_context()).await;
+            match (result, set.upgrade()) {
+                (Ok(()), Some(connections)) => listener.go_on(stage, hands_off, &connections),
+                (Err(Closed), _) => {
+                    let Passed { beginning, .. } = stage.into_passed();
+                    ConnectionLog::never_begun(&listener.logging, &beginning);
+                }
+                // The worker ends.
+                (Ok(()), None) => {}
+            }
+        });
+    }
+
+    fn stage_context(&self) -> StageContext<'_> {
+        StageContext {
+            reactor: &self.reactor,
+            filters: &self.filters,
+            config: &self.config.listener_filters,
+            stats: &self.stats,
+            listener: &self.config.name,
+        }
+    }
+
+    /// The connection has passed the listener filters.
+    fn go_on(
+        self: &Rc<Self>,
+        mut stage: ListenerStage,
+        hands_off: HandsOff,
+        connections: &Rc<TaskSet>,
+    ) {
+        if hands_off == HandsOff::Yes
+            && stage.origin().is_local_restored()
+            && let Some(others) = self.others.get()
+        {
+            match others.hand_off(stage, self, connections) {
+                None => return,
+                Some(back) => stage = back,
+            }
+        }
+        let Passed { socket, admission, beginning } = stage.into_passed();
+        self.begin(socket, admission, Some(beginning), connections);
+    }
+
+    /// Gives a connection to its filter chain.
+    fn begin(
+        self: &Rc<Self>,
+        socket: Socket,
+        admission: Admission,
+        beginning: Option<Box<Beginning>>,
         connections: &TaskSet,
     ) {
-        let Some(index) =
-            self.chain_match.only().or_else(|| self.chain_match.find(&ends_of(&socket)))
-        else {
+        let origin = beginning.as_ref().map(|beginning| &*beginning.origin);
+        let chain = self.chain_match.only();
+        let chain = chain.or_else(|| self.chain_match.find(&ends_of(&socket, origin)));
+        let Some(index) = chain else {
             self.stats.inc(ListenerStat::NoFilterChainMatch);
-            return ConnectionLog::begin(&self.logging, &socket).no_filter_chain();
+            let log = ConnectionLog::begin(&self.logging, &socket, beginning.as_deref());
+            return log.no_filter_chain();
         };
+        let arrival = Arrival::new(index, admission, beginning);
         // Two kinds of tasks, so that an idle HTTP connection does not keep room for a relay.
         match &self.chains[index.0].filter {
             Filter::Http(manager) => {
                 let manager = Rc::clone(manager);
-                connections
-                    .spawn(Rc::clone(self).http_connection(index, manager, socket, admission));
+                connections.spawn(Rc::clone(self).http_connection(manager, socket, arrival));
             }
             Filter::DirectResponse(_) | Filter::Echo | Filter::TcpProxy(_) => {
-                connections.spawn(Rc::clone(self).connection(index, socket, admission));
+                connections.spawn(Rc::clone(self).connection(socket, arrival));
             }
         }
     }
@@ -140,12 +259,11 @@ impl Listener {
     /// The life of one connection. Its size is what an idle connection costs besides its streams.
     pub(crate) fn connection(
         self: Rc<Self>,
-        chain: ChainIndex,
         socket: Socket,
-        admission: Admission,
+        arrival: Arrival,
     ) -> impl Future<Output = ()> {
         // Counted from here, not from the first poll, which may come a turn later.
-        let presence = Presence::begin(self, chain, admission);
+        let presence = Presence::begin(self, arrival);
         async move {
             if let Some(left) = presence.serve(socket).await {
                 drop(presence);
@@ -157,18 +275,14 @@ impl Listener {
     /// As [`Listener::connection`], of a connection that carries HTTP.
     pub(crate) fn http_connection(
         self: Rc<Self>,
-        chain: ChainIndex,
         manager: Rc<HttpManager>,
         socket: Socket,
-        admission: Admission,
+        arrival: Arrival,
     ) -> impl Future<Output = ()> {
-        let presence = Presence::begin(self, chain, admission);
+        let presence = Presence::begin(self, arrival);
         async move {
-            let listener = &presence.listener;
-            let Chain { filters, logging, .. } = presence.chain();
-            let log = ConnectionLog::begin(logging, &socket);
-            let limit = listener.config.per_connection_buffer_limit_bytes;
-            manager.serve(socket, limit, filters, &log).await;
+            let context = presence.context(&socket);
+            manager.serve(socket, &context).await;
         }
     }
 
@@ -176,11 +290,11 @@ impl Listener {
     pub(crate) fn http(
         self: Rc<Self>,
         socket: Socket,
-        admission: Admission,
+        arrival: Arrival,
     ) -> Option<impl Future<Output = ()>> {
         let Filter::Http(manager) = &self.chains[0].filter else { return None };
         let manager = Rc::clone(manager);
-        Some(self.http_connection(ChainIndex(0), manager, socket, admission))
+        Some(self.http_connection(manager, socket, arrival))
     }
 }
 
@@ -210,38 +324,65 @@ impl Filter {
     }
 }
 
-/// That a connection is there, in the listener's stats.
-struct Presence {
-    listener: Rc<Listener>,
+/// Whether a connection whose local address was restored goes to the listener at that address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HandsOff {
+    /// If there is one.
+    Yes,
+    /// It was handed off already.
+    No,
+}
+
+/// What a connection comes with.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The chain it goes to.
     chain: ChainIndex,
-    started: Instant,
-    _active: GaugeGuard<ListenerStat>,
+    /// If it has passed listener filters.
+    beginning: Option<Box<Beginning>>,
     _admission: Admission,
 }
 
+impl Arrival {
+    pub(crate) fn new(
+        chain: ChainIndex,
+        admission: Admission,
+        beginning: Option<Box<Beginning>>,
+    ) -> Self {
+        Self { chain, beginning, _admission: admission }
+    }
+}
+
+/// That a connection is there, in the listener's stats.
+struct Presence {
+    listener: Rc<Listener>,
+    arrival: Arrival,
+    started: Instant,
+    _active: GaugeGuard<ListenerStat>,
+}
+
 impl Presence {
-    fn begin(listener: Rc<Listener>, chain: ChainIndex, admission: Admission) -> Self {
+    fn begin(listener: Rc<Listener>, arrival: Arrival) -> Self {
         listener.stats.inc(ListenerStat::DownstreamCxTotal);
         let active = listener.stats.guard(ListenerStat::DownstreamCxActive);
         let started = listener.reactor.now();
-        Self { started, chain, _active: active, _admission: admission, listener }
+        Self { started, arrival, _active: active, listener }
+    }
+
+    fn context(&self, socket: &Socket) -> ConnectionContext<'_> {
+        let beginning = self.arrival.beginning.as_deref();
+        ConnectionContext::new(&self.chain().context, socket, beginning)
     }
 
     fn chain(&self) -> &Chain {
-        &self.listener.chains[self.chain.0]
+        &self.listener.chains[self.arrival.chain.0]
     }
 
     /// Serves a connection to its end, and answers what is left of it.
     async fn serve(&self, socket: Socket) -> Option<UpstreamFlush> {
-        let Listener { reactor, config, .. } = &*self.listener;
-        let Chain { filters, filter, logging } = self.chain();
-        let context = ConnectionContext {
-            reactor,
-            buffer_limit: config.per_connection_buffer_limit_bytes,
-            filters,
-            log: ConnectionLog::begin(logging, &socket),
-        };
-        match filter {
+        let reactor = &self.listener.reactor;
+        let context = self.context(&socket);
+        match &self.chain().filter {
             Filter::DirectResponse(response) => {
                 Box::pin(direct_response::serve(response, socket, &context)).await;
                 None

@@ -8,17 +8,19 @@
 //! It knows nothing of what a listener does with a connection.
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Address;
 use observe::Scope;
 use observe::names::{ListenerStat, WorkerStat};
 use reactor::{Acceptor, Reactor, TaskSet, yield_now};
 
 use crate::admission::{Admission, ListenerShared};
 use crate::handover::{Handover, Peers};
-use crate::listener::Listener;
+use crate::listener::{HandOff, Listener};
+use crate::listener_stage::ListenerStage;
 
 /// How long a listener waits after it could not accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -57,7 +59,7 @@ impl Reception {
         self: Rc<Self>,
         acceptor: &Acceptor,
         address: usize,
-        connections: &TaskSet,
+        connections: &Rc<TaskSet>,
     ) {
         let event_max = self.listener.config().sockets.accepts_per_event_max.unwrap_or(u32::MAX);
         let mut is_failing = false;
@@ -112,7 +114,7 @@ impl Reception {
 
     /// Takes the connections that the kernel has queued: for the moment before the listener
     /// closes, which would reset them. They stay on this worker: others may be gone.
-    pub fn accept_queued(&self, acceptor: &Acceptor, connections: &TaskSet) {
+    pub fn accept_queued(&self, acceptor: &Acceptor, connections: &Rc<TaskSet>) {
         loop {
             match acceptor.accept_queued_fd() {
                 Ok(Some(fd)) => {
@@ -127,11 +129,11 @@ impl Reception {
     }
 
     /// Takes a connection that another worker accepted.
-    fn take_over(&self, Handover { fd, admission, .. }: Handover, connections: &TaskSet) {
+    fn take_over(&self, Handover { fd, admission, .. }: Handover, connections: &Rc<TaskSet>) {
         self.start(fd, admission, connections);
     }
 
-    fn receive(&self, fd: OwnedFd, address: usize, connections: &TaskSet) {
+    fn receive(&self, fd: OwnedFd, address: usize, connections: &Rc<TaskSet>) {
         // Without one the connection is closed here, by dropping its descriptor.
         let Some(admission) = self.admit() else { return };
         let placed = match (&self.peers, self.shared.balances.get(address)) {
@@ -148,13 +150,86 @@ impl Reception {
         self.shared.admit(self.listener.stats()).ok()
     }
 
-    fn start(&self, fd: OwnedFd, admission: Admission, connections: &TaskSet) {
+    /// Lets connections whose local address a listener filter restored go to the listener of
+    /// `receptions` that has this address, where the configuration wants that. `addresses` are
+    /// those that each listener really listens on. To be called once.
+    pub fn introduce(receptions: &[(Rc<Self>, Vec<Address>)]) {
+        let others: Rc<[Other]> = receptions
+            .iter()
+            .map(|(reception, addresses)| Other {
+                addresses: addresses.clone(),
+                reception: Rc::downgrade(reception),
+            })
+            .collect();
+        for (reception, _) in receptions {
+            if reception.listener.config().listener_filters.hand_off {
+                reception.listener.set_others(Box::new(Rc::clone(&others)));
+            }
+        }
+    }
+
+    /// Takes a connection from another listener.
+    fn take_handed_off(&self, stage: ListenerStage, place: usize, connections: &Rc<TaskSet>) {
+        let (connection, admission) = stage.into_handed_off();
+        let balance = self.peers.as_ref().zip(self.shared.balances.get(place));
+        let seat = balance.and_then(|(peers, balance)| balance.seat_at(peers.me));
+        let admission = admission.handed_off(&self.shared, seat);
+        self.listener.start_handed_off(connection, admission, connections);
+    }
+
+    fn start(&self, fd: OwnedFd, admission: Admission, connections: &Rc<TaskSet>) {
         self.listener.start(self.reactor.socket(fd), admission, connections);
     }
 
     fn name(&self) -> &str {
         &self.listener.config().name
     }
+}
+
+/// A listener that connections can be handed off to.
+#[derive(Debug)]
+struct Other {
+    addresses: Vec<Address>,
+    /// Gone once the listener was closed.
+    reception: Weak<Reception>,
+}
+
+impl HandOff for Rc<[Other]> {
+    fn hand_off(
+        &self,
+        stage: ListenerStage,
+        from: &Listener,
+        connections: &Rc<TaskSet>,
+    ) -> Option<ListenerStage> {
+        let local = &stage.origin().ends().local;
+        // As in Envoy: the listener with this very address, or one that has its port everywhere.
+        let exact = |address: &Address| address == local;
+        let found = find(self, exact).or_else(|| {
+            let local = local.ip()?;
+            let everywhere = |address: &Address| {
+                address.ip().is_some_and(|address| {
+                    address.ip().is_unspecified()
+                        && address.is_ipv4() == local.is_ipv4()
+                        && address.port() == local.port()
+                })
+            };
+            find(self, everywhere)
+        });
+        let Some((reception, place)) = found else { return Some(stage) };
+        if std::ptr::eq(&*reception.listener, from) {
+            return Some(stage);
+        }
+        reception.take_handed_off(stage, place, connections);
+        None
+    }
+}
+
+/// The first open listener with such an address, and which of its addresses it is.
+fn find(others: &[Other], is_it: impl Fn(&Address) -> bool) -> Option<(Rc<Reception>, usize)> {
+    others.iter().find_map(|other| {
+        let place = other.addresses.iter().position(&is_it)?;
+        Some((other.reception.upgrade()?, place))
+    })
 }
 
 /// Takes what other workers hand over, until the future is dropped.

@@ -31,7 +31,7 @@ use reactor::{Reactor, Socket};
 use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
 use crate::early_data::{self, EarlyData};
-use crate::gate::{self, Held, Passage};
+use crate::gate::{self, Held, Passage, client_of};
 use crate::meter::{self, FromDownstream, FromUpstream};
 use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
@@ -72,7 +72,7 @@ impl TcpProxy {
             self.stats.inc(TcpProxyStat::DownstreamCxTotal);
             context.log.begin_upstream();
             let mut held = Held::default();
-            if !context.filters.is_empty() {
+            if !context.filters().is_empty() {
                 held = Box::pin(enter(context)).await?;
             }
             let early = self.early_data(context);
@@ -80,13 +80,13 @@ impl TcpProxy {
             let (downstream, cluster, upstream) =
                 Box::pin(self.both_ends(socket, early, context)).await?;
             context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
-            let asks_filters = early.is_none() && context.filters.awaits_data();
+            let asks_filters = early.is_none() && context.filters().awaits_data();
             let rest = self.relay(downstream, cluster, &upstream, context, asks_filters).await;
             let idle = self.config.idle_timeout;
             drop(held);
             match rest {
                 Rest::Dropped => None,
-                Rest::Sent => upstream_flush::begin(context.reactor, upstream, &self.stats, idle),
+                Rest::Sent => upstream_flush::begin(context.reactor(), upstream, &self.stats, idle),
             }
         }
     }
@@ -126,14 +126,14 @@ impl TcpProxy {
     }
 
     fn downstream(&self, socket: Socket, context: &ConnectionContext<'_>) -> Stream {
-        Stream::new(context.reactor, socket, context.buffer_limit, self.to_downstream.clone())
+        context.stream(socket, self.to_downstream.clone())
     }
 
     /// What is to be read before upstream is connected. A filter that waits for the first bytes
     /// may be asked while upstream is connected, as long as nobody else reads.
     fn early_data(&self, context: &ConnectionContext<'_>) -> Option<EarlyDataOptions> {
         let options = self.config.early_data?;
-        (options.awaits_first || !context.filters.awaits_data()).then_some(options)
+        (options.awaits_first || !context.filters().awaits_data()).then_some(options)
     }
 
     /// The client's stream, and a connection for it that knows whose it is.
@@ -146,9 +146,9 @@ impl TcpProxy {
         if let Some(options) = early {
             return self.connect_with_early_data(socket, options, context).await;
         }
-        let connecting = pin!(self.connect(context.reactor, &context.log));
+        let connecting = pin!(self.connect(context.reactor(), &context.log));
         let (cluster, upstream) = self.unless_idle(context, connecting).await?;
-        introduce(&socket, cluster, upstream.stream());
+        introduce(&socket, context, cluster, upstream.stream());
         Some((self.downstream(socket, context), cluster, upstream))
     }
 
@@ -159,13 +159,13 @@ impl TcpProxy {
         options: EarlyDataOptions,
         context: &ConnectionContext<'_>,
     ) -> Option<(Stream, &Cluster, UpstreamConnection)> {
-        let ConnectionContext { reactor, filters, log, .. } = context;
+        let (reactor, filters, log) = (context.reactor(), context.filters(), &context.log);
         let downstream = self.downstream(socket, context);
         let receiver = downstream.receiver();
         let mut early = EarlyData::new(receiver, &self.stats, log, options.bytes_max);
         let connecting = async {
             if filters.awaits_data() {
-                let client = (downstream.socket(), receiver);
+                let client = (downstream.socket(), receiver, context.origin().map(Rc::as_ref));
                 let received = |bytes| early_data::count(&self.stats, log, bytes);
                 let first_data = gate::first_data(filters, reactor, client, log, received, true);
                 if first_data.await != Passage::Open {
@@ -192,7 +192,7 @@ impl TcpProxy {
             .await
         };
         let (cluster, upstream) = self.unless_idle(context, pin!(connecting)).await?;
-        introduce(downstream.socket(), cluster, upstream.stream());
+        introduce(downstream.socket(), context, cluster, upstream.stream());
         let early = early.into_bytes();
         upstream.stream().outbox().write(|out| out.extend_from_slice(&early));
         Some((downstream, cluster, upstream))
@@ -205,7 +205,7 @@ impl TcpProxy {
         mut connecting: Pin<&mut impl Future<Output = Option<T>>>,
     ) -> Option<T> {
         let idle = self.config.idle_timeout;
-        let mut expiry = pin!(idle.map(|timeout| context.reactor.sleep(timeout)));
+        let mut expiry = pin!(idle.map(|timeout| context.reactor().sleep(timeout)));
         let log = &context.log;
         poll_fn(|context| {
             if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
@@ -275,7 +275,7 @@ impl TcpProxy {
             } else {
                 let begins = ready(true);
                 let (down, up) = (&downstream, upstream);
-                relay(context.reactor, down, up, &from_downstream, &from_upstream, idle, begins)
+                relay(context.reactor(), down, up, &from_downstream, &from_upstream, idle, begins)
                     .await
             };
             match end {
@@ -299,7 +299,7 @@ impl TcpProxy {
                 }
                 RelayEnd::Failed { side: Side::Upstream, .. } => {
                     connection.set_closed_by(ClosedBy::Remote);
-                    match flush(context.reactor, &downstream, idle).await {
+                    match flush(context.reactor(), &downstream, idle).await {
                         Flushed::Sent | Flushed::Failed => {}
                         Flushed::Idle => self.idle(&context.log),
                     }
@@ -325,16 +325,21 @@ enum Rest {
 }
 
 /// Tells the upstream first whose connection it is, if the cluster is configured so (row C11).
-fn introduce(client: &Socket, cluster: &Cluster, upstream: &Stream) {
-    let ends = || (client.peer_address().ok(), client.local_address().ok());
-    if let Some(header) = cluster.proxy_header(ends) {
+fn introduce(
+    client: &Socket,
+    context: &ConnectionContext<'_>,
+    cluster: &Cluster,
+    upstream: &Stream,
+) {
+    let client = || client_of(client, context.origin().map(Rc::as_ref));
+    if let Some(header) = cluster.proxy_header(client) {
         upstream.outbox().write(|out| out.extend_from_slice(&header));
     }
 }
 
 /// Shows a new connection to the filters before this one.
 async fn enter(context: &ConnectionContext<'_>) -> Option<Held> {
-    gate::enter(context.filters, context.reactor, &context.log).await
+    gate::enter(context.filters(), context.reactor(), &context.log).await
 }
 
 /// Relays once the first bytes of downstream have passed the filters that wait for them. Boxed, so
@@ -346,9 +351,10 @@ fn relay_after_first_data<'a>(
     context: &'a ConnectionContext<'a>,
 ) -> Pin<Box<dyn Future<Output = RelayEnd> + 'a>> {
     Box::pin(async move {
-        let ConnectionContext { reactor, filters, log, .. } = context;
+        let (reactor, filters, log) = (context.reactor(), context.filters(), &context.log);
         let (from_downstream, from_upstream) = observers;
-        let client = (downstream.socket(), downstream.receiver());
+        let origin = context.origin().map(Rc::as_ref);
+        let client = (downstream.socket(), downstream.receiver(), origin);
         let received = |bytes| from_downstream.received(bytes);
         let first_data = gate::first_data(filters, reactor, client, log, received, true);
         let begins = async { first_data.await == Passage::Open };

@@ -6,12 +6,11 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
 use std::rc::Rc;
+use std::slice::from_ref;
 use std::sync::Arc;
-
 use std::thread;
 use std::time::Duration;
 
-use crate::access_log::{Batch, LogSettings, Plan, WorkerLogs, Written};
 use base::ConnectionIds;
 use cluster::{Cluster, Clusters, Shared};
 use config::model;
@@ -19,8 +18,10 @@ use filter::BucketsByKey;
 use observe::access_log::Surroundings;
 use observe::names::{WORKER_PREFIX, WorkerStat};
 use observe::{Kind, Registry, Shard, ShardIndex};
-use reactor::{Reactor, Settings, TaskSet};
+use reactor::{Reactor, Settings};
 
+use crate::access_log::{Batch, LogSettings, Plan, WorkerLogs, Written};
+use crate::listener::Arrival;
 use crate::{Drain, Listener, ListenerShared, Random, Reception, WorkerContext};
 
 pub(crate) fn listener_config(filter: model::TerminalFilter) -> Arc<model::Listener> {
@@ -32,6 +33,7 @@ pub(crate) fn listener_config(filter: model::TerminalFilter) -> Arc<model::Liste
         per_connection_buffer_limit_bytes: 1 << 20,
         ignore_global_connection_limit: false,
         access_logs: Vec::new(),
+        listener_filters: model::ListenerFilters::default(),
         filter_chains: vec![model::FilterChain {
             name: String::new(),
             matches: model::FilterChainMatch::default(),
@@ -104,7 +106,16 @@ impl Bench {
         host: SocketAddr,
         client: impl FnOnce(SocketAddr) + Send + 'static,
     ) {
-        let config = listener_config(filter);
+        self.serve_listener(listener_config(filter), host, client);
+    }
+
+    /// As [`Bench::serve`], of a whole listener.
+    fn serve_listener(
+        &self,
+        config: Arc<model::Listener>,
+        host: SocketAddr,
+        client: impl FnOnce(SocketAddr) + Send + 'static,
+    ) {
         let bound = net::listener::bind(&config, 1, None).unwrap().addresses.remove(0);
         let shared = Shared::new(cluster_config(host), &self.registry);
         let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
@@ -132,7 +143,7 @@ impl Bench {
             &mut BucketsByKey::default(),
             1,
         );
-        let listener = Listener::new(&config, &limits, &bound.address, context);
+        let listener = Listener::new(&config, &limits, from_ref(&bound.address), context);
         self.assert_connection_is_small(&listener);
         let reception =
             Reception::new(listener, 0, limits, None, &self.reactor, context.worker_stats);
@@ -144,7 +155,7 @@ impl Bench {
         });
         self.reactor.run(async {
             let acceptor = self.reactor.acceptor(socket);
-            let connections: TaskSet = self.reactor.task_set();
+            let connections = Rc::new(self.reactor.task_set());
             let attendant = self.reactor.task_set();
             let returns = self.reactor.open_inbox(returns);
             attendant.spawn(Rc::clone(&access_logs).attend(self.reactor.clone(), returns));
@@ -224,10 +235,10 @@ impl Bench {
             .admit(stats)
             .unwrap()
         };
-        let chain = filter::ChainIndex(0);
-        let connection = Rc::clone(listener).connection(chain, socket.clone(), admit());
+        let arrival = || Arrival::new(filter::ChainIndex(0), admit(), None);
+        let connection = Rc::clone(listener).connection(socket.clone(), arrival());
         assert!(size_of_val(&connection) <= CONNECTION_SIZE_MAX, "{}", size_of_val(&connection));
-        if let Some(connection) = Rc::clone(listener).http(socket, admit()) {
+        if let Some(connection) = Rc::clone(listener).http(socket, arrival()) {
             let size = size_of_val(&connection);
             assert!(size <= HTTP_CONNECTION_SIZE_MAX, "{size}");
         }
@@ -384,6 +395,66 @@ fn early_data_is_read_up_to_its_limit_and_loses_no_byte() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     assert_eq!(bench.value("tcp.t.downstream_cx_rx_bytes_total"), 201_000);
+}
+
+/// An echo behind `proxy_protocol`.
+fn behind_proxy_protocol() -> Arc<model::Listener> {
+    let mut config = (*listener_config(model::TerminalFilter::Echo)).clone();
+    let kind = model::ListenerFilterKind::ProxyProtocol(model::ProxyProtocol::default());
+    config.listener_filters.filters = vec![model::ListenerFilter { disabled: None, kind }];
+    Arc::new(config)
+}
+
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+
+#[test]
+fn bytes_behind_a_header_are_the_connections_however_the_two_were_cut() {
+    let bench = Bench::new();
+    bench.serve_listener(behind_proxy_protocol(), "127.0.0.1:1".parse().unwrap(), |address| {
+        let bytes = [HEADER, &[7; 2000]].concat();
+        for cut in (0..60).chain([600, 1900]) {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&bytes[..cut]).unwrap();
+            // Another segment, and as a rule another receive.
+            thread::yield_now();
+            stream.write_all(&bytes[cut..]).unwrap();
+            let mut back = [0; 2000];
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(back, [7; 2000], "cut at {cut}");
+        }
+        // Header, bytes and end in one.
+        assert_eq!(exchange(address, &bytes).unwrap(), [7; 2000]);
+    });
+    bench.assert_clean("after headers");
+    assert_eq!(bench.value("proxy_proto.versions.v1.found"), 63);
+    assert_eq!(bench.value("downstream_cx_proxy_proto_error"), 0);
+}
+
+#[test]
+fn a_panic_at_any_await_point_of_the_listener_filters_leaves_every_gauge_where_it_was() {
+    let bench = Bench::new();
+    let run = |panic_at: Option<u64>| {
+        bench.reactor.inject_panic(panic_at);
+        let nowhere = "127.0.0.1:1".parse().unwrap();
+        bench.serve_listener(behind_proxy_protocol(), nowhere, |address| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            for byte in HEADER.chunks(5) {
+                let _ = stream.write_all(byte);
+            }
+            let _ = stream.write_all(b"hello");
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        bench.reactor.inject_panic(None)
+    };
+    let points = run(None);
+    assert!(points > 3, "a connection passes {points} await points only");
+    for point in 0..points + 4 {
+        run(Some(point));
+        bench.assert_clean(&format!("after a panic at await point {point}"));
+    }
+    assert!(bench.reactor.stats().task_panics >= 3);
 }
 
 // Rows: C17

@@ -111,6 +111,24 @@ impl Socket {
         address::of(&self.fd.socket().local_addr()?)
     }
 
+    /// What the peer connected to before netfilter redirected it to this socket
+    /// (`SO_ORIGINAL_DST`); of a transparent socket, its own address. `None` if nothing says so.
+    pub fn original_destination(&self) -> Option<Address> {
+        let socket = self.fd.socket();
+        let Ok(Address::Ip(local)) = self.local_address() else { return None };
+        // An IPv4 connection on a socket of both versions is one of IPv4 to netfilter too.
+        let original = match local.is_ipv4() {
+            true => socket.original_dst_v4(),
+            false => socket.original_dst_v6(),
+        };
+        if let Ok(original) = original {
+            return address::of(&original).ok();
+        }
+        // One bit of the socket for both versions of IP.
+        let is_transparent = socket.ip_transparent_v4().unwrap_or(false);
+        is_transparent.then_some(Address::Ip(local))
+    }
+
     /// Gives the socket an address of its own, before it connects.
     ///
     /// # Errors

@@ -259,6 +259,12 @@ impl Receiver {
         self.inner.received.get() - ready as u64
     }
 
+    /// Of the bytes taken so far, so many were no part of the stream: they do not count.
+    pub fn discount(&self, bytes: usize) {
+        let received = self.inner.received.get();
+        self.inner.received.set(received.saturating_sub(bytes as u64));
+    }
+
     /// When bytes last came in; before the first, when the receiver was made.
     pub fn last_received(&self) -> Instant {
         self.inner.last_received.get()

@@ -233,9 +233,18 @@ impl Reactor {
         limit: usize,
         meter: Rc<dyn OutboxMeter>,
     ) -> (Receiver, Outbox) {
-        let core = &self.inner.core;
-        let receiver = Receiver::new(Rc::clone(core), socket);
-        (receiver, Outbox::new(Rc::clone(core), socket, limit, meter))
+        (self.receiver(socket), self.outbox(socket, limit, meter))
+    }
+
+    /// The reading half of a connected socket, for who looks at its beginning before anything is
+    /// sent. There is to be one for a socket at a time.
+    pub fn receiver(&self, socket: &Socket) -> Receiver {
+        Receiver::new(Rc::clone(&self.inner.core), socket)
+    }
+
+    /// The writing half, as of [`Reactor::split`].
+    pub fn outbox(&self, socket: &Socket, limit: usize, meter: Rc<dyn OutboxMeter>) -> Outbox {
+        Outbox::new(Rc::clone(&self.inner.core), socket, limit, meter)
     }
 
     /// Waits until a socket is readable, without receiving.

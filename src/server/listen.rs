@@ -31,8 +31,8 @@ pub(crate) struct WorkerListener {
     pub(crate) config: Arc<model::Listener>,
     /// What it shares with the other workers.
     pub(crate) shared: Arc<ListenerShared>,
-    /// The first address that it really listens on.
-    pub(crate) address: Address,
+    /// The addresses that it really listens on; never empty.
+    pub(crate) addresses: Vec<Address>,
     /// One for each address; none if the listener binds none.
     pub(crate) sockets: Vec<OwnedFd>,
 }
@@ -88,18 +88,16 @@ impl Bound {
         let mut buckets = BucketsByKey::default();
         for (config, bound) in listeners {
             let shared = ListenerShared::new(&config, runtime, connections, &mut buckets, workers);
-            let (mut address, mut sockets) = (None, Vec::new());
+            let (mut addresses, mut sockets) = (Vec::new(), Vec::new());
             for bound in bound.addresses {
-                address.get_or_insert(bound.address);
+                addresses.push(bound.address);
                 sockets.push(bound.sockets.into_iter());
             }
-            // There is one, or nothing was bound.
-            let Some(address) = address else { continue };
             for hand in &mut hands {
                 hand.push(WorkerListener {
                     config: Arc::clone(&config),
                     shared: Arc::clone(&shared),
-                    address: address.clone(),
+                    addresses: addresses.clone(),
                     sockets: sockets.iter_mut().filter_map(Iterator::next).collect(),
                 });
             }
@@ -170,8 +168,8 @@ mod tests {
         for hand in &hands {
             let names: Vec<_> = hand.iter().map(|one| one.config.name.as_str()).collect();
             assert_eq!(names, ["l0", "l1"]);
-            assert_eq!(hand[0].address, hands[0][0].address);
-            assert_ne!(hand[0].address, hand[1].address);
+            assert_eq!(hand[0].addresses, hands[0][0].addresses);
+            assert_ne!(hand[0].addresses, hand[1].addresses);
         }
     }
 

@@ -165,12 +165,15 @@ impl Worker {
             random: &random,
         };
         let (handovers, peers) = plan.handovers.map(|part| (part.inbox, part.peers)).unzip();
+        let mut addresses = Vec::new();
         let listen = |(index, one): (usize, WorkerListener)| {
-            let listener = Listener::new(&one.config, &one.shared, &one.address, context);
+            let listener = Listener::new(&one.config, &one.shared, &one.addresses, context);
             let peers = peers.clone();
+            let reception = Reception::new(listener, index, one.shared, peers, reactor, &stats);
+            addresses.push((Rc::clone(&reception), one.addresses));
             Listening {
                 inbound: one.config.inbound,
-                reception: Reception::new(listener, index, one.shared, peers, reactor, &stats),
+                reception,
                 acceptors: one
                     .sockets
                     .into_iter()
@@ -180,6 +183,7 @@ impl Worker {
             }
         };
         let listening: Vec<_> = plan.listeners.into_iter().enumerate().map(listen).collect();
+        Reception::introduce(&addresses);
         let connections = Rc::new(reactor.task_set());
         if let Some(handovers) = handovers {
             let receptions = listening.iter().map(|one| Rc::clone(&one.reception)).collect();

@@ -248,7 +248,7 @@ impl Lower<'_> {
     }
 
     /// The message in an `Any` that the mapper has put together.
-    fn decoded<M: prost::Message + Default>(
+    pub(super) fn decoded<M: prost::Message + Default>(
         &mut self,
         any: &prost_types::Any,
         path: &str,

@@ -17,6 +17,7 @@ impl Lower<'_> {
     ) -> Option<model::Listener> {
         let sockets = self.listener_sockets(message, path);
         let access_logs = self.access_logs(&message.access_log, &format!("{path}.access_log"));
+        let listener_filters = self.listener_filters(message, path);
         let filter_chains = self.filter_chains(message, path);
         let limit = self.buffer_limit(message.per_connection_buffer_limit_bytes, path);
         let FilterChains { chains, default } = filter_chains?;
@@ -28,6 +29,7 @@ impl Lower<'_> {
             per_connection_buffer_limit_bytes: limit,
             ignore_global_connection_limit: message.ignore_global_conn_limit,
             access_logs,
+            listener_filters: listener_filters?,
             filter_chains: chains,
             default_filter_chain: default,
         })

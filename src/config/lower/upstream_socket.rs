@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 
+use super::listener_filter::pass_through_tlvs;
 use super::{Lower, address, socket};
 use crate::model;
 use crate::typed::envoy::config::cluster::v3 as pb;
@@ -173,6 +174,7 @@ impl Lower<'_> {
             Version::V1 => model::ProxyProtocolVersion::V1,
             Version::V2 => model::ProxyProtocolVersion::V2,
         };
-        Some(model::UpstreamProxyProtocol { version, added_tlvs })
+        let pass_through = pass_through_tlvs(config.pass_through_tlvs.as_ref());
+        Some(model::UpstreamProxyProtocol { version, added_tlvs, pass_through })
     }
 }

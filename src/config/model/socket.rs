@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use base::Address;
 
+use super::PassThroughTlvs;
+
 /// Envoy's `config.core.v3.SocketOption`, for a stream socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketOption {
@@ -175,6 +177,9 @@ pub struct UpstreamProxyProtocol {
     pub version: ProxyProtocolVersion,
     /// `config.added_tlvs`: type and value of each; they fit into a header. Only version 2 has any.
     pub added_tlvs: Vec<(u8, Vec<u8>)>,
+    /// `config.pass_through_tlvs`: which of those that came with the client's own header go on,
+    /// behind the added ones and only if none of these has the same type.
+    pub pass_through: PassThroughTlvs,
 }
 
 /// Envoy's `ProxyProtocolConfig.Version`.

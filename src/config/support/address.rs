@@ -66,7 +66,7 @@ pub(super) const ADDRESS: Area = &[
     ),
     (
         "envoy.config.core.v3.ProxyProtocolConfig",
-        &[("added_tlvs", Supported), ("version", Supported)],
+        &[("added_tlvs", Supported), ("pass_through_tlvs", Supported), ("version", Supported)],
     ),
     ("envoy.config.core.v3.TlvEntry", &[("type", Supported), ("value", Supported)]),
     (

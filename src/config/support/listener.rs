@@ -14,7 +14,6 @@ const NETWORK_FILTERS: &[&str] = &[
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
 ];
 
-const NO_LISTENER_FILTER: &str = "no listener filter is configured, so nothing waits";
 const SUFFIX: &str = "as Envoy does: it never carried it out";
 const NO_READER: &str = "nothing that reads metadata is configured";
 
@@ -28,14 +27,15 @@ pub(super) const LISTENER: Area = &[
             ("bind_to_port", Supported),
             ("bypass_overload_manager", Only(&["false"])),
             ("connection_balance_config", Supported),
-            ("continue_on_listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
+            ("continue_on_listener_filters_timeout", Supported),
             ("default_filter_chain", Supported),
             ("deprecated_v1", Supported),
             ("enable_reuse_port", Supported),
             ("filter_chains", Supported),
             ("freebind", Supported),
             ("ignore_global_conn_limit", Supported),
-            ("listener_filters_timeout", Ignored(NO_LISTENER_FILTER)),
+            ("listener_filters", Supported),
+            ("listener_filters_timeout", Supported),
             ("max_connections_to_accept_per_socket_event", Supported),
             ("metadata", Ignored(NO_READER)),
             ("name", Supported),
@@ -48,7 +48,7 @@ pub(super) const LISTENER: Area = &[
             ("tcp_keepalive", Supported),
             ("traffic_direction", Supported),
             ("transparent", Supported),
-            ("use_original_dst", Only(&["false"])),
+            ("use_original_dst", Supported),
         ],
     ),
     (
@@ -74,7 +74,7 @@ pub(super) const LISTENER: Area = &[
                 "transport_socket_connect_timeout",
                 Ignored("without a handshake the transport is connected at once"),
             ),
-            ("use_proxy_proto", Only(&["false"])),
+            ("use_proxy_proto", Supported),
         ],
     ),
     (

@@ -36,6 +36,7 @@ const TITLES: &[&str] = &[
     "Bootstrap",
     "Stats",
     "Listeners",
+    "Listener filters",
     "Network filters",
     "TCP proxy",
     "HTTP",

@@ -46,6 +46,16 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "flush_idles", observations: TX_BYTES, reason: KERNEL },
     Mask { scenario: "flush_is_reset", observations: TX_BYTES, reason: KERNEL },
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
+    Mask {
+        scenario: "listener_header_reset",
+        observations: "downstream_listener_filter_error",
+        reason: LEFT,
+    },
+    Mask {
+        scenario: "listener_header_reset",
+        observations: "downstream_pre_cx_timeout",
+        reason: LEFT,
+    },
     Mask { scenario: "max_duration_stalled_", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "max_duration_stalled_", observations: "x_bytes_total", reason: KERNEL },
     Mask { scenario: "track_remaining", observations: "remaining_cx_pools", reason: POOLS },
@@ -67,6 +77,7 @@ pub(super) fn is_open(scenario: &str) -> bool {
 }
 
 const TX_BYTES: &str = "x_tx_bytes_total";
+const LEFT: &str = "Envoy waits for its time to be over, and counts that";
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
                     where it must be crossed, the script checks that";

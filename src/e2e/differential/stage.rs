@@ -103,6 +103,11 @@ impl<'a> Stage<'a> {
         self.proxy.folder().path(name)
     }
 
+    /// The port of one of the scenario's listeners.
+    pub(super) fn listener_port(&self, listener: usize) -> u16 {
+        self.plan.listeners[listener].address.port()
+    }
+
     /// The process' sockets at one of the scenario's listeners, to be asked what they are set to.
     pub(super) fn listening_sockets(&self, listener: usize) -> Vec<Socket> {
         self.sockets_at(self.plan.listeners[listener].address)

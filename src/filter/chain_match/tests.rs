@@ -9,7 +9,9 @@ fn chain_match(matches: Vec<FilterChainMatch>, has_default: bool) -> ChainMatch 
 
 fn ends(remote: &str, direct_remote: &str, local: &str) -> Ends {
     let address = |text: &str| Address::Ip(text.parse().unwrap());
-    Ends { remote: address(remote), direct_remote: address(direct_remote), local: address(local) }
+    let local = address(local);
+    let direct_local = local.clone();
+    Ends { remote: address(remote), direct_remote: address(direct_remote), local, direct_local }
 }
 
 fn range(text: &str) -> Cidr {
@@ -99,7 +101,12 @@ fn a_source_is_local_at_loopback_or_at_the_destination() {
 #[test]
 fn a_unix_domain_socket_is_local_and_has_no_ports() {
     let pipe = Address::Pipe("/run/a.sock".into());
-    let ends = Ends { remote: pipe.clone(), direct_remote: pipe.clone(), local: pipe };
+    let ends = Ends {
+        remote: pipe.clone(),
+        direct_remote: pipe.clone(),
+        local: pipe.clone(),
+        direct_local: pipe,
+    };
     assert_eq!(found(&["", "local"], &ends), Some(1));
     assert_eq!(found(&["port 80", ""], &ends), Some(1));
     assert_eq!(found(&["source 1", ""], &ends), Some(1));

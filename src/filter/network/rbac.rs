@@ -127,6 +127,7 @@ mod tests {
             remote: address("9.8.7.6:1000"),
             direct_remote: address("127.0.0.1:2000"),
             local: address("10.1.2.3:80"),
+            direct_local: address("127.0.0.1:80"),
         }
     }
 
@@ -160,7 +161,12 @@ mod tests {
             assert_eq!(permits(&permission, &ends()), expected, "{permission:?}");
         }
         let pipe = Address::Pipe("/a".into());
-        let on_pipe = Ends { remote: pipe.clone(), direct_remote: pipe.clone(), local: pipe };
+        let on_pipe = Ends {
+            remote: pipe.clone(),
+            direct_remote: pipe.clone(),
+            local: pipe.clone(),
+            direct_local: pipe,
+        };
         assert!(!permits(&Permission::DestinationIp(range("0.0.0.0", 0)), &on_pipe));
         assert!(!permits(&Permission::DestinationPortRange(0, 65_536), &on_pipe));
     }

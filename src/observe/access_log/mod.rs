@@ -18,8 +18,10 @@ mod duration;
 mod error;
 mod filter;
 mod format;
+mod found_text;
 mod http_value;
 mod json;
+mod metadata;
 mod operator;
 mod record;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use error::{FormatError, FormatErrorKind};
 pub use filter::{Comparison, Filter, FilterOperator, Share};
 pub use format::{DEFAULT_FORMAT, Format};
 pub use json::JsonTemplate;
+pub use metadata::Metadata;
 pub use operator::Surroundings;
 pub use record::{
     AccessLogType, CloseType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,

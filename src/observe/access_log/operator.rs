@@ -1,13 +1,14 @@
 //! The operators of Envoy 1.40: which there are, what arguments they take, and what they yield.
 //!
 //! Every name that Envoy knows is in one of the tables below. An operator whose value cannot exist
-//! yet (TLS, tracing, dynamic metadata) yields nothing, as Envoy does on a connection without it.
+//! yet (TLS, tracing) yields nothing, as Envoy does on a connection without it.
 //! One whose value does exist but is not known here is refused as not supported yet.
 
 use base::{Address, Cidr};
 
 use super::duration::CommonDuration;
 use super::error::FormatError;
+use super::found_text::FoundText;
 use super::http_value::{GrpcStatus, Header, Path};
 use super::record::{Protocol, Record, TimePoint};
 use super::time_format::TimeFormat;
@@ -60,6 +61,8 @@ pub(super) enum Operator {
     Ip(OneAddress),
     /// The range of addresses with a prefix of so many bits that an address is in.
     AddressRange(OneAddress, u8),
+    DynamicMetadata(FoundText),
+    FilterState(FoundText),
 }
 
 type Yield = for<'r> fn(&'r Record<'r>) -> Value<'r>;
@@ -136,15 +139,16 @@ impl Operator {
                 Ok(Self::Constant(Some(value)))
             }
             "REQUESTED_SERVER_NAME" => command.requested_server_name(),
-            // Nothing writes dynamic metadata or filter state yet, so there is none to be found.
             "DYNAMIC_METADATA" => {
                 command.expect_argument()?;
-                Ok(Self::Constant(None))
+                Ok(Self::DynamicMetadata(FoundText::in_namespace(
+                    command.argument,
+                    command.length_max,
+                )))
             }
-            "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => {
-                command.check_filter_state()?;
-                Ok(Self::Constant(None))
-            }
+            "FILTER_STATE" => command.filter_state().map(Self::FilterState),
+            // Nothing writes any.
+            "UPSTREAM_FILTER_STATE" => command.filter_state().map(|_| Self::Constant(None)),
             "DOWNSTREAM_PEER_CERT_V_START"
             | "DOWNSTREAM_PEER_CERT_V_END"
             | "UPSTREAM_PEER_CERT_V_START"
@@ -187,6 +191,8 @@ impl Operator {
                 // What has no bits is in no range.
                 Some(Address::Pipe(_)) => Value::Text(b""),
             },
+            Self::DynamicMetadata(text) => text.value(record.dynamic_metadata),
+            Self::FilterState(text) => text.value(record.filter_state),
         }
     }
 }
@@ -262,7 +268,7 @@ impl Command<'_> {
         Ok(Operator::AddressRange(address, u8::try_from(bits).unwrap_or(u8::MAX)))
     }
 
-    fn check_filter_state(&self) -> Result<(), FormatError> {
+    fn filter_state(&self) -> Result<FoundText, FormatError> {
         let mut parts = self.argument.splitn(3, ':');
         let key = parts.next().unwrap_or_default();
         if key.is_empty() {
@@ -274,12 +280,16 @@ impl Command<'_> {
             let text = "Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.";
             return Err(self.invalid(text));
         }
-        if (kind == "FIELD") != parts.next().is_some_and(|field| !field.is_empty()) {
+        let field = parts.next().filter(|field| !field.is_empty());
+        if (kind == "FIELD") != field.is_some() {
             let text =
                 "Invalid filter state serialize type, FIELD should be used with the field name.";
             return Err(self.invalid(text));
         }
-        Ok(())
+        Ok(match field {
+            Some(field) => FoundText::field(key, field, self.length_max),
+            None => FoundText::object(key, kind == "TYPED", self.length_max),
+        })
     }
 }
 

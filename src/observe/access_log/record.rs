@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Address;
 
+use super::metadata::Metadata;
 use crate::ResponseFlags;
 
 /// When in the life of a connection or request a line is written: Envoy's `AccessLogType`.
@@ -337,6 +338,10 @@ pub struct Record<'a> {
     pub filter_chain_name: &'a str,
     /// The listener's name; empty when it has none.
     pub listener_name: &'a str,
+    /// The connection's or request's dynamic metadata, if there is any.
+    pub dynamic_metadata: Option<&'a Metadata>,
+    /// The connection's filter state: a namespace for each object.
+    pub filter_state: Option<&'a Metadata>,
     /// The upstream side.
     pub upstream: UpstreamRecord<'a>,
 }
@@ -379,6 +384,8 @@ impl Default for Record<'_> {
             virtual_cluster_name: None,
             filter_chain_name: "",
             listener_name: "",
+            dynamic_metadata: None,
+            filter_state: None,
             upstream: UpstreamRecord::default(),
         }
     }

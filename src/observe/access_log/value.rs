@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use base::{Address, Cidr};
 
 use super::digits::write_unsigned;
+use super::metadata::write_object;
 use super::time_format::TimeFormat;
 use crate::ResponseFlags;
 
@@ -34,6 +35,10 @@ pub(super) enum Value<'a> {
     Ips(&'a [Address]),
     /// Numbers, separated by commas: text, also in JSON.
     Numbers(&'a [u64]),
+    /// Texts by name, as JSON, in a text cut after so many bytes.
+    Object(&'a [(String, String)], Option<usize>),
+    /// The same, and a text in a JSON line too.
+    ObjectText(&'a [(String, String)], Option<usize>),
 }
 
 impl<'a> Value<'a> {
@@ -74,6 +79,11 @@ impl<'a> Value<'a> {
             Self::Addresses(all) => write_list(all, write_address, out),
             Self::Ips(all) => write_list(all, write_ip, out),
             Self::Numbers(all) => write_list(all, |one, out| write_unsigned(*one, out), out),
+            Self::Object(fields, length_max) | Self::ObjectText(fields, length_max) => {
+                let start = out.len();
+                write_object(fields, out);
+                out.truncate(start.saturating_add(length_max.unwrap_or(usize::MAX)));
+            }
         }
     }
 
@@ -82,6 +92,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Missing => out.extend_from_slice(b"null"),
             Self::Number(number) => write_unsigned(number, out),
+            Self::Object(fields, _) => write_object(fields, out),
             _ => {
                 out.push(b'"');
                 self.write_json_inner(out);
@@ -103,7 +114,7 @@ impl<'a> Value<'a> {
             Self::Address(Address::Pipe(path)) | Self::Ip(Address::Pipe(path)) => {
                 write_escaped(path.as_bytes(), out);
             }
-            Self::Addresses(_) | Self::Ips(_) => {
+            Self::Addresses(_) | Self::Ips(_) | Self::Object(..) | Self::ObjectText(..) => {
                 let start = out.len();
                 self.write_text(out);
                 escape_from(start, out);

@@ -190,14 +190,6 @@ crate::stats! {
 }
 
 crate::stats! {
-    /// Below `cluster.<name>.upstream.proxyprotocol`, if its connections begin with a header.
-    pub enum UpstreamProxyProtocolDormantStat {
-        /// The configuration is refused if its extensions do not fit.
-        V2TlvsExceedMaxLength => counter "v2_tlvs_exceed_max_length",
-    }
-}
-
-crate::stats! {
     /// Below `listener.<address>`. The configuration of a listener is complete at start.
     pub enum ListenerDormantStat {
         /// No filter configuration over ECDS, so none is missing.

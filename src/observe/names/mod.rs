@@ -11,6 +11,7 @@ mod dormant;
 mod host;
 mod http;
 mod listener;
+mod listener_filter;
 mod network_filter;
 mod process;
 mod response_code;
@@ -24,11 +25,15 @@ pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
     Http2CodecDormantStat, HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat,
-    ServerDormantStat, TcpProxyDormantStat, UpstreamProxyProtocolDormantStat,
+    ServerDormantStat, TcpProxyDormantStat,
 };
 pub use host::HostStat;
 pub use http::{HTTP1_PREFIX, HTTP2_PREFIX, Http1CodecStat, Http2CodecStat, HttpStat, http_prefix};
 pub use listener::{ListenerHttpStat, ListenerStat, listener_http_prefix, listener_prefix};
+pub use listener_filter::{
+    ProxyProtocolErrorStat, ProxyProtocolStat, ProxyProtocolVersionStat, UpstreamProxyProtocolStat,
+    proxy_protocol_prefix, proxy_protocol_version_prefix,
+};
 pub use network_filter::{
     ConnectionLimitStat, LocalRateLimitStat, RbacShadowStat, RbacStat, connection_limit_prefix,
     local_rate_limit_prefix, rbac_prefix, rbac_shadow_prefix,
@@ -80,6 +85,8 @@ mod tests {
             &[ConnectionLimitStat::SPECS],
             &[LocalRateLimitStat::SPECS],
             &[RbacStat::SPECS, RbacShadowStat::SPECS],
+            &[ProxyProtocolStat::SPECS],
+            &[ProxyProtocolVersionStat::SPECS],
             &[RuntimeStat::SPECS],
             &[ServerStat::SPECS, ServerDormantStat::SPECS],
             &[TcpProxyStat::SPECS, TcpProxyDormantStat::SPECS],

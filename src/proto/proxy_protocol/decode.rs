@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
 
-use super::{Addresses, Tlv, V1_LEN_MAX, V1_SIGNATURE, V2_FIXED_LEN, V2_SIGNATURE, Version};
+use super::{
+    Addresses, Tlv, V1_LEN_MAX, V1_SIGNATURE, V2_FIXED_LEN, V2_IPV4_LEN, V2_IPV6_LEN, V2_SIGNATURE,
+    Version,
+};
 
 /// What a receiver takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,8 +257,8 @@ fn binary(input: &[u8]) -> Result<Decoded<'_>, Refusal> {
     }
     let addresses_len = match (command, family, transport) {
         (COMMAND_LOCAL, ..) => 0,
-        (COMMAND_PROXY, FAMILY_INET, TRANSPORT_STREAM | TRANSPORT_DATAGRAM) => 12,
-        (COMMAND_PROXY, FAMILY_INET6, TRANSPORT_STREAM | TRANSPORT_DATAGRAM) => 36,
+        (COMMAND_PROXY, FAMILY_INET, TRANSPORT_STREAM | TRANSPORT_DATAGRAM) => V2_IPV4_LEN,
+        (COMMAND_PROXY, FAMILY_INET6, TRANSPORT_STREAM | TRANSPORT_DATAGRAM) => V2_IPV6_LEN,
         (COMMAND_PROXY, ..) => return refuse(Malformed::Family),
         _ => return refuse(Malformed::Command),
     };
@@ -287,9 +290,11 @@ fn binary_addresses(encoded: &[u8]) -> Result<Addresses, Malformed> {
         }
         <[u8; 16]>::try_from(bytes).map(IpAddr::from).map_err(|_| Malformed::Length)
     };
+    let at = if cfg!(planted = "proxy_protocol_one_port") { 0 } else { 2 };
+    let destination_port = u16::from_be_bytes([ports[at], ports[at + 1]]);
     unicast(Addresses {
         source: SocketAddr::new(ip(source)?, u16::from_be_bytes([ports[0], ports[1]])),
-        destination: SocketAddr::new(ip(destination)?, u16::from_be_bytes([ports[2], ports[3]])),
+        destination: SocketAddr::new(ip(destination)?, destination_port),
     })
 }
 
@@ -302,7 +307,7 @@ pub struct Tlvs<'a> {
 impl<'a> Tlvs<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut rest = bytes;
-        while !rest.is_empty() {
+        while !rest.is_empty() && !(cfg!(planted = "proxy_protocol_loose_end") && rest.len() < 3) {
             rest = split_tlv(rest).ok_or(Malformed::Tlv)?.1;
         }
         Ok(Self { bytes })

@@ -8,15 +8,16 @@
 //! An idle connection holds a stream and a timer and nothing else: what a request needs is taken
 //! from the worker's shelves when its first byte comes.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use base::Address;
+use cluster::Client;
 use config::model;
-use filter::NetworkFilters;
+use filter::{NetworkFilters, Origin};
 use net::DeadlineTimer;
 use net::Stream;
 use observe::GaugeGuard;
@@ -25,11 +26,13 @@ use observe::names::HttpStat;
 use proto::http2::PREFACE;
 use reactor::{RECV_CREDIT_MAX, Received, Socket};
 
+use super::addresses::ClientAddresses;
 use super::delayed_close::{Closing, delayed_close};
 use super::exchange::http1::{Next, Start};
 use super::http2::{self, Over};
 use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
+use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
 use crate::gate::{self, Held, Passage};
 
@@ -45,10 +48,7 @@ pub(crate) struct HttpConnection {
     pub(super) id: u64,
     pub(super) buffer_limit: u32,
     socket: Socket,
-    /// The client's address, if anybody will want to know.
-    peer: Option<Address>,
-    /// Asked for once, when somebody wants to know.
-    local_address: OnceCell<Option<Address>>,
+    addresses: ClientAddresses,
     pub(super) lifetime: Lifetime,
     requests: Cell<u32>,
     /// Who ended it: counted when it is dropped.
@@ -82,22 +82,25 @@ enum Wake {
 }
 
 impl HttpConnection {
-    pub(super) fn new(manager: &Rc<HttpManager>, socket: Socket, buffer_limit: u32) -> Rc<Self> {
+    pub(super) fn new(
+        manager: &Rc<HttpManager>,
+        socket: Socket,
+        context: &ConnectionContext<'_>,
+    ) -> Rc<Self> {
         let reactor = &manager.reactor;
         let stats = &manager.stats;
         let socket_handle = socket.clone();
         stats.inc(HttpStat::DownstreamCxTotal);
         // Once the client has reset the connection nobody can tell any more who it was.
         let wants_peer = manager.prepared.config.use_remote_address || !manager.logs.is_empty();
-        let peer = if wants_peer { socket.peer_address().ok() } else { None };
+        let addresses = ClientAddresses::new(&socket, context.origin(), wants_peer);
         Rc::new(Self {
-            stream: Stream::new(reactor, socket, buffer_limit, manager.send_meter.clone()),
+            stream: context.stream(socket, manager.send_meter.clone()),
             timer: RefCell::new(DeadlineTimer::new(reactor.clone())),
             id: manager.connection_ids.next(),
-            buffer_limit,
+            buffer_limit: context.buffer_limit(),
             socket: socket_handle,
-            peer,
-            local_address: OnceCell::new(),
+            addresses,
             lifetime: Lifetime::new(reactor.now()),
             requests: Cell::new(0),
             ended_by: Cell::new(EndedBy::Us),
@@ -126,7 +129,7 @@ impl HttpConnection {
     /// Asks those that wait for the first bytes. Whether the connection goes on.
     async fn pass(&self, (filters, log): Gate<'_>) -> bool {
         let received = |bytes: usize| log.received(bytes);
-        let from = (&self.socket, self.stream.receiver());
+        let from = (&self.socket, self.stream.receiver(), self.addresses.origin());
         let reactor = &self.manager.reactor;
         let passage = gate::first_data(filters, reactor, from, log, received, false).await;
         self.goes_on(passage)
@@ -295,20 +298,34 @@ impl HttpConnection {
         self.http1_active.borrow().is_some().then_some(Protocol::Http11)
     }
 
-    /// The client's address; unknown if nobody wants to know, or a reset was there before us.
+    /// Who the client is; unknown if nobody wants to know, or a reset was there before us.
     pub(super) fn peer(&self) -> Option<&Address> {
-        self.peer.as_ref()
+        self.addresses.peer()
     }
 
-    /// Our end's address.
+    /// The peer of the socket.
+    pub(super) fn direct_peer(&self) -> Option<&Address> {
+        self.addresses.direct_peer()
+    }
+
+    /// What the client connected to.
     pub(super) fn local_address(&self) -> Option<&Address> {
-        self.local_address.get_or_init(|| self.socket.local_address().ok()).as_ref()
+        self.addresses.local(&self.socket)
     }
 
-    /// Both ends, asked for now if nobody wanted to know before.
-    pub(super) fn ends(&self) -> (Option<Address>, Option<Address>) {
-        let peer = self.peer.clone().or_else(|| self.socket.peer_address().ok());
-        (peer, self.local_address().cloned())
+    /// The socket's own end.
+    pub(super) fn direct_local_address(&self) -> Option<&Address> {
+        self.addresses.direct_local(&self.socket)
+    }
+
+    /// What listener filters found out, if there are any.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.addresses.origin()
+    }
+
+    /// Whose connection it is, for an upstream that is told.
+    pub(super) fn client(&self) -> Client<'_> {
+        self.addresses.client(&self.socket)
     }
 
     /// Whether this request is the connection's last one, by configuration.

@@ -258,9 +258,11 @@ impl Journal {
             http: Some(&messages),
             connection_id: connection.id,
             remote_address: client.as_ref().or(connection.peer()),
-            direct_remote_address: connection.peer(),
+            direct_remote_address: connection.direct_peer(),
             local_address: connection.local_address(),
-            direct_local_address: connection.local_address(),
+            direct_local_address: connection.direct_local_address(),
+            // The connection's dynamic metadata is not the request's.
+            filter_state: connection.origin().map(|origin| &origin.filter_state),
             route_name,
             upstream: UpstreamRecord {
                 cluster: cluster.map(|cluster| cluster.name.as_str()),

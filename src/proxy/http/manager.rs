@@ -10,7 +10,6 @@ use std::sync::Arc;
 use base::ConnectionIds;
 use cluster::Cluster;
 use config::model::{self, TerminalFilter};
-use filter::NetworkFilters;
 use net::SendMeter;
 use net::http2::codec_options;
 use observe::names::{
@@ -33,6 +32,7 @@ use super::recycle::{Recycler, Shelf};
 use super::response_stats::ResponseStats;
 use super::route::RouteTable;
 use crate::access_log::AccessLogs;
+use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
 use crate::drain::Drain;
 use crate::random::Random;
@@ -210,29 +210,32 @@ impl HttpManager {
         self.drain.has_begun()
     }
 
-    /// Serves one connection to its end. `buffer_limit` bounds what waits for the client.
-    /// `filters` are those before this one.
-    pub(crate) async fn serve(
+    /// Serves one connection to its end.
+    // No `async fn`: the future of one keeps its arguments twice.
+    pub(crate) fn serve<'a>(
         self: &Rc<Self>,
         socket: Socket,
-        buffer_limit: u32,
-        filters: &NetworkFilters,
-        log: &ConnectionLog<'_>,
-    ) {
-        let connection = HttpConnection::new(self, socket, buffer_limit);
-        if filters.is_empty() && !log.is_kept() {
-            return connection.serve(None).await;
-        }
-        // Boxed, so that a connection without filters and logs keeps no room for them.
-        Box::pin(async {
-            let _carried = Carried { connection: Rc::clone(&connection), log };
-            if let Some(held) = connection.enter(filters, log).await {
-                let gate = filters.awaits_data().then_some((filters, log));
-                connection.serve(gate).await;
-                drop(held);
+        context: &'a ConnectionContext<'_>,
+    ) -> impl Future<Output = ()> + use<'a> {
+        let connection = HttpConnection::new(self, socket, context);
+        async move {
+            if context.filters().is_empty() && !context.log.is_kept() {
+                return connection.serve(None).await;
             }
-        })
-        .await;
+            // Boxed, so that a connection without filters and logs keeps no room for them.
+            Box::pin(serve_watched(connection, context)).await;
+        }
+    }
+}
+
+/// Serves a connection that filters or logs know of.
+async fn serve_watched(connection: Rc<HttpConnection>, context: &ConnectionContext<'_>) {
+    let (filters, log) = (context.filters(), &context.log);
+    let _carried = Carried { connection: Rc::clone(&connection), log };
+    if let Some(held) = connection.enter(filters, log).await {
+        let gate = filters.awaits_data().then_some((filters, log));
+        connection.serve(gate).await;
+        drop(held);
     }
 }
 

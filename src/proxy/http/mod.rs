@@ -6,6 +6,7 @@
 //! ```
 //! The exchange is written once; a codec's connections are its ports ([`port`]).
 
+mod addresses;
 #[cfg(test)]
 mod bulk_tests;
 mod carrier;

@@ -34,6 +34,13 @@ const BY_REGEX: &[(&str, &str, &str, &str)] = &[
         ".scoped_rds.",
         "",
     ),
+    ("envoy.proxy_protocol_prefix", r"^proxy_proto\.((<VALUE>)\.)", "", "versions"),
+    (
+        "envoy.proxy_protocol_version",
+        r"^proxy_proto\.(?:<VALUE>\.)?(versions\.v(\d)\.)\w+$",
+        ".versions.",
+        "",
+    ),
     // Ours.
     ("envoy.worker_id", r"^nuncio\.worker\.worker_((\d+)\.)", "", ""),
     (

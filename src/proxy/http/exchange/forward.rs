@@ -91,7 +91,7 @@ impl<C: Carrier> Exchange<'_, C> {
         target: &Target,
         source: &impl RequestSource,
     ) -> Result<HttpStream, Stop> {
-        let header = target.cluster.proxy_header(|| self.connection.ends());
+        let header = target.cluster.proxy_header(|| self.connection.client());
         let version = Some(self.heads.request.version);
         let host = match target.cluster.http_host(version, header) {
             Ok(host) => host,
