@@ -28,8 +28,11 @@ use crate::existence::{ClosedBy, Counts, Existence};
 pub enum ConnectFailure {
     /// The connection breaker is at its limit (`UO`). Another attempt now would meet it again.
     Overflow,
-    /// As many requests are under way as may be (`UO`).
-    RequestOverflow,
+    /// As many requests are under way as may be (`UO`). They may be fewer in a moment.
+    RequestOverflow {
+        /// The host that was to be asked.
+        host: Address,
+    },
     /// As many wait for a connect as may (`UO`). They may be fewer in a moment.
     PendingOverflow {
         /// The host that was to be tried.
@@ -65,8 +68,9 @@ impl ConnectFailure {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::Overflow | Self::RequestOverflow | Self::NoHealthyHost => false,
-            Self::PendingOverflow { .. }
+            Self::Overflow | Self::NoHealthyHost => false,
+            Self::RequestOverflow { .. }
+            | Self::PendingOverflow { .. }
             | Self::Refused { .. }
             | Self::Local { .. }
             | Self::Timeout { .. } => true,
@@ -78,7 +82,7 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overflow => f.write_str("the cluster's connection limit is reached"),
-            Self::RequestOverflow => f.write_str("the cluster's request limit is reached"),
+            Self::RequestOverflow { .. } => f.write_str("the cluster's request limit is reached"),
             Self::PendingOverflow { .. } => {
                 f.write_str("too many wait for a connect to the cluster")
             }
@@ -99,7 +103,7 @@ impl std::error::Error for ConnectFailure {
             Self::Refused { source, .. } => Some(source),
             Self::Overflow
             | Self::PendingOverflow { .. }
-            | Self::RequestOverflow
+            | Self::RequestOverflow { .. }
             | Self::NoHealthyHost
             | Self::Local { .. }
             | Self::Timeout { .. } => None,
@@ -167,7 +171,7 @@ impl ConnectFailure {
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Overflow => Self::Overflow,
-            Self::RequestOverflow => Self::RequestOverflow,
+            Self::RequestOverflow { host } => Self::RequestOverflow { host: host.clone() },
             Self::NoHealthyHost => Self::NoHealthyHost,
             Self::PendingOverflow { host } => Self::PendingOverflow { host: host.clone() },
             Self::Refused { host, source } => {

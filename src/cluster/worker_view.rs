@@ -97,6 +97,20 @@ impl Cluster {
         host.ok_or(ConnectFailure::NoHealthyHost)
     }
 
+    /// As [`Cluster::http_host`], for an exchange that keeps its connection to itself: a tunnel.
+    /// Like a connection of its own it is refused where the connection breaker is at its limit,
+    /// instead of waiting for one that comes free.
+    ///
+    /// # Errors
+    /// [`ConnectFailure::Overflow`] or [`ConnectFailure::NoHealthyHost`]; it has been counted.
+    pub fn tunnel_host(&self, proxy_header: Option<Box<[u8]>>) -> Result<HttpHost, ConnectFailure> {
+        if self.context.limits.try_acquire(Resource::Connections).is_none() {
+            self.stats().inc(ClusterStat::UpstreamCxOverflow);
+            return Err(ConnectFailure::Overflow);
+        }
+        self.http_host(None, proxy_header)
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &model::Cluster {

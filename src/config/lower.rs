@@ -23,6 +23,7 @@ mod runtime;
 mod socket;
 mod stats;
 mod tcp_proxy;
+mod tunneling;
 mod upstream_socket;
 
 pub(crate) use runtime::runtime_value;
@@ -72,7 +73,9 @@ pub(crate) fn bootstrap<'a>(
             let manager = message.cluster_manager.as_ref();
             let bind = manager.and_then(|manager| manager.upstream_bind_config.as_ref());
             let listeners = lower.listeners(&resources.listeners);
-            (listeners, lower.clusters(&resources.clusters, bind))
+            let clusters = lower.clusters(&resources.clusters, bind);
+            lower.tunnels_over_http1(&listeners, &clusters);
+            (listeners, clusters)
         }
         None => (Vec::new(), Vec::new()),
     };

@@ -14,6 +14,7 @@ mod runtime;
 mod socket;
 mod stats;
 mod tcp_proxy;
+mod tunneling;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use stats::{
     StringPattern,
 };
 pub use tcp_proxy::{Backoff, ClusterWeight, EarlyDataOptions, MaxDuration, TcpProxy, TcpRoute};
+pub use tunneling::{HeaderAppendAction, HeaderToAdd, TunnelMethod, Tunneling};
 
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -126,6 +126,7 @@ static_resources:
             backoff: None,
             early_data: None,
             max_duration: None,
+            tunneling: None,
             access_logs: Vec::new(),
             access_log_options: TcpAccessLogOptions::default(),
         })

@@ -940,6 +940,71 @@ pub mod envoy {
                     pub runtime_key: ::prost::alloc::string::String,
                 }
                 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct HeaderValue {
+                    #[prost(string, tag = "1")]
+                    pub key: ::prost::alloc::string::String,
+                    #[prost(string, tag = "2")]
+                    pub value: ::prost::alloc::string::String,
+                    #[prost(bytes = "vec", tag = "3")]
+                    pub raw_value: ::prost::alloc::vec::Vec<u8>,
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct HeaderValueOption {
+                    #[prost(message, optional, tag = "1")]
+                    pub header: ::core::option::Option<HeaderValue>,
+                    #[prost(message, optional, tag = "2")]
+                    pub append: ::core::option::Option<bool>,
+                    #[prost(enumeration = "header_value_option::HeaderAppendAction", tag = "3")]
+                    pub append_action: i32,
+                    #[prost(bool, tag = "4")]
+                    pub keep_empty_value: bool,
+                }
+                /// Nested message and enum types in `HeaderValueOption`.
+                pub mod header_value_option {
+                    #[derive(
+                        Clone,
+                        Copy,
+                        Debug,
+                        PartialEq,
+                        Eq,
+                        Hash,
+                        PartialOrd,
+                        Ord,
+                        ::prost::Enumeration,
+                    )]
+                    #[repr(i32)]
+                    pub enum HeaderAppendAction {
+                        AppendIfExistsOrAdd = 0,
+                        AddIfAbsent = 1,
+                        OverwriteIfExistsOrAdd = 2,
+                        OverwriteIfExists = 3,
+                    }
+                    impl HeaderAppendAction {
+                        /// String value of the enum field names used in the ProtoBuf definition.
+                        ///
+                        /// The values are not transformed in any way and thus are considered stable
+                        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+                        pub fn as_str_name(&self) -> &'static str {
+                            match self {
+                                Self::AppendIfExistsOrAdd => "APPEND_IF_EXISTS_OR_ADD",
+                                Self::AddIfAbsent => "ADD_IF_ABSENT",
+                                Self::OverwriteIfExistsOrAdd => "OVERWRITE_IF_EXISTS_OR_ADD",
+                                Self::OverwriteIfExists => "OVERWRITE_IF_EXISTS",
+                            }
+                        }
+                        /// Creates an enum from field names used in the ProtoBuf definition.
+                        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                            match value {
+                                "APPEND_IF_EXISTS_OR_ADD" => Some(Self::AppendIfExistsOrAdd),
+                                "ADD_IF_ABSENT" => Some(Self::AddIfAbsent),
+                                "OVERWRITE_IF_EXISTS_OR_ADD" => Some(Self::OverwriteIfExistsOrAdd),
+                                "OVERWRITE_IF_EXISTS" => Some(Self::OverwriteIfExists),
+                                _ => None,
+                            }
+                        }
+                    }
+                }
+                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
                 pub struct DataSource {
                     #[prost(oneof = "data_source::Specifier", tags = "1, 2, 3, 4")]
                     pub specifier: ::core::option::Option<data_source::Specifier>,
@@ -1974,9 +2039,15 @@ pub mod envoy {
                     pub routes: ::prost::alloc::vec::Vec<Route>,
                     #[prost(enumeration = "virtual_host::TlsRequirementType", tag = "4")]
                     pub require_tls: i32,
+                    #[prost(message, repeated, tag = "7")]
+                    pub request_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "13")]
                     pub request_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, repeated, tag = "10")]
+                    pub response_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "11")]
                     pub response_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -2041,9 +2112,15 @@ pub mod envoy {
                     pub name: ::prost::alloc::string::String,
                     #[prost(message, optional, tag = "1")]
                     pub r#match: ::core::option::Option<RouteMatch>,
+                    #[prost(message, repeated, tag = "9")]
+                    pub request_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "12")]
                     pub request_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, repeated, tag = "10")]
+                    pub response_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "11")]
                     pub response_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -2072,11 +2149,13 @@ pub mod envoy {
                 pub struct RouteMatch {
                     #[prost(message, optional, tag = "4")]
                     pub case_sensitive: ::core::option::Option<bool>,
-                    #[prost(oneof = "route_match::PathSpecifier", tags = "1, 2, 10, 14")]
+                    #[prost(oneof = "route_match::PathSpecifier", tags = "1, 2, 10, 12, 14")]
                     pub path_specifier: ::core::option::Option<route_match::PathSpecifier>,
                 }
                 /// Nested message and enum types in `RouteMatch`.
                 pub mod route_match {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct ConnectMatcher {}
                     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
                     pub enum PathSpecifier {
                         #[prost(string, tag = "1")]
@@ -2085,11 +2164,13 @@ pub mod envoy {
                         Path(::prost::alloc::string::String),
                         #[prost(message, tag = "10")]
                         SafeRegex(super::super::super::super::r#type::matcher::v3::RegexMatcher),
+                        #[prost(message, tag = "12")]
+                        ConnectMatcher(ConnectMatcher),
                         #[prost(string, tag = "14")]
                         PathSeparatedPrefix(::prost::alloc::string::String),
                     }
                 }
-                #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct RouteAction {
                     #[prost(enumeration = "route_action::ClusterNotFoundResponseCode", tag = "20")]
                     pub cluster_not_found_response_code: i32,
@@ -2115,6 +2196,8 @@ pub mod envoy {
                     pub max_grpc_timeout: ::core::option::Option<::prost_types::Duration>,
                     #[prost(message, optional, tag = "28")]
                     pub grpc_timeout_offset: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, repeated, tag = "25")]
+                    pub upgrade_configs: ::prost::alloc::vec::Vec<route_action::UpgradeConfig>,
                     #[prost(enumeration = "route_action::InternalRedirectAction", tag = "26")]
                     pub internal_redirect_action: i32,
                     #[prost(message, optional, tag = "31")]
@@ -2140,6 +2223,27 @@ pub mod envoy {
                         #[prost(message, optional, tag = "3")]
                         pub grpc_timeout_header_offset:
                             ::core::option::Option<::prost_types::Duration>,
+                    }
+                    #[derive(Clone, PartialEq, ::prost::Message)]
+                    pub struct UpgradeConfig {
+                        #[prost(string, tag = "1")]
+                        pub upgrade_type: ::prost::alloc::string::String,
+                        #[prost(message, optional, tag = "2")]
+                        pub enabled: ::core::option::Option<bool>,
+                        #[prost(message, optional, tag = "3")]
+                        pub connect_config: ::core::option::Option<upgrade_config::ConnectConfig>,
+                    }
+                    /// Nested message and enum types in `UpgradeConfig`.
+                    pub mod upgrade_config {
+                        #[derive(Clone, PartialEq, ::prost::Message)]
+                        pub struct ConnectConfig {
+                            #[prost(message, optional, tag = "1")]
+                            pub proxy_protocol_config: ::core::option::Option<
+                                super::super::super::super::core::v3::ProxyProtocolConfig,
+                            >,
+                            #[prost(bool, tag = "2")]
+                            pub allow_post: bool,
+                        }
                     }
                     #[derive(
                         Clone,
@@ -2341,9 +2445,15 @@ pub mod envoy {
                     #[prost(string, repeated, tag = "3")]
                     pub internal_only_headers:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, repeated, tag = "4")]
+                    pub response_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "5")]
                     pub response_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+                    #[prost(message, repeated, tag = "6")]
+                    pub request_headers_to_add:
+                        ::prost::alloc::vec::Vec<super::super::core::v3::HeaderValueOption>,
                     #[prost(string, repeated, tag = "8")]
                     pub request_headers_to_remove:
                         ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -2776,6 +2886,10 @@ pub mod envoy {
     pub proxy_100_continue: bool,
     #[prost(bool, tag = "20")]
     pub represent_ipv4_remote_address_as_ipv4_mapped_ipv6: bool,
+    #[prost(message, repeated, tag = "23")]
+    pub upgrade_configs: ::prost::alloc::vec::Vec<
+        http_connection_manager::UpgradeConfig,
+    >,
     #[prost(message, optional, tag = "30")]
     pub normalize_path: ::core::option::Option<bool>,
     #[prost(bool, tag = "33")]
@@ -2804,6 +2918,15 @@ pub mod envoy {
 }
                         /// Nested message and enum types in `HttpConnectionManager`.
                         pub mod http_connection_manager {
+                            #[derive(Clone, PartialEq, ::prost::Message)]
+                            pub struct UpgradeConfig {
+                                #[prost(string, tag = "1")]
+                                pub upgrade_type: ::prost::alloc::string::String,
+                                #[prost(message, repeated, tag = "2")]
+                                pub filters: ::prost::alloc::vec::Vec<super::HttpFilter>,
+                                #[prost(message, optional, tag = "3")]
+                                pub enabled: ::core::option::Option<bool>,
+                            }
                             #[derive(
                                 Clone,
                                 Copy,
@@ -3116,6 +3239,8 @@ pub mod envoy {
     pub backoff_options: ::core::option::Option<
         super::super::super::super::super::config::core::v3::BackoffStrategy,
     >,
+    #[prost(message, optional, tag = "12")]
+    pub tunneling_config: ::core::option::Option<tcp_proxy::TunnelingConfig>,
     #[prost(message, optional, tag = "13")]
     pub max_downstream_connection_duration: ::core::option::Option<
         ::prost_types::Duration,
@@ -3163,6 +3288,27 @@ pub mod envoy {
                                     pub weight: u32,
                                 }
                             }
+                            #[derive(Clone, PartialEq, ::prost::Message)]
+                            pub struct TunnelingConfig {
+        #[prost(string, tag = "1")]
+        pub hostname: ::prost::alloc::string::String,
+        #[prost(bool, tag = "2")]
+        pub use_post: bool,
+        #[prost(message, repeated, tag = "3")]
+        pub headers_to_add: ::prost::alloc::vec::Vec<
+            super::super::super::super::super::super::config::core::v3::HeaderValueOption,
+        >,
+        #[prost(bool, tag = "4")]
+        pub propagate_response_headers: bool,
+        #[prost(string, tag = "5")]
+        pub post_path: ::prost::alloc::string::String,
+        #[prost(bool, tag = "6")]
+        pub propagate_response_trailers: bool,
+        #[prost(string, tag = "8")]
+        pub request_id_header: ::prost::alloc::string::String,
+        #[prost(string, tag = "9")]
+        pub request_id_metadata_key: ::prost::alloc::string::String,
+    }
                             #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
                             pub struct TcpAccessLogOptions {
                                 #[prost(message, optional, tag = "1")]

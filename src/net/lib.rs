@@ -25,6 +25,6 @@ mod stream;
 pub use bulk::{BulkWatch, splice};
 pub use deadline_timer::DeadlineTimer;
 pub use pump::{PumpFailure, PumpObserver, pump};
-pub use relay::{Flushed, RelayEnd, Side, flush, relay};
+pub use relay::{Flushed, HalfClose, RelayEnd, RelayRules, Side, flush, relay};
 pub use send_meter::SendMeter;
 pub use stream::Stream;

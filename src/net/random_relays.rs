@@ -8,7 +8,7 @@ use reactor::simulation::{Network, PeerId, Plan, Scale};
 use reactor::{OutboxMeter, Reactor, Socket, TaskSet};
 
 use crate::pump::PumpObserver;
-use crate::{Flushed, RelayEnd, Side, Stream, flush, relay};
+use crate::{Flushed, HalfClose, RelayEnd, RelayRules, Side, Stream, flush, relay};
 
 /// Small enough that a round is quick, large enough that bulk is bulk.
 const SCALE: Scale =
@@ -19,6 +19,8 @@ const SAYS_MAX: usize = 3 << 20;
 const ROUNDS_MAX: usize = 100_000;
 /// What one direction may hold, whatever its limit: an outbox and what a receive brings beyond.
 const HELD_MAX: usize = 128 * 1024 + 64 * 1024;
+
+const RULES: RelayRules = RelayRules { idle_timeout: None, half_close: HalfClose::PassedOn };
 
 /// What a relay reports about one side.
 #[derive(Debug, Default)]
@@ -84,7 +86,8 @@ async fn run_relay(
     let downstream = Stream::new(&reactor, near, 1 << 20, Rc::clone(&sides[0]) as Rc<_>);
     let upstream = Stream::new(&reactor, far, 1 << 20, Rc::clone(&sides[1]) as Rc<_>);
     let begins = std::future::ready(true);
-    let ended = relay(&reactor, &downstream, &upstream, &*sides[0], &*sides[1], None, begins).await;
+    let ended =
+        relay(&reactor, &downstream, &upstream, &*sides[0], &*sides[1], &RULES, begins).await;
     let finished = matches!(ended, RelayEnd::Finished { .. });
     let ended = if finished && flush(&reactor, &upstream, None).await == Flushed::Failed {
         let error = std::io::Error::other("it failed with bytes left to be sent");

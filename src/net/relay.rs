@@ -29,7 +29,8 @@ pub enum Side {
 #[derive(Debug)]
 pub enum RelayEnd {
     /// Both sides ended their streams, and downstream has everything. What upstream has not taken
-    /// yet waits in its outbox: see [`flush`].
+    /// yet waits in its outbox: see [`flush`]. Or one side ended its own, which was enough, and
+    /// the other has everything that came from it.
     Finished {
         /// Whose end came last.
         last: Side,
@@ -47,10 +48,27 @@ pub enum RelayEnd {
     Refused,
 }
 
+/// What the end of one direction means for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HalfClose {
+    /// It is passed on, and the other direction goes on.
+    PassedOn,
+    /// It ends both: what runs over the streams knows no half close.
+    EndsBoth,
+}
+
+/// What holds for a relay.
+#[derive(Debug, Clone, Copy)]
+pub struct RelayRules {
+    /// How long nothing may move; `None` waits for ever.
+    pub idle_timeout: Option<Duration>,
+    /// What the end of one direction means.
+    pub half_close: HalfClose,
+}
+
 /// Relays until an end. `downstream_observer` is told about what is read from downstream,
-/// `upstream_observer` about what is read from upstream. `idle_timeout` of `None` waits for ever.
-/// Nothing is read from downstream before `begins` has said yes; what comes from upstream is passed
-/// on meanwhile.
+/// `upstream_observer` about what is read from upstream. Nothing is read from downstream before
+/// `begins` has said yes; what comes from upstream is passed on meanwhile.
 // No `async fn`: its future keeps the arguments twice.
 pub fn relay<'a>(
     reactor: &'a Reactor,
@@ -58,16 +76,17 @@ pub fn relay<'a>(
     upstream: &'a Stream,
     downstream_observer: &'a impl PumpObserver,
     upstream_observer: &'a impl PumpObserver,
-    idle_timeout: Option<Duration>,
+    rules: &RelayRules,
     begins: impl Future<Output = bool> + 'a,
 ) -> impl Future<Output = RelayEnd> + 'a {
+    // Whose ends have been read, in order. The second end needs no half close of its own: the
+    // connections are closed after it.
+    let ends =
+        Ends { half_close: rules.half_close, first: Cell::new(None), second: Cell::new(None) };
     // Made here, so that the timeout need not be kept beside it.
     let last_activity = || downstream.last_activity().max(upstream.last_activity());
-    let mut idle = idle_for(reactor, idle_timeout, last_activity);
+    let mut idle = idle_for(reactor, rules.idle_timeout, last_activity);
     async move {
-        // Whose ends have been read, in order. The second end needs no half close of its own: the
-        // connections are closed after it.
-        let ends = Ends::default();
         let up_ends = || ends.note(Side::Downstream);
         let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
         let down_ends = || ends.note(Side::Upstream);
@@ -95,12 +114,18 @@ pub fn relay<'a>(
                     return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
                 }
                 up_open = false;
+                if ends.half_close == HalfClose::EndsBoth {
+                    return Poll::Ready(RelayEnd::Finished { last: Side::Downstream });
+                }
             }
             if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
                 if let Err(failure) = result {
                     return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
                 }
                 down_open = false;
+                if ends.half_close == HalfClose::EndsBoth {
+                    return Poll::Ready(RelayEnd::Finished { last: Side::Upstream });
+                }
             }
             if !down_open && let Some(last) = ends.last() {
                 return Poll::Ready(RelayEnd::Finished { last });
@@ -118,8 +143,9 @@ const DOWN: u8 = 1;
 const IDLE: u8 = 2;
 
 /// Whose ends have been read, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ends {
+    half_close: HalfClose,
     first: Cell<Option<Side>>,
     second: Cell<Option<Side>>,
 }
@@ -130,7 +156,7 @@ impl Ends {
     fn note(&self, side: Side) -> bool {
         let end = if self.first.get().is_none() { &self.first } else { &self.second };
         end.set(Some(side));
-        self.second.get().is_none()
+        self.half_close == HalfClose::PassedOn && self.second.get().is_none()
     }
 
     /// Whose end came last, once both have come.

@@ -38,7 +38,7 @@ mod step;
 pub(crate) use authority::is_authority;
 pub use encode::{
     BodyEncoder, CHUNK_HEAD_BYTES_MAX, ResponseTo, encode_continue, encode_request_head,
-    encode_response_head,
+    encode_response_head, field_lines,
 };
 pub use error::{Error, ErrorKind};
 pub(crate) use fields::content_length;

@@ -15,6 +15,7 @@ use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
 use filter::{Close, Origin};
+use net::Stream;
 use observe::access_log::{
     AccessLogType, CloseType, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
@@ -35,6 +36,8 @@ pub(crate) struct ConnectionLogging {
     pub(crate) of_listener: AccessLogs,
     /// Its filter's logs.
     pub(crate) of_filter: AccessLogs,
+    /// Whether the filter asks about its connections though nobody logs.
+    pub(crate) of_tunnel: bool,
     pub(crate) ids: Rc<ConnectionIds>,
     /// Where stream ids are drawn from.
     pub(crate) random: Rc<Random>,
@@ -92,6 +95,19 @@ struct Upstream {
     local_close_reason: Option<&'static str>,
     connect_began: Option<Duration>,
     pool_ready: Option<Duration>,
+    tunnel: Option<Tunnel>,
+}
+
+/// What is known of the requests that ask for a tunnel, all attempts together.
+#[derive(Debug, Default)]
+struct Tunnel {
+    /// The last one has not been answered.
+    awaits_response: bool,
+    head_bytes_sent: u64,
+    head_bytes_received: u64,
+    field_bytes_sent: u64,
+    field_bytes_received: u64,
+    response_headers: Option<Vec<u8>>,
 }
 
 impl<'a> ConnectionLog<'a> {
@@ -111,7 +127,8 @@ impl<'a> ConnectionLog<'a> {
             listener = logging.listener_name,
             "new connection"
         );
-        if logging.of_listener.is_empty() && logging.of_filter.is_empty() {
+        let is_logged = !logging.of_listener.is_empty() || !logging.of_filter.is_empty();
+        if !is_logged && !logging.of_tunnel {
             return Self { logging, id, facts: None };
         }
         let facts = match beginning {
@@ -250,6 +267,7 @@ impl<'a> ConnectionLog<'a> {
                     *local_close_reason = Some("tcp_initializion_failure:1");
                 }
                 ConnectFailure::PendingOverflow { .. } => {}
+                ConnectFailure::RequestOverflow { host } => upstream.host = Some(host.clone()),
                 ConnectFailure::Refused { host, source } => {
                     flags.set(ResponseFlag::UpstreamConnectionFailure);
                     upstream.host = Some(host.clone());
@@ -286,22 +304,91 @@ impl<'a> ConnectionLog<'a> {
             host = %connection.host(),
             "connected to upstream"
         );
+        self.at_host(connection.host());
+        self.note_ready(connection.stream());
+        if writes_line {
+            self.connected_line();
+        }
+    }
+
+    /// There is a connection to `host`, whatever it is for.
+    fn at_host(&self, host: &Address) {
         let id = self.logging.ids.next();
+        self.note_upstream(|upstream, _| {
+            upstream.host = Some(host.clone());
+            upstream.connection_ids.push(id);
+        });
+    }
+
+    /// From now on bytes are relayed.
+    fn note_ready(&self, stream: &Stream) {
         self.note(|Changing { timing, upstream, .. }, age| {
             let Some(upstream) = upstream else { return };
             let began = upstream.connect_began.unwrap_or(age);
             timing.set(TimePoint::UpstreamConnectBegin, began);
             timing.set(TimePoint::UpstreamConnectEnd, age);
             upstream.pool_ready = Some(age.saturating_sub(began));
-            upstream.host = Some(connection.host().clone());
-            upstream.connection_ids.push(id);
-            let local_address = connection.stream().socket().local_address().ok();
+            let local_address = stream.socket().local_address().ok();
             upstream.local_address = local_address.filter(|address| !address.is_unnamed());
-            upstream.remote_address = Some(connection.host().clone());
+            upstream.remote_address.clone_from(&upstream.host);
         });
+    }
+
+    fn connected_line(&self) {
+        self.write(&self.logging.of_filter, AccessLogType::TcpUpstreamConnected);
+    }
+
+    /// The host is about to be asked for a tunnel.
+    pub(crate) fn tunnel_begun(&self, host: &Address) {
+        tracing::debug!(connection_id = self.id, phase = "connecting", %host, "asks for a tunnel");
+        self.at_host(host);
+        self.note_tunnel(|tunnel| tunnel.awaits_response = true);
+    }
+
+    /// The request for a tunnel was sent: so many bytes, so many of them fields.
+    pub(crate) fn tunnel_head_sent(&self, bytes: u64, fields: u64) {
+        self.note_tunnel(|tunnel| {
+            tunnel.head_bytes_sent += bytes;
+            tunnel.field_bytes_sent += fields;
+        });
+    }
+
+    /// So much came in answer to it.
+    pub(crate) fn tunnel_head_received(&self, bytes: u64, fields: u64) {
+        self.note_tunnel(|tunnel| {
+            tunnel.awaits_response = false;
+            tunnel.head_bytes_received += bytes;
+            tunnel.field_bytes_received += fields;
+        });
+    }
+
+    /// The head of the answer, for those who ask for it.
+    pub(crate) fn tunnel_response_headers(&self, document: impl FnOnce() -> Vec<u8>) {
+        self.note_tunnel(|tunnel| tunnel.response_headers = Some(document()));
+    }
+
+    /// The host has not agreed, with this status if it has said one.
+    pub(crate) fn tunnel_refused(&self, status: Option<u16>) {
+        tracing::debug!(connection_id = self.id, phase = "connecting", ?status, "no tunnel");
+        self.note(|Changing { flags, upstream, .. }, age| {
+            flags.set(ResponseFlag::UpstreamConnectionFailure);
+            let Some(upstream) = upstream else { return };
+            upstream.pool_ready = upstream.connect_began.map(|began| age.saturating_sub(began));
+            upstream.failure_reason = status.map(|status| format!("tunnel_response:{status}"));
+        });
+    }
+
+    /// The host has agreed. Writes a line if `writes_line`.
+    pub(crate) fn tunnel_opened(&self, stream: &Stream, writes_line: bool) {
+        tracing::debug!(connection_id = self.id, phase = "relaying", "there is a tunnel");
+        self.note_ready(stream);
         if writes_line {
-            self.write(&self.logging.of_filter, AccessLogType::TcpUpstreamConnected);
+            self.connected_line();
         }
+    }
+
+    fn note_tunnel(&self, change: impl FnOnce(&mut Tunnel)) {
+        self.note_upstream(|upstream, _| change(upstream.tunnel.get_or_insert_default()));
     }
 
     /// The downstream was seen to be reset.
@@ -327,9 +414,7 @@ impl<'a> ConnectionLog<'a> {
         tracing::debug!(connection_id = self.id, phase = "relaying", "idle for too long");
         self.note(|changing, _| {
             changing.local_close_reason = Some(IDLE);
-            if let Some(upstream) = changing.upstream.as_mut().filter(|it| it.is_connected()) {
-                upstream.local_close_reason = Some(IDLE);
-            }
+            changing.cut_upstream(IDLE);
         });
     }
 
@@ -339,11 +424,7 @@ impl<'a> ConnectionLog<'a> {
         self.note(|changing, _| {
             changing.flags.set(ResponseFlag::DurationTimeout);
             changing.local_close_reason = Some(MAX_DURATION);
-            if let Some(upstream) = &mut changing.upstream
-                && !upstream.connection_ids.is_empty()
-            {
-                upstream.local_close_reason = Some(MAX_DURATION);
-            }
+            changing.cut_upstream(MAX_DURATION);
         });
     }
 
@@ -391,11 +472,23 @@ impl<'a> ConnectionLog<'a> {
         });
     }
 
-    fn write(&self, logs: &AccessLogs, log_type: AccessLogType) {
-        let Some(facts) = &self.facts else { return };
-        if logs.is_empty() {
-            return;
+    /// Shows what is known of the connection by now; nothing, if nobody wants to know.
+    pub(crate) fn with_record(&self, see: impl FnOnce(&Record<'_>)) {
+        match &self.facts {
+            Some(facts) => self.record(facts, AccessLogType::NotSet, see),
+            None => see(&Record::default()),
         }
+    }
+
+    fn write(&self, logs: &AccessLogs, log_type: AccessLogType) {
+        if let Some(facts) = &self.facts
+            && !logs.is_empty()
+        {
+            self.record(facts, log_type, |record| logs.log(record));
+        }
+    }
+
+    fn record(&self, facts: &Facts, log_type: AccessLogType, see: impl FnOnce(&Record<'_>)) {
         let changing = facts.changing.borrow();
         let (received, sent) = (facts.bytes_received.get(), facts.bytes_sent.get());
         let upstream = changing.upstream.as_ref();
@@ -405,7 +498,7 @@ impl<'a> ConnectionLog<'a> {
         let is_over = is_last && upstream.is_some();
         let origin = facts.origin.as_deref();
         let ends = origin.map(Origin::ends);
-        logs.log(&Record {
+        see(&Record {
             log_type,
             start: facts.start,
             now: self.logging.reactor.wall_now(),
@@ -471,12 +564,29 @@ impl Drop for ConnectionLog<'_> {
     }
 }
 
+impl Changing {
+    /// We close the connection to the upstream for this reason.
+    fn cut_upstream(&mut self, reason: &'static str) {
+        let Some(upstream) = &mut self.upstream else { return };
+        match &upstream.tunnel {
+            None if upstream.is_connected() => upstream.local_close_reason = Some(reason),
+            // As Envoy, for which the tunnel fails that is not there yet.
+            Some(tunnel) if tunnel.awaits_response => {
+                self.flags.set(ResponseFlag::UpstreamConnectionFailure);
+            }
+            None | Some(_) => {}
+        }
+    }
+}
+
 impl Upstream {
     fn is_connected(&self) -> bool {
         self.remote_address.is_some()
     }
 
     fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
+        let of_tunnel = |part: fn(&Tunnel) -> u64| self.tunnel.as_ref().map_or(0, part);
+        let response_headers = self.tunnel.as_ref().and_then(|it| it.response_headers.as_deref());
         let config = self.cluster.as_ref().map(|cluster| cluster.config());
         UpstreamRecord {
             cluster: config.map(|config| config.name.as_str()),
@@ -492,12 +602,16 @@ impl Upstream {
             close_type: Some(self.close_type),
             local_close_reason: self.local_close_reason,
             protocol: None,
-            wire_bytes_received: if self.is_connected() { sent } else { 0 },
+            wire_bytes_received: if self.is_connected() { sent } else { 0 }
+                + of_tunnel(|tunnel| tunnel.head_bytes_received),
             // What was read for an upstream that never came was not sent to it.
-            wire_bytes_sent: if self.is_connected() { received } else { 0 },
-            header_bytes_received: 0,
-            header_bytes_sent: 0,
+            wire_bytes_sent: if self.is_connected() { received } else { 0 }
+                + of_tunnel(|tunnel| tunnel.head_bytes_sent),
+            header_bytes_received: of_tunnel(|tunnel| tunnel.field_bytes_received),
+            header_bytes_sent: of_tunnel(|tunnel| tunnel.field_bytes_sent),
             pool_ready: self.pool_ready,
+            tunnel_response_headers: response_headers,
+            tunnel_response_trailers: None,
         }
     }
 }

@@ -29,8 +29,10 @@ mod random;
 mod reception;
 mod tcp_proxy;
 mod tcp_route;
+mod tcp_tunnel;
 #[cfg(test)]
 mod tests;
+mod tunnel_head;
 mod upstream_flush;
 mod worker_context;
 

@@ -10,8 +10,8 @@ use base::Address;
 use config::model::{self, TerminalFilter};
 use filter::{ChainIndex, ChainMatch, ListenerFilter, NetworkFilters};
 use observe::names::{
-    ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, listener_prefix,
-    tcp_proxy_prefix,
+    ListenerDormantStat, ListenerStat, TcpProxyDormantStat, TcpProxyStat, TcpTunnelDormantStat,
+    listener_prefix, tcp_proxy_prefix,
 };
 use observe::{GaugeGuard, Scope};
 use reactor::{Reactor, Socket, TaskSet};
@@ -24,6 +24,7 @@ use crate::gate::ends_of;
 use crate::http::{HttpManager, Names};
 use crate::listener_stage::{Closed, HandedOff, ListenerStage, Passed, StageContext};
 use crate::tcp_proxy::TcpProxy;
+use crate::tcp_tunnel::TcpTunnel;
 use crate::upstream_flush::UpstreamFlush;
 use crate::worker_context::WorkerContext;
 use crate::{direct_response, echo};
@@ -84,24 +85,27 @@ impl Listener {
         // A listener has an address.
         let first = bound.first().unwrap_or(&config.sockets.address.address);
         let prefix = listener_prefix(config.stat_prefix.as_deref(), first);
-        let logging = |filter_chain_name: &str, of_filter: &[model::AccessLog]| ConnectionLogging {
-            reactor: context.reactor.clone(),
-            listener_name: config.name.clone(),
-            filter_chain_name: filter_chain_name.to_owned(),
-            of_listener: context.access_logs.logs(&config.access_logs),
-            of_filter: context.access_logs.logs(of_filter),
-            ids: Rc::clone(context.connection_ids),
-            random: Rc::clone(context.random),
+        let logging = |filter_chain_name: &str, terminal: Option<&TerminalFilter>| {
+            let (of_filter, of_tunnel): (&[_], _) = match terminal {
+                Some(TerminalFilter::TcpProxy(tcp_proxy)) => {
+                    (&tcp_proxy.access_logs, tcp_proxy.tunneling.is_some())
+                }
+                // HTTP writes a line for each request.
+                _ => (&[], false),
+            };
+            ConnectionLogging {
+                reactor: context.reactor.clone(),
+                listener_name: config.name.clone(),
+                filter_chain_name: filter_chain_name.to_owned(),
+                of_listener: context.access_logs.logs(&config.access_logs),
+                of_filter: context.access_logs.logs(of_filter),
+                of_tunnel,
+                ids: Rc::clone(context.connection_ids),
+                random: Rc::clone(context.random),
+            }
         };
         let chain = |(index, chain): (usize, &model::FilterChain)| {
-            let of_filter: &[_] = match &chain.terminal {
-                TerminalFilter::TcpProxy(tcp_proxy) => &tcp_proxy.access_logs,
-                // HTTP writes a line for each request.
-                TerminalFilter::DirectResponse(_)
-                | TerminalFilter::Echo
-                | TerminalFilter::Http(_) => &[],
-            };
-            let logging = logging(&chain.name, of_filter);
+            let logging = logging(&chain.name, Some(&chain.terminal));
             let ListenerShared { filters, managers, .. } = shared;
             let chain_context = ChainContext {
                 reactor: context.reactor.clone(),
@@ -123,7 +127,7 @@ impl Listener {
             others: OnceCell::new(),
             chain_match: ChainMatch::new(config),
             chains: config.chains().enumerate().map(chain).collect(),
-            logging: logging("", &[]),
+            logging: logging("", None),
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
         })
     }
@@ -312,9 +316,18 @@ impl Filter {
                 let of_filter = tcp_proxy_prefix(&tcp_proxy.stat_prefix);
                 context.registry.declare::<TcpProxyDormantStat>(&of_filter);
                 let stats = context.registry.scope::<TcpProxyStat>(&of_filter).on(context.shard);
+                if tcp_proxy.tunneling.is_some() {
+                    let of_tunnels = format!("{of_filter}.tcpproxy_tunneling");
+                    context.registry.declare::<TcpTunnelDormantStat>(&of_tunnels);
+                }
                 let random = Rc::clone(context.random);
                 let config = tcp_proxy.clone();
-                let filter = TcpProxy::new(config, context.clusters, stats, random);
+                let tunnel = config.tunneling.as_ref().and_then(|tunneling| {
+                    let head = context.access_logs.tunnel(tunneling)?;
+                    let propagate_response_headers = tunneling.propagate_response_headers;
+                    Some(TcpTunnel { head, propagate_response_headers })
+                });
+                let filter = TcpProxy::new(config, tunnel, context.clusters, stats, random);
                 Self::TcpProxy(Rc::new(filter))
             }
             TerminalFilter::Http(_) => {

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use cluster::Http1Stream;
 use net::{PumpObserver, SendMeter};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
@@ -72,5 +73,27 @@ impl PumpObserver for FromUpstream<'_> {
 
     fn resumed(&self) {
         self.cluster.inc(ClusterStat::UpstreamFlowControlResumedReadingTotal);
+    }
+}
+
+/// As [`FromUpstream`], of a connection of a pool, which counts by itself what it receives.
+#[derive(Debug)]
+pub(crate) struct FromTunnel<'a> {
+    pub(crate) stream: &'a Http1Stream,
+    pub(crate) upstream: FromUpstream<'a>,
+}
+
+impl PumpObserver for FromTunnel<'_> {
+    fn received(&self, bytes: usize) {
+        self.upstream.log.sent(bytes);
+        self.stream.count_received();
+    }
+
+    fn paused(&self) {
+        self.upstream.paused();
+    }
+
+    fn resumed(&self) {
+        self.upstream.resumed();
     }
 }

@@ -1,5 +1,7 @@
 //! `envoy.filters.network.tcp_proxy`: one upstream connection for each downstream connection.
 //!
+//! With `tunneling_config` the upstream connection is a tunnel, opened by `tcp_tunnel`.
+//!
 //! ```text
 //! accepted --no such cluster-----------------------> closed (downstream_cx_no_route)
 //!    |  \----breaker open, no host, attempts spent-> closed
@@ -21,9 +23,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::{ClosedBy, Cluster, Clusters, UpstreamConnection};
+use cluster::{ClosedBy, Cluster, Clusters, Http1Stream, UpstreamConnection};
 use config::model::{self, EarlyDataOptions, MaxDuration};
-use net::{Flushed, PumpObserver as _, RelayEnd, SendMeter, Side, Stream, flush, relay};
+use net::{
+    Flushed, HalfClose, PumpObserver, RelayEnd, RelayRules, SendMeter, Side, Stream, flush, relay,
+};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::{Reactor, Socket};
@@ -32,15 +36,18 @@ use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
 use crate::early_data::{self, EarlyData};
 use crate::gate::{self, Held, Passage, client_of};
-use crate::meter::{self, FromDownstream, FromUpstream};
+use crate::meter::{self, FromDownstream, FromTunnel, FromUpstream};
 use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
+use crate::tcp_tunnel::{NoUpstream, TcpTunnel};
 use crate::upstream_flush::{self, UpstreamFlush};
 
 /// A `tcp_proxy` filter on one worker.
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
     config: model::TcpProxy,
+    tunnel: Option<TcpTunnel>,
+    rules: RelayRules,
     route: Route,
     stats: Scope<TcpProxyStat>,
     to_downstream: Rc<SendMeter<TcpProxyStat>>,
@@ -48,17 +55,20 @@ pub(crate) struct TcpProxy {
 }
 
 impl TcpProxy {
-    /// A filter whose connections go to some of `clusters`. `random` is where its chances are
-    /// drawn from.
+    /// A filter whose connections go to some of `clusters`, through a `tunnel` if there is to be
+    /// one. `random` is where its chances are drawn from.
     pub(crate) fn new(
         config: model::TcpProxy,
+        tunnel: Option<TcpTunnel>,
         clusters: &Clusters,
         stats: Scope<TcpProxyStat>,
         random: Rc<Random>,
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
         let route = Route::new(&config.route, clusters);
-        Self { config, route, stats, to_downstream, random }
+        let half_close = if tunnel.is_some() { HalfClose::EndsBoth } else { HalfClose::PassedOn };
+        let rules = RelayRules { idle_timeout: config.idle_timeout, half_close };
+        Self { config, tunnel, rules, route, stats, to_downstream, random }
     }
 
     /// Serves one connection to its end, and answers what is left of it.
@@ -74,6 +84,12 @@ impl TcpProxy {
             let mut held = Held::default();
             if !context.filters().is_empty() {
                 held = Box::pin(enter(context)).await?;
+            }
+            if let Some(tunnel) = &self.tunnel {
+                // Boxed, so that connections without tunnels keep no room for them.
+                Box::pin(self.serve_through(tunnel, socket, context)).await;
+                drop(held);
+                return None;
             }
             let early = self.early_data(context);
             // Boxed: it needs more room than a relay, for a moment.
@@ -137,28 +153,28 @@ impl TcpProxy {
     }
 
     /// The client's stream, and a connection for it that knows whose it is.
-    async fn both_ends(
-        &self,
+    async fn both_ends<'a>(
+        &'a self,
         socket: Socket,
         early: Option<EarlyDataOptions>,
-        context: &ConnectionContext<'_>,
-    ) -> Option<(Stream, &Cluster, UpstreamConnection)> {
+        context: &'a ConnectionContext<'_>,
+    ) -> Option<(Stream, &'a Cluster, UpstreamConnection)> {
         if let Some(options) = early {
             return self.connect_with_early_data(socket, options, context).await;
         }
-        let connecting = pin!(self.connect(context.reactor(), &context.log));
+        let connecting = pin!(self.connect(context));
         let (cluster, upstream) = self.unless_idle(context, connecting).await?;
         introduce(&socket, context, cluster, upstream.stream());
         Some((self.downstream(socket, context), cluster, upstream))
     }
 
     /// Connects to a host, for the first bytes or beside reading them. They are on their way then.
-    async fn connect_with_early_data(
-        &self,
+    async fn connect_with_early_data<'a>(
+        &'a self,
         socket: Socket,
         options: EarlyDataOptions,
-        context: &ConnectionContext<'_>,
-    ) -> Option<(Stream, &Cluster, UpstreamConnection)> {
+        context: &'a ConnectionContext<'_>,
+    ) -> Option<(Stream, &'a Cluster, UpstreamConnection)> {
         let (reactor, filters, log) = (context.reactor(), context.filters(), &context.log);
         let downstream = self.downstream(socket, context);
         let receiver = downstream.receiver();
@@ -179,7 +195,7 @@ impl TcpProxy {
                     return None;
                 }
             }
-            let mut connecting = pin!(self.connect(reactor, log));
+            let mut connecting = pin!(self.connect(context));
             poll_fn(|context| {
                 if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
                     return Poll::Ready(connected);
@@ -220,39 +236,54 @@ impl TcpProxy {
         .await
     }
 
-    /// Tries up to `max_connect_attempts` hosts.
-    async fn connect(
-        &self,
-        reactor: &Reactor,
-        log: &ConnectionLog<'_>,
-    ) -> Option<(&Cluster, UpstreamConnection)> {
-        let mut waits = None;
-        for attempt in 1.. {
-            let Some(cluster) = self.route.pick(&self.random) else {
-                self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
-                log.no_cluster();
-                return None;
-            };
-            log.connecting(cluster);
-            let failure = match cluster.connect(|host| log.trying(host)).await {
-                Ok(upstream) => return Some((cluster, upstream)),
-                Err(failure) => failure,
-            };
-            log.connect_failed(&failure);
-            if !failure.may_retry() {
-                return None;
+    /// Connects to a host.
+    fn connect<'a>(
+        &'a self,
+        context: &'a ConnectionContext<'_>,
+    ) -> impl Future<Output = Option<(&'a Cluster, UpstreamConnection)>> + use<'a> {
+        let log = &context.log;
+        self.attempts(context, async |cluster: &'a Rc<Cluster>| {
+            let connected = cluster.connect(|host| log.trying(host)).await;
+            connected.map_err(|failure| {
+                log.connect_failed(&failure);
+                NoUpstream::from(&failure)
+            })
+        })
+    }
+
+    /// Makes up to `max_connect_attempts` attempts.
+    fn attempts<'a, U>(
+        &'a self,
+        context: &'a ConnectionContext<'_>,
+        attempt: impl AsyncFn(&'a Rc<Cluster>) -> Result<U, NoUpstream>,
+    ) -> impl Future<Output = Option<(&'a Cluster, U)>> {
+        let (reactor, log) = (context.reactor(), &context.log);
+        async move {
+            let mut waits = None;
+            for number in 1.. {
+                let Some(cluster) = self.route.pick(&self.random) else {
+                    self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
+                    log.no_cluster();
+                    return None;
+                };
+                log.connecting(cluster);
+                match attempt(cluster).await {
+                    Ok(upstream) => return Some((&**cluster, upstream)),
+                    Err(NoUpstream::MayRetry) => {}
+                    Err(NoUpstream::Final) => return None,
+                }
+                if number >= self.config.max_connect_attempts {
+                    cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
+                    log.attempts_exceeded();
+                    return None;
+                }
+                if let Some(backoff) = self.config.backoff {
+                    let waits = waits.get_or_insert_with(|| Waits::new(backoff));
+                    reactor.sleep(waits.next(&self.random)).await;
+                }
             }
-            if attempt >= self.config.max_connect_attempts {
-                cluster.stats().inc(ClusterStat::UpstreamCxConnectAttemptsExceeded);
-                log.attempts_exceeded();
-                return None;
-            }
-            if let Some(backoff) = self.config.backoff {
-                let waits = waits.get_or_insert_with(|| Waits::new(backoff));
-                reactor.sleep(waits.next(&self.random)).await;
-            }
+            None
         }
-        None
     }
 
     fn relay<'a>(
@@ -268,14 +299,14 @@ impl TcpProxy {
             let from_downstream =
                 FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
             let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
-            let idle = self.config.idle_timeout;
+            let rules = &self.rules;
             let end = if asks_filters {
                 let observers = (&from_downstream, &from_upstream);
-                relay_after_first_data((&downstream, upstream), observers, idle, context).await
+                relay_after_first_data((&downstream, upstream), observers, rules, context).await
             } else {
                 let begins = ready(true);
                 let (down, up) = (&downstream, upstream);
-                relay(context.reactor(), down, up, &from_downstream, &from_upstream, idle, begins)
+                relay(context.reactor(), down, up, &from_downstream, &from_upstream, rules, begins)
                     .await
             };
             match end {
@@ -299,15 +330,75 @@ impl TcpProxy {
                 }
                 RelayEnd::Failed { side: Side::Upstream, .. } => {
                     connection.set_closed_by(ClosedBy::Remote);
-                    match flush(context.reactor(), &downstream, idle).await {
-                        Flushed::Sent | Flushed::Failed => {}
-                        Flushed::Idle => self.idle(&context.log),
-                    }
+                    self.flush(&downstream, context).await;
                 }
                 RelayEnd::Idle => self.idle(&context.log),
                 RelayEnd::Refused => {}
             }
             Rest::Dropped
+        }
+    }
+
+    /// Serves one connection through a tunnel.
+    async fn serve_through(
+        &self,
+        tunnel: &TcpTunnel,
+        socket: Socket,
+        context: &ConnectionContext<'_>,
+    ) {
+        let opened = {
+            let ask = async |cluster| tunnel.open(cluster, &socket, context).await;
+            let opening = pin!(self.attempts(context, ask));
+            self.unless_idle(context, opening).await
+        };
+        let Some((cluster, stream)) = opened else { return };
+        let writes_line = self.config.access_log_options.flush_on_connected;
+        context.log.tunnel_opened(stream.stream(), writes_line);
+        self.relay_tunnel(socket, cluster, stream, context).await;
+    }
+
+    /// As [`TcpProxy::relay`], through a tunnel: no end and no reset is passed on, the other side
+    /// is closed.
+    async fn relay_tunnel(
+        &self,
+        socket: Socket,
+        cluster: &Cluster,
+        tunnel: Http1Stream,
+        context: &ConnectionContext<'_>,
+    ) {
+        let log = &context.log;
+        let downstream = self.downstream(socket, context);
+        let (filter, cluster) = (&self.stats, cluster.stats());
+        let from_downstream = FromDownstream { filter, cluster, log };
+        let from_upstream = FromTunnel { stream: &tunnel, upstream: FromUpstream { cluster, log } };
+        let rules = &self.rules;
+        let streams = (&downstream, tunnel.stream());
+        let observers = (&from_downstream, &from_upstream);
+        let end = relay_after_first_data(streams, observers, rules, context).await;
+        let mut closed_by = ClosedBy::Local;
+        match end {
+            RelayEnd::Finished { last: Side::Upstream } | RelayEnd::Refused => {}
+            RelayEnd::Failed { side: Side::Downstream, error } => {
+                if is_reset(&error) {
+                    log.downstream_reset();
+                }
+            }
+            RelayEnd::Idle => self.idle(log),
+            // What has come for the client is its to have.
+            RelayEnd::Finished { last: Side::Downstream } => {
+                self.flush(&downstream, context).await;
+            }
+            RelayEnd::Failed { side: Side::Upstream, .. } => {
+                closed_by = ClosedBy::Remote;
+                self.flush(&downstream, context).await;
+            }
+        }
+        tunnel.close_tunnel(closed_by);
+    }
+
+    async fn flush(&self, downstream: &Stream, context: &ConnectionContext<'_>) {
+        if flush(context.reactor(), downstream, self.config.idle_timeout).await == Flushed::Idle {
+            self.idle(&context.log);
         }
     }
 
@@ -342,12 +433,12 @@ async fn enter(context: &ConnectionContext<'_>) -> Option<Held> {
     gate::enter(context.filters(), context.reactor(), &context.log).await
 }
 
-/// Relays once the first bytes of downstream have passed the filters that wait for them. Boxed, so
-/// that a connection without such filters keeps no room for them.
+/// Relays once the first bytes of downstream have passed the filters that wait for them, if any
+/// does. Boxed, so that a connection without such filters keeps no room for them.
 fn relay_after_first_data<'a>(
     (downstream, upstream): (&'a Stream, &'a Stream),
-    observers: (&'a FromDownstream<'a>, &'a FromUpstream<'a>),
-    idle_timeout: Option<Duration>,
+    observers: (&'a FromDownstream<'a>, &'a impl PumpObserver),
+    rules: &'a RelayRules,
     context: &'a ConnectionContext<'a>,
 ) -> Pin<Box<dyn Future<Output = RelayEnd> + 'a>> {
     Box::pin(async move {
@@ -357,9 +448,9 @@ fn relay_after_first_data<'a>(
         let client = (downstream.socket(), downstream.receiver(), origin);
         let received = |bytes| from_downstream.received(bytes);
         let first_data = gate::first_data(filters, reactor, client, log, received, true);
-        let begins = async { first_data.await == Passage::Open };
+        let begins = async { !filters.awaits_data() || first_data.await == Passage::Open };
         let (down, up) = (downstream, upstream);
-        relay(reactor, down, up, from_downstream, from_upstream, idle_timeout, begins).await
+        relay(reactor, down, up, from_downstream, from_upstream, rules, begins).await
     })
 }
 

@@ -53,6 +53,7 @@ fn tcp_proxy(idle_timeout: Option<Duration>) -> model::TerminalFilter {
         backoff: None,
         early_data: None,
         max_duration: None,
+        tunneling: None,
         access_logs: Vec::new(),
         access_log_options: model::TcpAccessLogOptions::default(),
     })

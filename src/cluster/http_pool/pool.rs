@@ -102,7 +102,7 @@ impl<G> PoolBase<G> {
         let stats = self.stats();
         let Some(token) = self.context.limits.try_acquire(Resource::Requests) else {
             stats.inc(ClusterStat::UpstreamRqActiveOverflow);
-            return Err(ConnectFailure::RequestOverflow);
+            return Err(ConnectFailure::RequestOverflow { host: self.address.clone() });
         };
         self.counts.host.inc(HostStat::RqTotal);
         stats.inc(ClusterStat::UpstreamRqTotal);

@@ -412,7 +412,7 @@ fn requests_beyond_the_limit_overflow_and_leave_their_room() {
     let mut host = Host::accept(&listener);
     host.send(&settings(100));
     let failure = bench.reactor.run(bench.ask()).unwrap_err();
-    assert!(matches!(failure, ConnectFailure::RequestOverflow));
+    assert!(matches!(failure, ConnectFailure::RequestOverflow { .. }));
     drop(first);
     let _second = bench.stream();
     bench.until("sent", || host.streams(HEADERS) == [1, 3]);

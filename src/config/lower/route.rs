@@ -81,9 +81,12 @@ impl Lower<'_> {
         let path_match = match message.r#match.as_ref()?.path_specifier.as_ref() {
             Some(PathSpecifier::Prefix(prefix)) => Some(model::PathMatch::Prefix(prefix.clone())),
             Some(PathSpecifier::Path(exact)) => Some(model::PathMatch::Exact(exact.clone())),
-            Some(PathSpecifier::SafeRegex(_) | PathSpecifier::PathSeparatedPrefix(_)) | None => {
-                None
-            }
+            Some(
+                PathSpecifier::SafeRegex(_)
+                | PathSpecifier::PathSeparatedPrefix(_)
+                | PathSpecifier::ConnectMatcher(_),
+            )
+            | None => None,
         };
         let action =
             match message.action.as_ref()? {

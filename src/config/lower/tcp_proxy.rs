@@ -41,6 +41,9 @@ impl Lower<'_> {
                 .map(|backoff| self.backoff(backoff, &format!("{path}.backoff_options"))),
             early_data: self.early_data(message, path),
             max_duration: self.max_duration(message, path),
+            tunneling: message.tunneling_config.as_ref().map(|tunneling| {
+                Box::new(self.tunneling(tunneling, &format!("{path}.tunneling_config")))
+            }),
             access_logs: self.access_logs(&message.access_log, &format!("{path}.access_log")),
             access_log_options: self.tcp_access_log_options(message, path),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AccessLog, TcpAccessLogOptions};
+use super::{AccessLog, TcpAccessLogOptions, Tunneling};
 
 /// Envoy's `extensions.filters.network.tcp_proxy.v3.TcpProxy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct TcpProxy {
     pub early_data: Option<EarlyDataOptions>,
     /// `max_downstream_connection_duration`, from the accept.
     pub max_duration: Option<MaxDuration>,
+    /// `tunneling_config`.
+    pub tunneling: Option<Box<Tunneling>>,
     /// `access_log`.
     pub access_logs: Vec<AccessLog>,
     /// `access_log_options`.

@@ -1,7 +1,7 @@
 //! `envoy.filters.network.tcp_proxy`.
 
 use super::Area;
-use super::Support::{Moot, Supported};
+use super::Support::{Moot, Only, Supported};
 
 const NO_HASH: &str = "no cluster balances by hash; any other policy takes no notice";
 const NO_SUBSETS: &str = "no cluster has subsets; without them nothing looks at it";
@@ -24,10 +24,32 @@ pub(super) const TCP_PROXY: Area = &[
             ("max_early_data_bytes", Supported),
             ("metadata_match", Moot(NO_SUBSETS)),
             ("stat_prefix", Supported),
+            ("tunneling_config", Supported),
             ("upstream_connect_mode", Supported),
             ("weighted_clusters", Supported),
         ],
     ),
+    (
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+        &[
+            ("headers_to_add", Supported),
+            ("hostname", Supported),
+            ("post_path", Supported),
+            ("propagate_response_headers", Supported),
+            ("propagate_response_trailers", Supported),
+            ("use_post", Only(&["false"])),
+        ],
+    ),
+    (
+        "envoy.config.core.v3.HeaderValueOption",
+        &[
+            ("append", Supported),
+            ("append_action", Supported),
+            ("header", Supported),
+            ("keep_empty_value", Supported),
+        ],
+    ),
+    ("envoy.config.core.v3.HeaderValue", &[("key", Supported), ("value", Supported)]),
     (
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
         &[("clusters", Supported)],

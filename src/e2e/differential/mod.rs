@@ -38,6 +38,7 @@ mod sockets;
 mod stage;
 mod tcp_texts;
 mod timeouts;
+mod tunnels;
 mod upstream_flush;
 mod weighted_clusters;
 
@@ -86,6 +87,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(cluster_choice::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(durations::scenarios());
+    all.extend(tunnels::scenarios());
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
     all.extend(host_limits::scenarios());

@@ -17,6 +17,7 @@ mod digits;
 mod duration;
 mod error;
 mod filter;
+mod filter_state;
 mod format;
 mod found_text;
 mod http_value;
@@ -32,6 +33,7 @@ mod value;
 
 pub use error::{FormatError, FormatErrorKind};
 pub use filter::{Comparison, Filter, FilterOperator, Share};
+pub use filter_state::tunnel_fields;
 pub use format::{DEFAULT_FORMAT, Format};
 pub use json::JsonTemplate;
 pub use metadata::Metadata;

@@ -8,6 +8,7 @@ use base::{Address, Cidr};
 
 use super::duration::CommonDuration;
 use super::error::FormatError;
+use super::filter_state::FilterState;
 use super::found_text::FoundText;
 use super::http_value::{GrpcStatus, Header, Path};
 use super::record::{Protocol, Record, TimePoint};
@@ -63,6 +64,7 @@ pub(super) enum Operator {
     AddressRange(OneAddress, u8),
     DynamicMetadata(FoundText),
     FilterState(FoundText),
+    TunnelState(FilterState),
 }
 
 type Yield = for<'r> fn(&'r Record<'r>) -> Value<'r>;
@@ -146,7 +148,7 @@ impl Operator {
                     command.length_max,
                 )))
             }
-            "FILTER_STATE" => command.filter_state().map(Self::FilterState),
+            "FILTER_STATE" => command.filter_state(),
             // Nothing writes any.
             "UPSTREAM_FILTER_STATE" => command.filter_state().map(|_| Self::Constant(None)),
             "DOWNSTREAM_PEER_CERT_V_START"
@@ -193,6 +195,7 @@ impl Operator {
             },
             Self::DynamicMetadata(text) => text.value(record.dynamic_metadata),
             Self::FilterState(text) => text.value(record.filter_state),
+            Self::TunnelState(state) => state.value(record),
         }
     }
 }
@@ -268,7 +271,7 @@ impl Command<'_> {
         Ok(Operator::AddressRange(address, u8::try_from(bits).unwrap_or(u8::MAX)))
     }
 
-    fn filter_state(&self) -> Result<FoundText, FormatError> {
+    fn filter_state(&self) -> Result<Operator, FormatError> {
         let mut parts = self.argument.splitn(3, ':');
         let key = parts.next().unwrap_or_default();
         if key.is_empty() {
@@ -286,10 +289,13 @@ impl Command<'_> {
                 "Invalid filter state serialize type, FIELD should be used with the field name.";
             return Err(self.invalid(text));
         }
-        Ok(match field {
+        if let Some(state) = FilterState::find(key, kind, self.length_max) {
+            return Ok(Operator::TunnelState(state));
+        }
+        Ok(Operator::FilterState(match field {
             Some(field) => FoundText::field(key, field, self.length_max),
             None => FoundText::object(key, kind == "TYPED", self.length_max),
-        })
+        }))
     }
 }
 

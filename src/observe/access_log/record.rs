@@ -264,6 +264,10 @@ pub struct UpstreamRecord<'a> {
     pub header_bytes_sent: u64,
     /// How long it took to get a connection.
     pub pool_ready: Option<Duration>,
+    /// The head of the response that opened a tunnel, as a JSON document.
+    pub tunnel_response_headers: Option<&'a [u8]>,
+    /// The trailers of that response, likewise.
+    pub tunnel_response_trailers: Option<&'a [u8]>,
 }
 
 /// One connection or request, as its log line sees it. Values that do not exist are `None` or 0

@@ -39,6 +39,8 @@ pub(super) enum Value<'a> {
     Object(&'a [(String, String)], Option<usize>),
     /// The same, and a text in a JSON line too.
     ObjectText(&'a [(String, String)], Option<usize>),
+    /// A JSON document; as text, so many bytes of it.
+    Json(&'a [u8], Option<usize>),
 }
 
 impl<'a> Value<'a> {
@@ -84,6 +86,10 @@ impl<'a> Value<'a> {
                 write_object(fields, out);
                 out.truncate(start.saturating_add(length_max.unwrap_or(usize::MAX)));
             }
+            Self::Json(document, length_max) => {
+                let end = length_max.unwrap_or(usize::MAX).min(document.len());
+                out.extend_from_slice(&document[..end]);
+            }
         }
     }
 
@@ -93,6 +99,7 @@ impl<'a> Value<'a> {
             Self::Missing => out.extend_from_slice(b"null"),
             Self::Number(number) => write_unsigned(number, out),
             Self::Object(fields, _) => write_object(fields, out),
+            Self::Json(document, _) => out.extend_from_slice(document),
             _ => {
                 out.push(b'"');
                 self.write_json_inner(out);
@@ -114,7 +121,11 @@ impl<'a> Value<'a> {
             Self::Address(Address::Pipe(path)) | Self::Ip(Address::Pipe(path)) => {
                 write_escaped(path.as_bytes(), out);
             }
-            Self::Addresses(_) | Self::Ips(_) | Self::Object(..) | Self::ObjectText(..) => {
+            Self::Addresses(_)
+            | Self::Ips(_)
+            | Self::Object(..)
+            | Self::ObjectText(..)
+            | Self::Json(..) => {
                 let start = out.len();
                 self.write_text(out);
                 escape_from(start, out);

@@ -200,6 +200,37 @@ crate::stats! {
 }
 
 crate::stats! {
+    /// Below `tcp.<stat_prefix>.tcpproxy_tunneling`, where Envoy's router counts for the requests
+    /// that ask for tunnels. They have one route, whose cluster was looked up before.
+    pub enum TcpTunnelDormantStat {
+        /// Counted as `downstream_cx_no_route` instead.
+        NoCluster => counter "no_cluster",
+        /// As above.
+        NoRoute => counter "no_route",
+        /// No redirect is followed.
+        RedirectBadLocation => counter "passthrough_internal_redirect_bad_location",
+        /// As above.
+        RedirectNoRoute => counter "passthrough_internal_redirect_no_route",
+        /// As above.
+        RedirectPredicate => counter "passthrough_internal_redirect_predicate",
+        /// As above.
+        RedirectTooMany => counter "passthrough_internal_redirect_too_many_redirects",
+        /// As above.
+        RedirectUnsafeScheme => counter "passthrough_internal_redirect_unsafe_scheme",
+        /// No direct responses.
+        RqDirectResponse => counter "rq_direct_response",
+        /// No overload manager looks at them.
+        RqOverloadLocalReply => counter "rq_overload_local_reply",
+        /// No redirects.
+        RqRedirect => counter "rq_redirect",
+        /// There is no downstream response.
+        RqResetAfterResponseStarted => counter "rq_reset_after_downstream_response_started",
+        /// Envoy counts none of them.
+        RqTotal => counter "rq_total",
+    }
+}
+
+crate::stats! {
     /// Below `tcp.<stat_prefix>`.
     pub enum TcpProxyDormantStat {
         /// No on-demand clusters: a route never has to be waited for.

@@ -25,7 +25,7 @@ pub use cluster::{ClusterStat, cluster_prefix};
 pub use dormant::{
     AdminHttpDormantStat, AdminListenerDormantStat, ClusterDormantStat, ClusterManagerDormantStat,
     Http2CodecDormantStat, HttpDormantStat, ListenerDormantStat, ListenerManagerDormantStat,
-    ServerDormantStat, TcpProxyDormantStat,
+    ServerDormantStat, TcpProxyDormantStat, TcpTunnelDormantStat,
 };
 pub use host::HostStat;
 pub use http::{HTTP1_PREFIX, HTTP2_PREFIX, Http1CodecStat, Http2CodecStat, HttpStat, http_prefix};
@@ -90,6 +90,7 @@ mod tests {
             &[RuntimeStat::SPECS],
             &[ServerStat::SPECS, ServerDormantStat::SPECS],
             &[TcpProxyStat::SPECS, TcpProxyDormantStat::SPECS],
+            &[TcpTunnelDormantStat::SPECS],
             &[ThreadClusterManagerStat::SPECS],
             &[WorkerStat::SPECS],
         ] {

@@ -100,6 +100,14 @@ pub fn encode_continue(version: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The field lines of an encoded head: what is between its first line and the empty one.
+#[must_use]
+pub fn field_lines(head: &[u8]) -> &[u8] {
+    let first_line = head.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let end = head.len().saturating_sub(b"\r\n".len());
+    head.get(first_line..end).unwrap_or_default()
+}
+
 /// What is to be written around the data of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyEncoder {

@@ -1,4 +1,5 @@
-//! From the configuration's access logs to compiled ones, once for the whole process.
+//! From the configuration's format strings to compiled ones, once for the whole process: those of
+//! access logs, and those of the requests that ask for tunnels.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +16,16 @@ use observe::access_log::{
 };
 use serde_json::Value;
 
-/// Every access log of the configuration, compiled. Workers share it.
+use crate::tunnel_head::TunnelHead;
+
+/// Every access log of the configuration, compiled, and whatever else is written with their
+/// operators. Workers share it.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// By the place of the log in the configuration.
     logs: HashMap<String, Arc<Compiled>>,
+    /// By the place of `tunneling_config`.
+    tunnels: HashMap<String, Arc<TunnelHead>>,
     /// Each with the place of the first log that names it.
     sinks: Vec<(AccessLogSink, String)>,
 }
@@ -45,7 +51,7 @@ pub struct Problem {
 }
 
 impl Plan {
-    /// Compiles every access log of the configuration. Values of the runtime count from the first
+    /// Compiles every format of the configuration. Values of the runtime count from the first
     /// [`Plan::follow_runtime`] on.
     ///
     /// # Errors
@@ -65,6 +71,17 @@ impl Plan {
                     plan.logs.insert(config.field_path.clone(), Arc::new(compiled));
                 }
                 Err(problem) => problems.push(problem),
+            }
+        }
+        for config in bootstrap.listeners.iter().flat_map(|listener| tunnels(listener)) {
+            match TunnelHead::new(config, surroundings) {
+                Ok(head) => {
+                    plan.tunnels.insert(config.field_path.clone(), Arc::new(head));
+                }
+                Err((field, error)) => {
+                    let field_path = format!("{}.{field}", config.field_path);
+                    problems.push(Problem { field_path, error });
+                }
             }
         }
         if problems.is_empty() { Ok(plan) } else { Err(problems) }
@@ -89,6 +106,10 @@ impl Plan {
         self.logs.get(&config.field_path)
     }
 
+    pub(crate) fn tunnel(&self, config: &model::Tunneling) -> Option<&Arc<TunnelHead>> {
+        self.tunnels.get(&config.field_path)
+    }
+
     fn sink(&mut self, config: &model::AccessLog) -> usize {
         let known = self.sinks.iter().position(|(known, _)| *known == config.sink);
         known.unwrap_or_else(|| {
@@ -110,6 +131,14 @@ fn access_logs(listener: &model::Listener) -> impl Iterator<Item = &model::Acces
         TerminalFilter::DirectResponse(_) | TerminalFilter::Echo => &[],
     });
     listener.access_logs.iter().chain(of_filters)
+}
+
+/// How the filters of a listener ask for tunnels.
+fn tunnels(listener: &model::Listener) -> impl Iterator<Item = &model::Tunneling> {
+    listener.chains().filter_map(|chain| match &chain.terminal {
+        TerminalFilter::TcpProxy(tcp_proxy) => tcp_proxy.tunneling.as_deref(),
+        TerminalFilter::Http(_) | TerminalFilter::DirectResponse(_) | TerminalFilter::Echo => None,
+    })
 }
 
 fn format(config: &AccessLogFormat, surroundings: Surroundings<'_>) -> Result<Format, Problem> {

@@ -18,6 +18,7 @@ use reactor::{Inbox, Reactor};
 use super::plan::Plan;
 use super::{AccessLog, AccessLogs};
 use crate::random::Random;
+use crate::tunnel_head::TunnelHead;
 
 /// Lines that one worker holds back for one destination while the writer is busy. Beyond that
 /// lines are dropped and counted. A second of 5,000 requests at 200 bytes each.
@@ -119,6 +120,12 @@ impl WorkerLogs {
             Some(AccessLog { compiled, sink, random: Rc::clone(&self.random) })
         };
         AccessLogs::new(configs.iter().filter_map(log).collect())
+    }
+
+    /// How a filter asks for tunnels. `None` only for a configuration that the plan was not made
+    /// of.
+    pub(crate) fn tunnel(&self, config: &model::Tunneling) -> Option<Arc<TunnelHead>> {
+        self.plan.tunnel(config).cloned()
     }
 
     /// Whether there is anything to attend to.

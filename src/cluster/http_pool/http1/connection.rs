@@ -136,11 +136,17 @@ impl Http1Connection {
     pub(super) fn close(&self, side: ClosedBy) -> ClosedBy {
         let ended = self.stream.receiver().is_ended();
         let side = if ended { ClosedBy::Remote } else { side };
+        self.close_as(side);
+        side
+    }
+
+    /// As [`HttpConnection::close`], by `side` even if the host has ended its own: a tunnel is
+    /// ours to close then.
+    pub(super) fn close_as(&self, side: ClosedBy) {
         self.existence.set_closed_by(side);
         self.holder.set(Holder::Closed);
         if let Some(task) = self.task.borrow_mut().take() {
             task.wake();
         }
-        side
     }
 }

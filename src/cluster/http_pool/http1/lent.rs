@@ -52,19 +52,31 @@ impl Http1Stream {
         }
         drop(lease);
     }
+
+    /// The tunnel that the connection had become is over, and the connection with it. `side` has
+    /// ended it.
+    pub fn close_tunnel(mut self, side: ClosedBy) {
+        drop(self.lease.take());
+        self.connection.close_as(side);
+        self.count_cut(side);
+    }
+
+    /// The connection ends in the middle of an exchange.
+    fn count_cut(&self, side: ClosedBy) {
+        let stats = self.pool.base().stats();
+        stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
+        stats.inc(match side {
+            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
+            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
+        });
+    }
 }
 
 impl Drop for Http1Stream {
     fn drop(&mut self) {
         self.count_received();
-        if self.lease.is_none() {
-            return;
+        if self.lease.is_some() {
+            self.count_cut(self.connection.close(ClosedBy::Local));
         }
-        let stats = self.pool.base().stats();
-        stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
-        stats.inc(match self.connection.close(ClosedBy::Local) {
-            ClosedBy::Local => ClusterStat::UpstreamCxDestroyLocalWithActiveRq,
-            ClosedBy::Remote => ClusterStat::UpstreamCxDestroyRemoteWithActiveRq,
-        });
     }
 }

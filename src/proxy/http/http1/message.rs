@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use net::Stream;
 use proto::HeaderList;
-use proto::http1::BodyEncoder;
+use proto::http1::{BodyEncoder, field_lines};
 use reactor::{Outbox, Span};
 
 use super::super::port::{BodySink, BulkSink, Metered};
@@ -35,16 +35,9 @@ impl<'a, T> Message<'a, T> {
         self.stream.outbox().write(|out| {
             let start = out.len();
             *encoder = encode(out);
-            *field_bytes += fields_of(&out[start..]).len() as u64;
+            *field_bytes += field_lines(&out[start..]).len() as u64;
         });
     }
-}
-
-/// The field lines of a head: what is between its first line and the empty one.
-fn fields_of(head: &[u8]) -> &[u8] {
-    let first_line = head.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let end = head.len().saturating_sub(b"\r\n".len());
-    head.get(first_line..end).unwrap_or_default()
 }
 
 impl<T> BodySink for Message<'_, T> {
