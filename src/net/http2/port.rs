@@ -283,9 +283,25 @@ impl StreamPort {
         self.offer(bytes.len());
     }
 
+    /// As [`StreamPort::send_copy`], of the last bytes of the message: its end goes with them.
+    pub fn send_last(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return self.end(None);
+        }
+        if self.is_over() {
+            return;
+        }
+        self.state.outgoing.borrow_mut().push_copy(bytes);
+        self.offer_part(bytes.len(), true);
+    }
+
     fn offer(&self, bytes: usize) {
+        self.offer_part(bytes, false);
+    }
+
+    fn offer_part(&self, bytes: usize, is_last: bool) {
         self.endpoint.pending.set(self.endpoint.pending.get() + bytes);
-        self.endpoint.offer(self.key, bytes, false);
+        self.endpoint.offer(self.key, bytes, is_last);
         let mut outgoing = self.state.outgoing.borrow_mut();
         // What could not leave at once may stay for long.
         outgoing.settle();

@@ -196,6 +196,7 @@ fn messages_of_all_sizes_go_both_ways_at_once() {
     });
 }
 
+// Rows: F18
 #[test]
 fn a_message_that_nobody_takes_holds_back_its_stream_only() {
     let options = Options { stream_window: 70_000, ..Options::default() };
@@ -261,6 +262,7 @@ fn what_is_dropped_is_cancelled_and_what_is_reset_says_why() {
     });
 }
 
+// Rows: F26
 #[test]
 fn streams_hear_of_the_end_of_their_connection() {
     let leave = |_, port: StreamPort, _, _| -> Served {

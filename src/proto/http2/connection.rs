@@ -10,6 +10,7 @@
 //! [`send`]: super::send
 //! [`schedule`]: super::schedule
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -110,6 +111,8 @@ pub struct Connection {
     pub(super) ended: Option<Key>,
     /// A limit on what waits to be sent was passed.
     pub(super) violation: Option<ErrorKind>,
+    /// Why requests were refused that nobody was told of, and who asks for that has not heard of.
+    pub(super) refused: VecDeque<ErrorKind>,
     /// What ended the connection.
     pub(super) failure: Option<ErrorKind>,
     /// The connection itself is gone.
@@ -170,6 +173,7 @@ impl Connection {
             is_goaway_told: false,
             ended: None,
             violation: None,
+            refused: VecDeque::new(),
             failure: None,
             is_lost: false,
             work_left: 0,
@@ -250,7 +254,8 @@ impl Connection {
     pub(super) fn reset_now(&mut self, stream: Key, code: ErrorCode) {
         let id = self.streams.get(stream).filter(|state| !state.is_closed).map(|state| state.id);
         if let Some(id) = id {
-            if !self.is_lost {
+            // Nothing follows the GOAWAY of an error.
+            if self.failure.is_none() && !self.is_lost {
                 self.queue_reset(id, code);
             }
             self.close(stream, Closed::ByUs);
@@ -283,6 +288,12 @@ impl Connection {
     #[must_use]
     pub fn meter(&self, stream: Key) -> Option<Meter> {
         self.streams.get(stream).map(|state| state.meter)
+    }
+
+    /// Why the next of the requests was refused that nobody was told of; to be asked after each
+    /// [`receive_request`](Self::receive_request), also after one that failed.
+    pub fn take_refused(&mut self) -> Option<ErrorKind> {
+        self.refused.pop_front()
     }
 
     /// Streams that are not over: Envoy's gauge `streams_active`.

@@ -172,9 +172,9 @@ impl Counts {
             }
             ErrorKind::KeepaliveTimeout => &mut self.keepalive_timeout,
             ErrorKind::RefusedStream => &mut self.stream_refused_errors,
-            ErrorKind::InvalidHeaderField
-            | ErrorKind::InvalidMessage
-            | ErrorKind::ContentLengthMismatch => &mut self.rx_messaging_error,
+            ErrorKind::InvalidHeaderField | ErrorKind::InvalidMessage => {
+                &mut self.rx_messaging_error
+            }
             ErrorKind::TooManyHeaders => &mut self.header_overflow,
             ErrorKind::HeadersTooLarge => &mut self.header_list_size_too_large,
             ErrorKind::UnexpectedUnderscore => {

@@ -124,6 +124,7 @@ mod tests {
         Instant::now()
     }
 
+    // Rows: F2
     #[test]
     fn pings_come_after_the_interval_and_a_jitter_within_its_percentage() {
         let start = an_instant();
@@ -142,6 +143,7 @@ mod tests {
         assert_eq!(keepalive.deadline(), Some(start + Duration::from_secs(10)));
     }
 
+    // Rows: F3, F4
     #[test]
     fn an_answer_is_late_unless_anything_comes() {
         let exact = KeepaliveOptions { jitter_percent: 0.0, ..OPTIONS };
@@ -160,6 +162,7 @@ mod tests {
         assert_eq!(keepalive.deadline(), Some(at(24_000)));
     }
 
+    // Rows: F5
     #[test]
     fn a_stream_on_a_silent_connection_is_preceded_by_a_ping() {
         let idle_only = KeepaliveOptions { interval: None, ..OPTIONS };

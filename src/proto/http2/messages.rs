@@ -167,6 +167,9 @@ impl Connection {
         id: u32,
         kind: ErrorKind,
     ) -> Result<Option<Event>, ErrorKind> {
+        if self.refused.len() < REFUSED_MAX {
+            self.refused.push_back(kind);
+        }
         self.stream_error_of(now, id, kind)?;
         self.streams.note_closed(id, id, Closed::ByUs);
         Ok(None)
@@ -185,6 +188,9 @@ impl Connection {
         };
         state.meter.wire_bytes_received += block.wire_bytes;
         state.meter.header_bytes_received += block.wire_bytes;
+        if state.receive == Half::Body {
+            self.counts.trailers += 1;
+        }
         let part = match state.receive {
             Half::Head => Part::ResponseHead,
             Half::Body if block.ends_stream => Part::Trailers,
@@ -217,7 +223,6 @@ impl Connection {
                 self.stream_error(now, stream, ErrorKind::ContentLengthMismatch)
             }
             Ok(_) => {
-                self.counts.trailers += 1;
                 self.end_receive(stream);
                 Ok(Some(Event::Trailers(stream)))
             }
@@ -305,6 +310,9 @@ impl Connection {
         Ok(section.finish(block.ends_stream))
     }
 }
+
+/// Refused requests that are remembered for who asks: more than one call reads.
+const REFUSED_MAX: usize = 256;
 
 /// What is collected of a block: enough that a message just above its limits is still refused on
 /// its own, whatever its encoding. What is longer ends the connection.

@@ -346,6 +346,9 @@ fn finish_request(
     if !is_complete || head.authority().is_none() || has_protocol && !is_connect {
         return Err(ErrorKind::InvalidMessage);
     }
+    if has(Pseudo::Path) && !head.path().starts_with(b"/") && !head.path().starts_with(b"*") {
+        return Err(ErrorKind::InvalidMessage);
+    }
     if head.path().starts_with(b"*") && (head.method() != Method::Options || head.path() != b"*") {
         return Err(ErrorKind::InvalidMessage);
     }
@@ -357,10 +360,11 @@ fn finish_request(
     Ok(has_protocol)
 }
 
-/// `*`, or anything that begins with a slash and has no white space or control characters.
+/// Anything without white space or control characters; what it begins with is for the whole
+/// message to judge.
 fn is_path(value: &[u8]) -> bool {
     let is_path_byte = |&byte: &u8| byte > b' ' && byte != 0x7f;
-    matches!(value.first(), Some(b'/' | b'*')) && value.iter().all(is_path_byte)
+    !value.is_empty() && value.iter().all(is_path_byte)
 }
 
 /// RFC 3986 section 3.1.

@@ -43,6 +43,7 @@ fn section_3_4_the_preface() {
     }
 }
 
+// Rows: F30
 #[test]
 fn section_4_1_unknown_frames_and_flags_are_ignored() {
     check(&[

@@ -80,6 +80,7 @@ fn section_8_2_2_connection_specific_fields() {
     accepted(&format!("{GET}te: Trailers"), "GET / @x {te=Trailers}");
 }
 
+// Rows: F17
 #[test]
 fn section_8_2_3_cookies() {
     accepted(
@@ -158,6 +159,7 @@ fn values_of_pseudo_header_fields() {
     refused(&with(":path", "*x").replace("GET", "OPTIONS"));
 }
 
+// Rows: F28
 #[test]
 fn section_8_1_messages() {
     let server = |frames: Vec<Vec<u8>>, expected: &'static str| {
@@ -291,6 +293,7 @@ fn section_8_5_connect_and_rfc_8441() {
     );
 }
 
+// Rows: F15
 #[test]
 fn names_with_underscores() {
     let with = |underscores| Options { underscores, ..Options::default() };
@@ -305,6 +308,7 @@ fn names_with_underscores() {
     );
 }
 
+// Rows: F22
 #[test]
 fn responses() {
     let head = |status: u16, fields: &str| open(1, &format!(":status: {status}\n{fields}"));
@@ -411,6 +415,7 @@ fn responses() {
     );
 }
 
+// Rows: F20, F24
 #[test]
 fn section_6_8_a_goaway_says_which_requests_may_be_sent_again() {
     let goaway = |last: u32| [&last.to_be_bytes()[..], &[0; 4]].concat();

@@ -147,6 +147,7 @@ fn small_windows() -> Options {
     Options { stream_window: 65_535, connection_window: 65_535, ..Options::default() }
 }
 
+// Rows: F1
 #[test]
 fn the_first_frames_are_those_of_envoy() {
     // Row F1, as read from Envoy 1.40.
@@ -186,6 +187,7 @@ fn windows_are_given_back_when_bytes_are_taken() {
     assert_eq!((pair.received(), pair.client.offered(stream)), (100_000, 0));
 }
 
+// Rows: F18
 #[test]
 fn a_stalled_stream_does_not_hold_others_while_the_connection_has_room() {
     let options = Options { connection_window: 200_000, ..small_windows() };
@@ -203,6 +205,7 @@ fn a_stalled_stream_does_not_hold_others_while_the_connection_has_room() {
     assert_eq!(pair.at_server.last(), Some(&Event::End(pair.served[1])));
 }
 
+// Rows: F19
 #[test]
 fn streams_that_are_given_up_do_not_shrink_the_connection_window() {
     // Row F19: from either end, with and without release.
@@ -324,6 +327,7 @@ fn streams_take_turns_of_a_frame() {
     );
 }
 
+// Rows: F31
 #[test]
 fn an_early_response_arrives_before_its_reset() {
     // Row F31.
@@ -359,6 +363,7 @@ fn an_early_response_arrives_before_its_reset() {
     assert_eq!(frames(&written(&mut pair.server)), ["RST 3 INTERNAL_ERROR"]);
 }
 
+// Rows: F25
 #[test]
 fn an_owner_may_be_done_before_it_hears_of_the_end() {
     // The head says that nothing follows: answered and released at once, without a reset.
@@ -588,6 +593,7 @@ fn an_upgrade_crosses_as_extended_connect() {
     assert_eq!(without.client.open(without.now, &head, false), Err(OpenError::NoConnectProtocol));
 }
 
+// Rows: F29
 #[test]
 fn metadata_goes_both_ways_in_frames_of_any_size() {
     let options = Options { allow_metadata: true, ..Options::default() };
@@ -641,6 +647,7 @@ fn pings_look_after_a_connection() {
     assert!(out.is_empty(), "whoever is gone is not told");
 }
 
+// Rows: F21
 #[test]
 fn bytes_on_the_wire_are_counted_for_each_stream() {
     // Row F21.

@@ -32,7 +32,7 @@ use super::failure::Failure;
 use super::headers;
 use super::log::Journal;
 use super::manager::{Heads, HttpManager};
-use super::port::{CodecError, RequestSource, RequestStart, ResponseSink, SourceError};
+use super::port::{CodecError, Metered, RequestSource, RequestStart, ResponseSink, SourceError};
 use super::recycle::Borrowed;
 use super::redirect::UNCHANGED;
 use super::route::Action;
@@ -268,6 +268,14 @@ impl<'a, C: Carrier> Exchange<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// What is left of a request whose head was refused, and that was told so: its line.
+    fn refused(mut self, why: SourceError) {
+        self.manager.stats.inc(HttpStat::DownstreamRqRxReset);
+        self.journal.client_gone(why);
+        let metered = (Metered::default(), Metered::default());
+        self.journal.write(self.manager, self.connection, &self.heads, self.route_name, metered);
     }
 
     /// What follows from how the exchange ended.

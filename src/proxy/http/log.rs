@@ -11,13 +11,13 @@ use observe::access_log::{
     AccessLogType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
 use observe::{ResponseFlag, ResponseFlags};
-use proto::http2::{ErrorCode, ResetReason};
+use proto::http2::{ErrorCode, ErrorKind, ResetReason};
 use proto::{HeaderList, KnownName, Name, RequestHead, ResponseHead, Version};
 
 use super::connection::HttpConnection;
 use super::failure::Failure;
 use super::manager::{Heads, HttpManager};
-use super::port::{Metered, SourceError};
+use super::port::{CodecError, Metered, SourceError};
 use crate::connection_log::{connect_error, observability_name};
 
 /// The story of one exchange.
@@ -201,7 +201,16 @@ impl Journal {
     pub(super) fn client_gone(&mut self, why: SourceError) {
         let (details, flag) = match why {
             SourceError::Protocol(error) => {
-                (error.details(), ResponseFlag::DownstreamProtocolError)
+                let flag = match error {
+                    // As Envoy, whose codec resets the stream for these as if the client had.
+                    CodecError::Http2(
+                        ErrorKind::TooManyHeaders
+                        | ErrorKind::HeadersTooLarge
+                        | ErrorKind::UnexpectedUnderscore,
+                    ) => ResponseFlag::DownstreamRemoteReset,
+                    _ => ResponseFlag::DownstreamProtocolError,
+                };
+                (error.details(), flag)
             }
             // A client that wants no more, and says that nothing is wrong, leaves no trace.
             SourceError::Reset(ErrorCode::NO_ERROR) => return,

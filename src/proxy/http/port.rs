@@ -116,6 +116,12 @@ pub(crate) trait BodySink {
     /// Ends the message.
     fn end(&mut self, trailers: Option<&HeaderList>);
 
+    /// Sends the last bytes of the body and ends the message.
+    fn send_last(&mut self, bytes: &[u8]) {
+        self.send_copy(bytes);
+        self.end(None);
+    }
+
     /// What was sent of it so far.
     fn metered(&self) -> Metered;
 }

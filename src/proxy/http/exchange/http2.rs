@@ -12,13 +12,13 @@ use net::DeadlineTimer;
 use net::http2::StreamPort;
 use observe::names::HttpStat;
 use proto::Version;
-use proto::http2::{ErrorCode, MessageStart};
+use proto::http2::{ErrorCode, ErrorKind, MessageStart};
 
 use super::super::carrier::Carrier;
 use super::super::connection::HttpConnection;
 use super::super::http2::{Http2Connection, Http2Upstream, Request, Response};
 use super::super::manager::{Heads, Target};
-use super::super::port::{RequestSource, RequestStart, ResponseSink};
+use super::super::port::{CodecError, RequestSource, RequestStart, ResponseSink, SourceError};
 use super::super::recycle::Borrowed;
 use super::{Exchange, Outcome, Stop};
 
@@ -60,6 +60,16 @@ pub(crate) async fn run(start: Start, timer: &RefCell<DeadlineTimer>) {
         Outcome::Gone => {}
     }
     connection.request_ended(exchange.reset_after(outcome));
+}
+
+/// Counts and logs a request whose head the codec has refused.
+pub(crate) fn refused(connection: &Http2Connection, kind: ErrorKind) {
+    let carrier = StreamCarrier { connection, timer: &connection.connection.timer };
+    let mut heads = connection.connection.manager.heads.take();
+    heads.request.clear();
+    let exchange = Exchange::new(&carrier, heads);
+    exchange.refused(SourceError::Protocol(CodecError::Http2(kind)));
+    connection.request_ended(None);
 }
 
 /// Waits until the response has left. `false` if the client opened no window for it for so long

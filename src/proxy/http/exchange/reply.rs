@@ -92,8 +92,7 @@ impl<C: Carrier> Exchange<'_, C> {
         }
         self.send_head(sink, body.is_empty());
         if !body.is_empty() {
-            sink.send_copy(body);
-            sink.end(None);
+            sink.send_last(body);
         }
         let no_body = self.heads.request.method() == Method::Head;
         self.journal.bytes_sent(if no_body { 0 } else { body.len() as u64 });

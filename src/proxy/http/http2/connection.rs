@@ -22,7 +22,7 @@ use proto::http2::{Connection, Error, ErrorKind, MessageStart, Scope, Step};
 
 use super::super::connection::HttpConnection;
 use super::super::delayed_close::Closing;
-use super::super::exchange::http2::Start;
+use super::super::exchange::http2::{Start, refused};
 use super::super::lifetime::Due;
 use super::super::manager::Heads;
 use super::super::recycle::Borrowed;
@@ -39,6 +39,8 @@ pub(crate) struct Http2Connection {
     /// There was a stream when it was looked at last.
     was_busy: Cell<bool>,
     is_aborted: Cell<bool>,
+    /// A request was refused when it was looked at last.
+    has_refused: Cell<bool>,
     _active: GaugeGuard<HttpStat>,
 }
 
@@ -69,7 +71,7 @@ pub(crate) async fn serve(connection: Rc<HttpConnection>) -> Over {
     let mut requests = Requests { shared: Rc::clone(&shared), heads: None, left: 0 };
     let over = poll_fn(|context| shared.poll(context, &mut requests)).await;
     let endpoint = &shared.endpoint;
-    shared.connection.set_in_request(endpoint.streams() > 0);
+    shared.connection.set_in_request(endpoint.streams() > 0 || shared.has_refused.get());
     endpoint.close();
     // Each exchange hears of it, and writes its line before the connection is gone.
     poll_fn(|context| {
@@ -107,7 +109,12 @@ impl Role for Requests {
     ) -> Result<Step, Error> {
         let manager = &self.shared.connection.manager;
         let heads = self.heads.get_or_insert_with(|| manager.heads.take());
-        codec.receive_request(now, input, &mut heads.request)
+        let step = codec.receive_request(now, input, &mut heads.request);
+        while let Some(kind) = codec.take_refused() {
+            self.shared.has_refused.set(true);
+            refused(&self.shared, kind);
+        }
+        step
     }
 
     fn head(&mut self, endpoint: &Rc<Endpoint>, stream: Key, start: Option<MessageStart>) {
@@ -140,6 +147,7 @@ impl Http2Connection {
             drain: Cell::new(Drain::Open),
             was_busy: Cell::new(false),
             is_aborted: Cell::new(false),
+            has_refused: Cell::new(false),
             _active: active,
             connection,
         }
@@ -154,6 +162,7 @@ impl Http2Connection {
         let (manager, now) = (&connection.manager, self.now());
         requests.left =
             manager.prepared.config.limits.max_requests_per_io_cycle.unwrap_or(u32::MAX);
+        self.has_refused.set(false);
         let polled = endpoint.poll(context, now, requests);
         // A connection that rests holds none.
         requests.heads = None;

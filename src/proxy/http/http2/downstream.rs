@@ -139,6 +139,12 @@ impl BodySink for Response<'_> {
         }
     }
 
+    fn send_last(&mut self, bytes: &[u8]) {
+        if !self.is_head_only {
+            self.port.send_last(bytes);
+        }
+    }
+
     fn metered(&self) -> Metered {
         let meter = self.port.meter();
         Metered { wire: meter.wire_bytes_sent, fields: meter.header_bytes_sent }
