@@ -41,6 +41,8 @@ mod environment;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod http_bulk;
 #[cfg(test)]
 mod idle;

@@ -127,6 +127,20 @@ impl Peer {
         bytes
     }
 
+    /// Receives what comes next, at least one byte; or how the connection ended.
+    pub(crate) fn receive_some(&mut self) -> Result<Vec<u8>, Ending> {
+        let mut bytes = vec![0; 16 * 1024];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => Err(Ending::Fin),
+            Ok(count) => {
+                bytes.truncate(count);
+                Ok(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Ending::Reset),
+            Err(error) => panic!("waiting for more: {error}"),
+        }
+    }
+
     /// Receives until the other side ends the connection.
     pub(crate) fn receive_to_end(&mut self) -> (Vec<u8>, Ending) {
         let mut bytes = Vec::new();

@@ -45,6 +45,17 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "upstream_resets_with_data_pending", observations: TX_BYTES, reason: KERNEL },
     Mask { scenario: "flush_idles", observations: TX_BYTES, reason: KERNEL },
     Mask { scenario: "flush_is_reset", observations: TX_BYTES, reason: KERNEL },
+    Mask { scenario: "h2_", observations: "downstream_cx_tx_bytes_total", reason: ENCODING },
+    Mask { scenario: "h2_", observations: "nghttp2_downstream_connections", reason: LIBRARY },
+    Mask { scenario: "h2_bad_", observations: "downstream_cx_rx_bytes_total", reason: LAST_WORDS },
+    Mask { scenario: "h2_bad_", observations: "goaway_sent", reason: FAREWELL },
+    Mask {
+        scenario: "h2_floods",
+        observations: "downstream_cx_rx_bytes_total",
+        reason: LAST_WORDS,
+    },
+    Mask { scenario: "h2_floods", observations: "11 responses: the client", reason: TORN },
+    Mask { scenario: "h2_bad_frames", observations: "access log, line", reason: WORDS },
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
     Mask {
         scenario: "listener_header_reset",
@@ -78,6 +89,18 @@ pub(super) fn is_open(scenario: &str) -> bool {
 
 const TX_BYTES: &str = "x_tx_bytes_total";
 const LEFT: &str = "Envoy waits for its time to be over, and counts that";
+
+const ENCODING: &str = "which fields HPACK's encoder indexes is its own choice";
+
+const LIBRARY: &str = "there is one codec, which is none of Envoy's";
+
+const LAST_WORDS: &str = "whether what is sent to a connection that ends is read is chance";
+
+const FAREWELL: &str = "a connection that ends for an error is told why, src/ARCHITECTURE.md";
+
+const WORDS: &str = "what is wrong with a frame Envoy calls 'The_user_callback_function_failed'";
+
+const TORN: &str = "which frames still leave before a connection is cut is chance";
 
 const PACE: &str = "how often a watermark is crossed depends on when the kernel takes which bytes; \
                     where it must be crossed, the script checks that";

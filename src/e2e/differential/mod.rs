@@ -23,6 +23,7 @@ mod filters;
 mod half_close;
 mod host_limits;
 mod http;
+mod http2;
 mod listener_filters;
 mod live_runtime;
 mod masks;
@@ -96,6 +97,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(access_logs::scenarios());
     all.extend(operators::scenarios());
     all.extend(http::scenarios());
+    all.extend(http2::scenarios());
     all.extend(filters::scenarios());
     all.extend(live_runtime::scenarios());
     all.extend(listener_filters::scenarios());

@@ -221,6 +221,16 @@ impl<'a> Stage<'a> {
         self.note(&format!("{side} ended by"), ending);
     }
 
+    /// Waits until no connection of a client is there any more: its line in the access log is
+    /// written then.
+    pub(super) fn wait_until_idle(&self) {
+        let name = self.full_name("http.downstream_cx_active");
+        wait_for(&format!("{name} to be 0"), || match self.all().value(&name) {
+            Some(0) => Ok(()),
+            other => Err(format!("it is {other:?}")),
+        });
+    }
+
     /// Waits until a stat of this scenario has this value, and notes it. Names have the scope left
     /// out: `listener.downstream_cx_total`, `tcp.idle_timeout`, `cluster-x.upstream_rq_total`.
     pub(super) fn expect_stat(&self, name: &str, value: u64) {
@@ -303,6 +313,10 @@ impl<'a> Stage<'a> {
         let listeners = self.plan.listeners.iter().map(listener_scope);
         let mut scopes: Vec<String> = listeners.map(|scope| scope.replace('.', "\\.")).collect();
         scopes.push(format!("[a-z_]+\\.{}[.-]", self.name));
+        if self.plan.alone {
+            // Those of the codec are the process'.
+            scopes.push("http2\\.".to_owned());
+        }
         self.proxy.stats_matching(&format!("^({})", scopes.join("|")))
     }
 
@@ -334,6 +348,7 @@ impl<'a> Stage<'a> {
     fn full_name(&self, name: &str) -> String {
         let (kind, stat) = name.split_once('.').expect("a scope before the dot");
         match kind.split_once('-') {
+            None if kind == "http2" => name.to_owned(),
             // A listener without an address of the plan has its stats under the scenario's name.
             None if kind == "listener" && !self.plan.listeners.is_empty() => {
                 format!("{}{stat}", self.listener_scope())

@@ -11,7 +11,7 @@ mod limits;
 mod local_replies;
 mod messages;
 mod options;
-mod plan;
+pub(super) mod plan;
 mod pools;
 mod timeouts;
 
@@ -52,7 +52,7 @@ struct Case {
 
 /// What the upstream does with a request.
 #[derive(Clone, Copy)]
-enum Behaviour {
+pub(super) enum Behaviour {
     /// It never sees the request.
     Unasked,
     Answers(&'static [u8]),
@@ -119,7 +119,7 @@ fn play(stage: &mut Stage<'_>, cases: &[Case]) {
 }
 
 /// Notes the access log, once a last request shows that it is complete.
-fn note_log(stage: &Stage<'_>) {
+pub(super) fn note_log(stage: &Stage<'_>) {
     let mut client = stage.connect();
     client.send(LAST);
     client.receive_to_end();
@@ -169,18 +169,18 @@ fn note_cut(stage: &Stage<'_>, side: &str, cut: &Cut) {
 }
 
 /// An upstream and the connections that the proxy keeps to it.
-struct Origin<'a> {
+pub(super) struct Origin<'a> {
     upstream: &'a Upstream,
     kept: Vec<Peer>,
 }
 
 impl<'a> Origin<'a> {
-    fn new(upstream: &'a Upstream) -> Self {
+    pub(super) fn new(upstream: &'a Upstream) -> Self {
         Self { upstream, kept: Vec::new() }
     }
 
     /// The connection that brings the next request, and whether it brought others before.
-    fn next(&mut self, what: &str) -> (Peer, &'static str) {
+    pub(super) fn next(&mut self, what: &str) -> (Peer, &'static str) {
         wait_for(&format!("{what} a request at the upstream"), || {
             if let Some(index) = self.kept.iter().position(Peer::has_bytes) {
                 return Ok((self.kept.remove(index), "a kept connection"));
@@ -191,7 +191,12 @@ impl<'a> Origin<'a> {
     }
 
     /// Receives a request, notes it and answers it; answers the connection if it is held.
-    fn serve(&mut self, stage: &Stage<'_>, what: &str, behaviour: Behaviour) -> Option<Peer> {
+    pub(super) fn serve(
+        &mut self,
+        stage: &Stage<'_>,
+        what: &str,
+        behaviour: Behaviour,
+    ) -> Option<Peer> {
         if matches!(behaviour, Behaviour::Unasked) {
             return None;
         }

@@ -9,34 +9,34 @@ use crate::differential::plan::{Endpoint, Plan, Texts};
 /// `/probe` is answered by the proxy, `/missing` goes to a cluster that does not exist, and all
 /// else to the cluster `$NAME`. Marks are those of `Template`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Http {
+pub(in crate::differential) struct Http {
     /// Fields of the listener.
-    pub(super) listener: &'static [&'static str],
+    pub(in crate::differential) listener: &'static [&'static str],
     /// Fields of the connection manager.
-    pub(super) manager: &'static [&'static str],
+    pub(in crate::differential) manager: &'static [&'static str],
     /// Items of `virtual_hosts`, before the one for all domains.
-    pub(super) hosts: &'static [&'static str],
+    pub(in crate::differential) hosts: &'static [&'static str],
     /// Items of `routes`, before the usual ones.
-    pub(super) routes: &'static [&'static str],
+    pub(in crate::differential) routes: &'static [&'static str],
     /// Fields of the cluster.
-    pub(super) cluster: &'static [&'static str],
+    pub(in crate::differential) cluster: &'static [&'static str],
     /// Fields of the cluster's `HttpProtocolOptions`.
-    pub(super) protocol: &'static [&'static str],
+    pub(in crate::differential) protocol: &'static [&'static str],
     /// The filter of the access log, as a field of it.
-    pub(super) log_filter: &'static [&'static str],
+    pub(in crate::differential) log_filter: &'static [&'static str],
     /// Fields of the router.
-    pub(super) router: &'static [&'static str],
+    pub(in crate::differential) router: &'static [&'static str],
     /// The format of the access log; the scenarios' own unless it is set.
-    pub(super) log_format: Option<&'static str>,
+    pub(in crate::differential) log_format: Option<&'static str>,
 }
 
 impl Http {
     /// With one endpoint that the script plays.
-    pub(super) fn plan(self) -> Plan {
+    pub(in crate::differential) fn plan(self) -> Plan {
         self.plan_to(vec![Endpoint::serving()])
     }
 
-    pub(super) fn plan_to(self, endpoints: Vec<Endpoint>) -> Plan {
+    pub(in crate::differential) fn plan_to(self, endpoints: Vec<Endpoint>) -> Plan {
         Plan::template(self.texts(endpoints.len()), endpoints)
     }
 
