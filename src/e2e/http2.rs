@@ -108,10 +108,6 @@ impl Http2 {
         &mut self.peer
     }
 
-    pub(crate) fn into_peer(self) -> Peer {
-        self.peer
-    }
-
     /// Receives until `is_enough` of all frames, or the connection ends.
     pub(crate) fn receive_until(&mut self, is_enough: impl Fn(&[Seen]) -> bool) {
         while self.ending.is_none() && !is_enough(&self.seen) {
@@ -218,6 +214,10 @@ impl Http2 {
         let line = |(name, value): &(Vec<u8>, Vec<u8>)| {
             format!("{}: {}\r\n", name.escape_ascii(), value.escape_ascii())
         };
-        self.seen.push(Seen::Headers { stream, fields: fields.iter().map(line).collect(), end });
+        let mut lines: Vec<String> = fields.iter().map(line).collect();
+        // The order of those that say what is asked for says nothing.
+        let special = lines.iter().take_while(|line| line.starts_with(':')).count();
+        lines[..special].sort();
+        self.seen.push(Seen::Headers { stream, fields: lines.concat(), end });
     }
 }

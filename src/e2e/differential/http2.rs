@@ -10,6 +10,7 @@ mod errors;
 mod floods;
 mod limits;
 mod messages;
+mod upstream;
 
 use super::Scenario;
 use super::http::plan::Http;
@@ -25,6 +26,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(errors::scenarios());
     all.extend(floods::scenarios());
     all.extend(limits::scenarios());
+    all.extend(upstream::scenarios());
     all
 }
 

@@ -54,6 +54,16 @@ const MASKS: &[Mask] = &[
         observations: "downstream_cx_rx_bytes_total",
         reason: LAST_WORDS,
     },
+    Mask { scenario: "h2_floods", observations: "cluster.", reason: CANCELLED },
+    Mask { scenario: "h2up_", observations: "x_tx_bytes_total", reason: ENCODING },
+    Mask { scenario: "h2up_", observations: "nghttp2_upstream_connections", reason: LIBRARY },
+    Mask { scenario: "h2up_failures", observations: "goaway_sent", reason: FAREWELL },
+    Mask { scenario: "h2up_goaway", observations: "upstream_cx_protocol_error", reason: OWN_CLOSE },
+    Mask {
+        scenario: "h2up_max_requests",
+        observations: "upstream_cx_protocol_error",
+        reason: OWN_CLOSE,
+    },
     Mask { scenario: "h2_floods", observations: "11 responses: the client", reason: TORN },
     Mask { scenario: "h2_bad_frames", observations: "access log, line", reason: WORDS },
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
@@ -99,6 +109,12 @@ const LAST_WORDS: &str = "whether what is sent to a connection that ends is read
 const FAREWELL: &str = "a connection that ends for an error is told why, src/ARCHITECTURE.md";
 
 const WORDS: &str = "what is wrong with a frame Envoy calls 'The_user_callback_function_failed'";
+
+const CANCELLED: &str =
+    "a request that is broken off in the turn it came in may have no connection yet";
+
+const OWN_CLOSE: &str =
+    "Envoy counts what it closes itself, in good order, as an error of the host";
 
 const TORN: &str = "which frames still leave before a connection is cut is chance";
 

@@ -188,7 +188,8 @@ impl Connection {
         };
         state.meter.wire_bytes_received += block.wire_bytes;
         state.meter.header_bytes_received += block.wire_bytes;
-        if state.receive == Half::Body {
+        // As Envoy, which counts those of requests only.
+        if state.receive == Half::Body && self.role == Role::Server {
             self.counts.trailers += 1;
         }
         let part = match state.receive {

@@ -139,7 +139,7 @@ fn note_responses(stage: &Stage<'_>, what: &str, client: &mut Peer, method: &str
 }
 
 /// Notes one answer; says whether the connection is open behind it, as far as the answer tells.
-fn note_answer(stage: &Stage<'_>, what: &str, client: &mut Peer, method: &str) -> bool {
+pub(super) fn note_answer(stage: &Stage<'_>, what: &str, client: &mut Peer, method: &str) -> bool {
     let messages = match client.receive_responses(method) {
         Ok(messages) => messages,
         Err(cut) => {
