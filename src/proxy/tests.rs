@@ -59,8 +59,8 @@ fn tcp_proxy(idle_timeout: Option<Duration>) -> model::TerminalFilter {
     })
 }
 
-fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
-    Arc::new(model::Cluster {
+pub(crate) fn cluster_config(host: SocketAddr) -> model::Cluster {
+    model::Cluster {
         name: "c".to_owned(),
         stat_name: "c".to_owned(),
         connect_timeout: Duration::from_secs(5),
@@ -74,7 +74,7 @@ fn cluster_config(host: SocketAddr) -> Arc<model::Cluster> {
         sockets: model::UpstreamSockets::default(),
         proxy_protocol: None,
         endpoints: vec![model::Endpoint { address: host.into(), weight: 1 }],
-    })
+    }
 }
 
 /// Bytes of a connection's future: of 888 the two directions and the idle timeout are 312, what
@@ -107,18 +107,28 @@ impl Bench {
         host: SocketAddr,
         client: impl FnOnce(SocketAddr) + Send + 'static,
     ) {
-        self.serve_listener(listener_config(filter), host, client);
+        self.serve_to(filter, cluster_config(host), client);
+    }
+
+    /// As [`Bench::serve`], to a cluster that is configured so.
+    pub(crate) fn serve_to(
+        &self,
+        filter: model::TerminalFilter,
+        cluster: model::Cluster,
+        client: impl FnOnce(SocketAddr) + Send + 'static,
+    ) {
+        self.serve_listener(listener_config(filter), cluster, client);
     }
 
     /// As [`Bench::serve`], of a whole listener.
     fn serve_listener(
         &self,
         config: Arc<model::Listener>,
-        host: SocketAddr,
+        cluster: model::Cluster,
         client: impl FnOnce(SocketAddr) + Send + 'static,
     ) {
         let bound = net::listener::bind(&config, 1, None).unwrap().addresses.remove(0);
-        let shared = Shared::new(cluster_config(host), &self.registry);
+        let shared = Shared::new(Arc::new(cluster), &self.registry);
         let cluster = Cluster::new(shared, self.reactor.clone(), &self.shard, 0);
         let clusters: Clusters = [cluster].into_iter().collect();
         let worker_stats = self.registry.scope::<WorkerStat>(WORKER_PREFIX).on(&self.shard);
@@ -411,7 +421,8 @@ const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
 #[test]
 fn bytes_behind_a_header_are_the_connections_however_the_two_were_cut() {
     let bench = Bench::new();
-    bench.serve_listener(behind_proxy_protocol(), "127.0.0.1:1".parse().unwrap(), |address| {
+    let nowhere = cluster_config("127.0.0.1:1".parse().unwrap());
+    bench.serve_listener(behind_proxy_protocol(), nowhere, |address| {
         let bytes = [HEADER, &[7; 2000]].concat();
         for cut in (0..60).chain([600, 1900]) {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -438,7 +449,7 @@ fn a_panic_at_any_await_point_of_the_listener_filters_leaves_every_gauge_where_i
     let run = |panic_at: Option<u64>| {
         bench.reactor.inject_panic(panic_at);
         let nowhere = "127.0.0.1:1".parse().unwrap();
-        bench.serve_listener(behind_proxy_protocol(), nowhere, |address| {
+        bench.serve_listener(behind_proxy_protocol(), cluster_config(nowhere), |address| {
             let mut stream = TcpStream::connect(address).unwrap();
             for byte in HEADER.chunks(5) {
                 let _ = stream.write_all(byte);

@@ -88,8 +88,10 @@ pub struct Endpoint {
     high: usize,
     /// Bytes that had left when the codec was told last.
     sent_told: Cell<u64>,
-    /// Frames, and control frames among them, that were there when the task looked last: those of
-    /// the same turn leave behind its back.
+    /// When the task looked last.
+    polled: Cell<Option<Instant>>,
+    /// Frames, and control frames among them, that were there when the turn began: those of the
+    /// turn itself leave with its end.
     frames_waiting: Cell<(usize, u32)>,
     /// Bytes that wait in all ports together.
     pub(super) pending: Cell<usize>,
@@ -123,6 +125,7 @@ impl Endpoint {
             unsettled: RefCell::default(),
             high: limit.saturating_add(1).min(CONGESTED_BYTES_MAX),
             sent_told: Cell::new(sent),
+            polled: Cell::new(None),
             frames_waiting: Cell::default(),
             pending: Cell::new(0),
             end: Cell::new(None),
@@ -172,7 +175,7 @@ impl Endpoint {
         }
         self.settle();
         self.note_sent();
-        {
+        if self.polled.replace(Some(now)) != Some(now) {
             let codec = self.codec.borrow();
             self.frames_waiting.set((codec.outbound_frames(), codec.outbound_control_frames()));
         }
@@ -452,6 +455,11 @@ impl Endpoint {
         // On a stream that is over nothing is sent; its owner hears of that from the port.
         let _over = self.codec.borrow_mut().send_head(stream, head, is_whole);
         self.flush();
+    }
+
+    /// As [`Endpoint::offer`], to be sent when something else is.
+    pub(super) fn hold(&self, stream: Key, bytes: usize) {
+        let _over = self.codec.borrow_mut().offer(stream, bytes, false);
     }
 
     pub(super) fn offer(&self, stream: Key, bytes: usize, is_last: bool) {

@@ -13,6 +13,9 @@ use reactor::Span;
 use super::endpoint::{ConnectionEnd, Endpoint};
 use super::pending::Pending;
 
+/// Bytes that are held at most for others to share their frame: as many as fit.
+const HELD_MAX: usize = 16 * 1024;
+
 /// The next part of a message.
 #[derive(Debug)]
 pub enum PortPart {
@@ -295,6 +298,33 @@ impl StreamPort {
         self.offer_part(bytes.len(), true);
     }
 
+    /// As [`StreamPort::send`], but of bytes behind which more or the end may come at once, so that
+    /// they may share a frame. [`StreamPort::flush`] must follow.
+    pub fn hold(&self, span: Span) {
+        let bytes = span.len();
+        if bytes == 0 || self.is_over() {
+            return;
+        }
+        let held = {
+            let mut outgoing = self.state.outgoing.borrow_mut();
+            outgoing.push(span);
+            outgoing.len()
+        };
+        if held >= HELD_MAX {
+            return self.offer(bytes);
+        }
+        self.endpoint.pending.set(self.endpoint.pending.get() + bytes);
+        self.endpoint.hold(self.key, bytes);
+    }
+
+    /// Sends what is held.
+    pub fn flush(&self) {
+        if !self.is_over() && !self.state.outgoing.borrow().is_empty() {
+            self.endpoint.flush();
+            self.settle();
+        }
+    }
+
     fn offer(&self, bytes: usize) {
         self.offer_part(bytes, false);
     }
@@ -302,6 +332,10 @@ impl StreamPort {
     fn offer_part(&self, bytes: usize, is_last: bool) {
         self.endpoint.pending.set(self.endpoint.pending.get() + bytes);
         self.endpoint.offer(self.key, bytes, is_last);
+        self.settle();
+    }
+
+    fn settle(&self) {
         let mut outgoing = self.state.outgoing.borrow_mut();
         // What could not leave at once may stay for long.
         outgoing.settle();
@@ -316,13 +350,17 @@ impl StreamPort {
             return;
         }
         match trailers {
-            None => self.endpoint.offer(self.key, 0, true),
+            None => {
+                self.endpoint.offer(self.key, 0, true);
+                self.settle();
+            }
             Some(trailers) if self.state.outgoing.borrow().is_empty() => {
                 self.endpoint.send_trailers(self.key, trailers);
             }
             Some(trailers) => {
                 self.state.trailers_out.borrow_mut().clone_from(trailers);
                 self.state.has_trailers_out.set(true);
+                self.flush();
             }
         }
     }

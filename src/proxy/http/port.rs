@@ -110,6 +110,9 @@ pub(crate) trait BodySink {
     /// Sends a part of the body, in the frame that the head announced.
     fn send(&mut self, span: Span);
 
+    /// Nothing more is there to be sent for now: what was sent may leave.
+    fn flush(&mut self) {}
+
     /// As [`BodySink::send`], of bytes that are copied.
     fn send_copy(&mut self, bytes: &[u8]);
 

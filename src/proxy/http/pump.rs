@@ -97,6 +97,24 @@ impl<'s> BodyPump<'s> {
         S: BulkSource<Receiver: 's>,
         K: BulkSink<Outbox: 's>,
     {
+        let polled = self.pass_on(context, source, sink, observer);
+        if polled.is_pending() {
+            sink.flush();
+        }
+        polled
+    }
+
+    fn pass_on<S, K>(
+        &mut self,
+        context: &mut Context<'_>,
+        source: &mut S,
+        sink: &mut K,
+        observer: &impl BodyObserver,
+    ) -> Poll<Result<(), BodyFailure>>
+    where
+        S: BulkSource<Receiver: 's>,
+        K: BulkSink<Outbox: 's>,
+    {
         while self.state != State::Ended {
             if let Some(splicing) = &mut self.splicing {
                 let polled = splicing.splice.as_mut().poll(context);

@@ -123,8 +123,12 @@ impl BodySink for Response<'_> {
 
     fn send(&mut self, span: Span) {
         if !self.is_head_only {
-            self.port.send(span);
+            self.port.hold(span);
         }
+    }
+
+    fn flush(&mut self) {
+        self.port.flush();
     }
 
     fn send_copy(&mut self, bytes: &[u8]) {

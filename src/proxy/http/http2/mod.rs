@@ -8,6 +8,8 @@ mod runners;
 #[cfg(test)]
 mod tests;
 mod upstream;
+#[cfg(test)]
+mod upstream_tests;
 
 pub(crate) use connection::{Http2Connection, Over, serve};
 pub(crate) use downstream::{Request, Response};

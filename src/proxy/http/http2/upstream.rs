@@ -108,7 +108,13 @@ impl BodySink for UpstreamRequest<'_> {
 
     fn send(&mut self, span: Span) {
         if let Some(port) = self.stream.port() {
-            port.send(span);
+            port.hold(span);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(port) = self.stream.port() {
+            port.flush();
         }
     }
 
