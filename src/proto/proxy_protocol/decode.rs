@@ -307,7 +307,8 @@ pub struct Tlvs<'a> {
 impl<'a> Tlvs<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut rest = bytes;
-        while !rest.is_empty() && !(cfg!(planted = "proxy_protocol_loose_end") && rest.len() < 3) {
+        let shortest = if cfg!(planted = "proxy_protocol_loose_end") { 3 } else { 1 };
+        while rest.len() >= shortest {
             rest = split_tlv(rest).ok_or(Malformed::Tlv)?.1;
         }
         Ok(Self { bytes })
