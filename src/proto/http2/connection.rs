@@ -423,7 +423,7 @@ impl Connection {
         kind.into()
     }
 
-    /// Ends a stream for an error of the peer's.
+    /// Ends for an error of the peer's what the error's scope says.
     ///
     /// # Errors
     ///
@@ -454,8 +454,10 @@ impl Connection {
         id: u32,
         kind: ErrorKind,
     ) -> Result<(), ErrorKind> {
-        if kind.scope() == Scope::Message && !self.options.stream_error_on_invalid_message {
-            return Err(kind);
+        match kind.scope() {
+            Scope::Stream => {}
+            Scope::Message if self.options.stream_error_on_invalid_message => {}
+            Scope::Message | Scope::Connection | Scope::Flood => return Err(kind),
         }
         self.counts.error(kind);
         self.queue_reset(id, kind.code());

@@ -140,9 +140,10 @@ error_kinds! {
     /// A frame behind the end of its stream: section 5.1.
     ClosedStream =
         Connection STREAM_CLOSED, "codec_error:stream_closed", "frame on a closed stream";
-    /// DATA or HEADERS behind END_STREAM, while the other direction is open: section 5.1.
+    /// DATA or HEADERS behind END_STREAM, while the other direction is open: section 5.1. No peer
+    /// does that by chance, so it ends the connection, as section 5.4.1 allows: CVE-2025-8671.
     HalfClosedStream =
-        Stream STREAM_CLOSED, "http2.violation.of.messaging.rule", "frame behind END_STREAM";
+        Connection STREAM_CLOSED, "http2.violation.of.messaging.rule", "frame behind END_STREAM";
     /// Padding is as long as the frame or longer: section 6.1.
     InvalidPadding =
         Connection PROTOCOL_ERROR, "codec_error:invalid_padding", "invalid padding";
@@ -219,12 +220,13 @@ error_kinds! {
     /// More streams than `concurrent_streams_max`: section 5.1.2. Counts `stream_refused_errors`.
     RefusedStream =
         Stream REFUSED_STREAM, "http2.remote_refuse", "too many concurrent streams";
-    /// The window of a stream was exceeded, or made larger than 2^31-1: section 6.9.
+    /// The window of a stream was exceeded, or made larger than 2^31-1: section 6.9. Ends the
+    /// connection as [`HalfClosedStream`](Self::HalfClosedStream) does.
     StreamFlowControl =
-        Stream FLOW_CONTROL_ERROR, "http2.violation.of.messaging.rule", "flow control of a stream";
-    /// WINDOW_UPDATE of 0 for a stream: section 6.9.
+        Connection FLOW_CONTROL_ERROR, "http2.violation.of.messaging.rule", "flow control of a stream";
+    /// WINDOW_UPDATE of 0 for a stream: section 6.9. Ends the connection, too.
     ZeroStreamWindowUpdate =
-        Stream PROTOCOL_ERROR, "http2.violation.of.messaging.rule", "WINDOW_UPDATE of zero";
+        Connection PROTOCOL_ERROR, "http2.violation.of.messaging.rule", "WINDOW_UPDATE of zero";
     /// A field has a name or value that RFC 9113 section 8.2 or 8.3 forbids. Counts
     /// `rx_messaging_error`.
     InvalidHeaderField =

@@ -126,11 +126,11 @@ fn empty_frames_in_a_row_have_a_limit() {
         reading(&options, &[frame(HEADERS, 0, 1, b""), frame(CONTINUATION, 0, 1, b"")]),
         "!InboundEmptyFramesFlood"
     );
-    let reset = number(WINDOW_UPDATE, 1, 0);
+    let wrong = open(1, &format!("{POST}content-length: 1\n"));
     assert_eq!(
-        reading(&options, &[post(), reset, empty.clone(), empty.clone()]),
-        "POST / @x 1 1 reset !ZeroStreamWindowUpdate !InboundEmptyFramesFlood \
-         > RST 1 PROTOCOL_ERROR"
+        reading(&options, &[wrong, data(1, 0, "xy"), empty.clone(), empty.clone()]),
+        "POST / @x {content-length=1} length 1 1 1 reset !ContentLengthMismatch \
+         !InboundEmptyFramesFlood > RST 1 PROTOCOL_ERROR"
     );
     let none = Options { consecutive_empty_frames_max: 0, ..Options::default() };
     assert_eq!(reading(&none, &[post(), empty]), cut);
@@ -337,16 +337,17 @@ fn made_you_reset_is_the_same_bucket() {
     // CVE-2025-8671: the peer provokes resets of ours.
     let options = Options { stream_reset_burst: 10, ..Options::default() };
     type Provoke = fn(u32) -> Vec<u8>;
-    let provocations: [(&str, Provoke); 4] = [
-        ("WINDOW_UPDATE of zero", |id| number(WINDOW_UPDATE, id, 0)),
-        ("a window too large", |id| number(WINDOW_UPDATE, id, 0x7fff_ffff)),
-        ("DATA behind the end", |id| data(id, 0, "x")),
-        ("HEADERS behind the end", |id| whole(id, GET)),
+    // What else would make us reset a stream ends the connection at once.
+    let provocations: [(&str, Provoke); 3] = [
+        ("a body too long", |id| data(id, 0, "xy")),
+        ("a body too short", |id| data(id, END_STREAM, "")),
+        ("trailers too early", |id| frame(HEADERS, 5, id, &block("a: b"))),
     ];
+    let post = format!("{POST}content-length: 1\n");
     for (name, provoke) in provocations {
         let attack = |count: u32| -> Vec<u8> {
             (0..count)
-                .flat_map(|at| [whole(at * 2 + 1, GET), provoke(at * 2 + 1)].concat())
+                .flat_map(|at| [open(at * 2 + 1, &post), provoke(at * 2 + 1)].concat())
                 .collect()
         };
         let text = reading(&options, &[attack(10)]);
