@@ -18,6 +18,9 @@ use crate::Stream;
 
 /// Receives that are worked through before other tasks have their turn.
 const RECEIVES_PER_POLL: u32 = 4;
+/// Messages that begin or end, and other news, before other tasks have their turn: a read may hold
+/// thousands of them.
+const EVENTS_PER_POLL: u32 = 128;
 /// Memory of streams that are over is kept for so many others.
 const SPARE_PORTS_MAX: usize = 128;
 
@@ -215,6 +218,7 @@ impl Endpoint {
         role: &mut impl Role,
     ) -> Poll<ConnectionEnd> {
         let receiver = self.stream().receiver();
+        let mut events_left = EVENTS_PER_POLL;
         for _ in 0..RECEIVES_PER_POLL {
             let mut span = match receiver.poll_recv(context, RECV_CREDIT_MAX as usize) {
                 Poll::Ready(Ok(Received::Data(span))) => span,
@@ -245,7 +249,8 @@ impl Endpoint {
                     other => self.tell(other),
                 }
                 span.advance(consumed);
-                if !role.may_go_on() {
+                events_left -= 1;
+                if events_left == 0 || !role.may_go_on() {
                     return self.go_on_later(context, span);
                 }
             }
