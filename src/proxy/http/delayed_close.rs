@@ -22,20 +22,33 @@ pub(crate) enum Closing {
     AfterFlush,
     /// Once everything is sent and the client has closed, too.
     AfterFlushAndWait,
+    /// As `AfterFlushAndWait`, for a client that broke the protocol: hardly anything of what it
+    /// still sends is read, so that a flood ends in its own socket and costs nothing here.
+    AfterViolation,
 }
+
+/// What is still read of a client that broke the protocol: one that was only wrong has sent no
+/// more, and its own end is noticed.
+const READ_AFTER_VIOLATION: usize = 64 * 1024;
 
 /// Waits until the connection may be closed; says which side ended it.
 pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing) -> EndedBy {
     let manager = &connection.manager;
     let timeout = manager.prepared.config.delayed_close_timeout;
-    let waits = closing == Closing::AfterFlushAndWait && timeout.is_some();
+    let waits = closing != Closing::AfterFlush && timeout.is_some();
+    let mut unread_left = match closing {
+        Closing::AfterFlush | Closing::AfterFlushAndWait => usize::MAX,
+        Closing::AfterViolation => READ_AFTER_VIOLATION,
+    };
     let (receiver, outbox) = (connection.stream.receiver(), connection.stream.outbox());
     let mut progress = (outbox.bytes_sent(), manager.reactor.now());
     let mut is_flushing = true;
     poll_fn(|context| {
-        while let Poll::Ready(received) = receiver.poll_recv(context, RECV_CREDIT_MAX as usize) {
+        while unread_left > 0
+            && let Poll::Ready(received) = receiver.poll_recv(context, RECV_CREDIT_MAX as usize)
+        {
             match received {
-                Ok(Received::Data(_)) => {}
+                Ok(Received::Data(span)) => unread_left = unread_left.saturating_sub(span.len()),
                 // Half closed: what is queued may still be wanted.
                 Ok(Received::End) if is_flushing => break,
                 Ok(Received::End) | Err(_) => return Poll::Ready(EndedBy::Client),

@@ -192,7 +192,7 @@ impl Http2Connection {
                 if kind.scope() != Scope::Flood {
                     self.connection.manager.stats.inc(HttpStat::DownstreamCxProtocolError);
                 }
-                Over::Close(Closing::AfterFlushAndWait)
+                Over::Close(Closing::AfterViolation)
             }
         }
     }
