@@ -75,6 +75,7 @@ impl Connection {
     }
 
     pub(super) fn goaway(&mut self, payload: &[u8]) -> Result<Option<Event>, ErrorKind> {
+        self.inbound.goaway()?;
         let last = frame::word(payload).ok_or(ErrorKind::InvalidFrameSize)? & frame::STREAM_ID_MAX;
         let code = frame::word(&payload[4..]).ok_or(ErrorKind::InvalidFrameSize)?;
         // Section 6.8: it must not increase.

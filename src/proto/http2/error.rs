@@ -171,6 +171,9 @@ error_kinds! {
     /// A GOAWAY whose last stream is above that of the one before, or is none of ours: section 6.8.
     InvalidGoAway =
         Connection PROTOCOL_ERROR, "codec_error:invalid_goaway", "invalid last stream of GOAWAY";
+    /// More GOAWAY frames than anybody needs.
+    TooManyGoAways =
+        Connection ENHANCE_YOUR_CALM, "codec_error:too_many_goaways", "too many GOAWAY frames";
     /// The window of the connection was exceeded, or made larger than 2^31-1: section 6.9.
     ConnectionFlowControl =
         Connection FLOW_CONTROL_ERROR, "codec_error:flow_control", "flow control of the connection";

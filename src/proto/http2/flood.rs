@@ -21,6 +21,7 @@ pub(crate) struct Inbound {
     /// DATA frames that we sent.
     data_frames_sent: u64,
     consecutive_empty: u32,
+    goaways: u32,
 }
 
 impl Inbound {
@@ -68,6 +69,16 @@ impl Inbound {
             return Err(ErrorKind::InboundPriorityFramesFlood);
         }
         Ok(())
+    }
+
+    /// GOAWAY.
+    ///
+    /// # Errors
+    ///
+    /// More than anybody needs who announces, lowers and repeats an end.
+    pub(crate) const fn goaway(&mut self) -> Result<(), ErrorKind> {
+        self.goaways += 1;
+        if self.goaways > GOAWAYS_MAX { Err(ErrorKind::TooManyGoAways) } else { Ok(()) }
     }
 
     /// WINDOW_UPDATE.
@@ -177,6 +188,10 @@ impl ResetLimit {
 
 /// WINDOW_UPDATE frames that nothing has to account for.
 const WINDOW_UPDATES_FREE: u64 = 5;
+
+/// GOAWAY frames of a connection. Envoy has no such limit, but ignores all input behind the first
+/// one when no stream is left.
+const GOAWAYS_MAX: u32 = 100;
 
 #[cfg(test)]
 mod tests {

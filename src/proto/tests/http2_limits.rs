@@ -319,6 +319,16 @@ fn a_continuation_flood_is_cut() {
 }
 
 #[test]
+fn goaway_frames_have_a_limit() {
+    let options = Options::default();
+    let goaway = frame(GOAWAY, 0, 0, &[0; 8]);
+    let text = reading(&options, &[repeated(&goaway, 100)]);
+    assert!(!text.contains('!'), "{text}");
+    let text = reading(&options, &[repeated(&goaway, 101)]);
+    assert!(text.ends_with("!TooManyGoAways > GOAWAY 0 ENHANCE_YOUR_CALM"), "{text}");
+}
+
+#[test]
 fn a_rapid_reset_is_cut_at_the_burst() {
     // CVE-2023-44487: nghttp2's limit behind Envoy's fields of that name.
     let options = Options { stream_reset_burst: 10, ..Options::default() };
