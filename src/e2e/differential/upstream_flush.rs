@@ -50,7 +50,7 @@ macro_rules! relay {
 
 const PATIENT: Template = relay!("");
 
-const IMPATIENT: Template = relay!("        idle_timeout: 2s\n");
+const IMPATIENT: Template = relay!("        idle_timeout: 5s\n");
 
 const SMALL_BUFFER: usize = 16 * 1024;
 
