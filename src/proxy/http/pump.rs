@@ -98,7 +98,8 @@ impl<'s> BodyPump<'s> {
         K: BulkSink<Outbox: 's>,
     {
         let polled = self.pass_on(context, source, sink, observer);
-        if polled.is_pending() {
+        // What came of a body that breaks off goes on, too. The end of one has left by itself.
+        if !matches!(polled, Poll::Ready(Ok(()))) {
             sink.flush();
         }
         polled
