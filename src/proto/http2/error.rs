@@ -226,7 +226,7 @@ error_kinds! {
     /// The window of a stream was exceeded, or made larger than 2^31-1: section 6.9. Ends the
     /// connection as [`HalfClosedStream`](Self::HalfClosedStream) does.
     StreamFlowControl =
-        Connection FLOW_CONTROL_ERROR, "http2.violation.of.messaging.rule", "a stream's flow control";
+        Connection FLOW_CONTROL_ERROR, "http2.violation.of.messaging.rule", "stream flow control";
     /// WINDOW_UPDATE of 0 for a stream: section 6.9. Ends the connection, too.
     ZeroStreamWindowUpdate =
         Connection PROTOCOL_ERROR, "http2.violation.of.messaging.rule", "WINDOW_UPDATE of zero";
