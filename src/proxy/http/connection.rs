@@ -180,7 +180,7 @@ impl HttpConnection {
             let now = self.manager.reactor.now();
             self.lifetime.request_ended(now);
             if self.lifetime.is_over(now) {
-                return self.close(Closing::AfterFlushAndWait).await;
+                return self.close(Closing::FlushAndWait).await;
             }
         }
     }
@@ -219,18 +219,18 @@ impl HttpConnection {
             // The last response may still be on its way.
             let is_quiet = self.stream.outbox().bytes_buffered() == 0;
             return Poll::Ready(Wake::Closing(match is_quiet {
-                true => Closing::AfterFlush,
-                false => Closing::AfterFlushAndWait,
+                true => Closing::Flush,
+                false => Closing::FlushAndWait,
             }));
         }
         while let Some(next) = self.lifetime.next(&self.manager.prepared.config, true) {
             ready!(self.timer.borrow_mut().poll(context, next.0));
             self.time_is_up(next);
             if self.http1_active.borrow().is_none() {
-                return Poll::Ready(Wake::Closing(Closing::AfterFlush));
+                return Poll::Ready(Wake::Closing(Closing::Flush));
             }
             if next.1 == Due::Drained {
-                return Poll::Ready(Wake::Closing(Closing::AfterFlushAndWait));
+                return Poll::Ready(Wake::Closing(Closing::FlushAndWait));
             }
         }
         Poll::Pending

@@ -19,12 +19,12 @@ use super::connection::{EndedBy, HttpConnection};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// Once everything is sent: the client knows of the end, and its last request was complete.
-    AfterFlush,
+    Flush,
     /// Once everything is sent and the client has closed, too.
-    AfterFlushAndWait,
-    /// As `AfterFlushAndWait`, for a client that broke the protocol: hardly anything of what it
+    FlushAndWait,
+    /// As `FlushAndWait`, for a client that broke the protocol: hardly anything of what it
     /// still sends is read, so that a flood ends in its own socket and costs nothing here.
-    AfterViolation,
+    Violation,
 }
 
 /// What is still read of a client that broke the protocol: one that was only wrong has sent no
@@ -35,10 +35,10 @@ const READ_AFTER_VIOLATION: usize = 64 * 1024;
 pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing) -> EndedBy {
     let manager = &connection.manager;
     let timeout = manager.prepared.config.delayed_close_timeout;
-    let waits = closing != Closing::AfterFlush && timeout.is_some();
+    let waits = closing != Closing::Flush && timeout.is_some();
     let mut unread_left = match closing {
-        Closing::AfterFlush | Closing::AfterFlushAndWait => usize::MAX,
-        Closing::AfterViolation => READ_AFTER_VIOLATION,
+        Closing::Flush | Closing::FlushAndWait => usize::MAX,
+        Closing::Violation => READ_AFTER_VIOLATION,
     };
     let (receiver, outbox) = (connection.stream.receiver(), connection.stream.outbox());
     let mut progress = (outbox.bytes_sent(), manager.reactor.now());

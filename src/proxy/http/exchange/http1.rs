@@ -62,8 +62,8 @@ impl Exchange<'_, HttpConnection> {
     fn closing(&self) -> Closing {
         let is_over = self.ends_with_connection || (self.is_last && self.request_complete);
         match is_over && self.has_waited {
-            true => Closing::AfterFlush,
-            false => Closing::AfterFlushAndWait,
+            true => Closing::Flush,
+            false => Closing::FlushAndWait,
         }
     }
 }

@@ -184,15 +184,13 @@ impl Http2Connection {
     fn ended(&self, end: ConnectionEnd) -> Over {
         match end {
             ConnectionEnd::Peer => Over::Gone,
-            ConnectionEnd::Local => Over::Close(Closing::AfterFlush),
-            ConnectionEnd::Protocol(ErrorKind::KeepaliveTimeout) => {
-                Over::Close(Closing::AfterFlush)
-            }
+            ConnectionEnd::Local => Over::Close(Closing::Flush),
+            ConnectionEnd::Protocol(ErrorKind::KeepaliveTimeout) => Over::Close(Closing::Flush),
             ConnectionEnd::Protocol(kind) => {
                 if kind.scope() != Scope::Flood {
                     self.connection.manager.stats.inc(HttpStat::DownstreamCxProtocolError);
                 }
-                Over::Close(Closing::AfterViolation)
+                Over::Close(Closing::Violation)
             }
         }
     }
@@ -211,7 +209,7 @@ impl Http2Connection {
                 self.endpoint.with_codec(Connection::go_away);
             }
             if self.drain.get() == Drain::Refusing && !is_busy {
-                return Poll::Ready(Over::Close(Closing::AfterFlushAndWait));
+                return Poll::Ready(Over::Close(Closing::FlushAndWait));
             }
             let due = match self.drain.get() {
                 Drain::Refusing => None,
