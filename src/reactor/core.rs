@@ -115,6 +115,8 @@ pub(crate) struct Core {
     pipes_open: Cell<usize>,
     to_flush: RefCell<Vec<Rc<dyn Source>>>,
     to_copy_out: RefCell<Vec<Rc<dyn Source>>>,
+    /// This turn waits for nothing.
+    is_hurried: Cell<bool>,
     /// Who wants to be woken when this turn is over.
     next_turn: RefCell<Vec<Waker>>,
     /// Who waits for a buffer, by place in the queue.
@@ -155,6 +157,7 @@ impl Core {
             pipes_open: Cell::new(0),
             to_flush: RefCell::default(),
             to_copy_out: RefCell::default(),
+            is_hurried: Cell::new(false),
             next_turn: RefCell::default(),
             starved: RefCell::default(),
             last_place: Cell::default(),
@@ -371,6 +374,7 @@ impl Core {
         let needs_silent =
             self.unsettled.get() || (self.is_starving() && !self.silent.borrow().is_empty());
         let is_awaited = self.executor.has_ready() || !self.next_turn.borrow().is_empty();
+        let is_awaited = is_awaited || self.is_hurried.take();
         let wait = if !may_wait || needs_silent || is_awaited {
             Wait::No
         } else {
@@ -386,6 +390,12 @@ impl Core {
             }
         };
         self.driver.borrow_mut().enter(wait, &self.pool);
+    }
+
+    /// The rest of this turn must not wait for something to happen: what is listed for copying out
+    /// would keep its descriptor open meanwhile.
+    pub(crate) fn hurry(&self) {
+        self.is_hurried.set(true);
     }
 
     /// Wakes `waker` when this turn is over, for which it does not wait.

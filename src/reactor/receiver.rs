@@ -404,6 +404,9 @@ impl Drop for Receiver {
         state.abandoned = true;
         state.ready.clear();
         state.waker = None;
+        if state.listed {
+            self.inner.core.hurry();
+        }
         match state.arm {
             Arm::Idle => {}
             Arm::Armed { key, .. } => self.inner.core.cancel(key),
