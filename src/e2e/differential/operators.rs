@@ -310,6 +310,8 @@ const HTTP: &str = "- name: envoy.filters.network.http_connection_manager
     - name: envoy.filters.http.router
       typed_config:
         '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+        # The service time has as many digits as it takes, and its bytes are counted.
+        suppress_envoy_headers: true
 ";
 
 /// One listener whose log and whose filter's log have a line for each operator, and one JSON
