@@ -40,14 +40,17 @@ fn a_relay_without_a_descriptor_for_its_upstream_ends_and_the_next_one_works() {
     clients.clear();
     drop(host);
     let active = route.listener_stat("downstream_cx_active");
-    wait_for("all relays to end", || {
+    let total = route.listener_stat("downstream_cx_total");
+    wait_for("all relays to end, those that waited to be accepted too", || {
         // A host that has not even accepted does not close.
         while upstream.waiting().is_some() {}
-        match proxy.stats().value(&active) {
-            Some(0) => Ok(()),
-            other => Err(format!("{active}: {other:?}")),
+        let stats = proxy.stats();
+        match (stats.value(&active), stats.value(&total)) {
+            (Some(0), Some(150)) => Ok(()),
+            other => Err(format!("{active}, {total}: {other:?}")),
         }
     });
+    while upstream.waiting().is_some() {}
     let mut client = Peer::connect(listener.address);
     let mut host = upstream.accept();
     client.send(b"again");
