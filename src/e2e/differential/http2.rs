@@ -100,7 +100,8 @@ fn play(stage: &mut Stage<'_>, cases: &[Case]) {
         note_client(stage, &what, client);
         stage.wait_until_idle();
     }
-    super::http::note_log(stage);
+    // Streams of one connection end at the same time.
+    super::http::note_sorted_log(stage);
 }
 
 /// Notes what a client got, and whether its connection is open then, and closes it.

@@ -137,6 +137,16 @@ impl<'a> Stage<'a> {
         self.note_access_log_once(&format!("{lines} lines"), |text| text.lines().count() >= lines);
     }
 
+    /// As [`Stage::note_access_log_up_to`], where streams end at the same time.
+    pub(super) fn note_sorted_access_log_up_to(&self, words: &str) {
+        let text = self.access_log_once(&format!("'{words}'"), |text| text.contains(words));
+        let mut masked: Vec<_> = text.lines().map(|line| self.masked(line)).collect();
+        masked.sort();
+        for (index, line) in masked.into_iter().enumerate() {
+            self.note(&format!("access log, line {} when sorted", index + 1), line);
+        }
+    }
+
     /// Waits until the access log has a line with `words`, and notes all lines.
     pub(super) fn note_access_log_up_to(&self, words: &str) {
         self.note_access_log_once(&format!("'{words}'"), |text| text.contains(words));

@@ -120,11 +120,20 @@ fn play(stage: &mut Stage<'_>, cases: &[Case]) {
 
 /// Notes the access log, once a last request shows that it is complete.
 pub(super) fn note_log(stage: &Stage<'_>) {
+    send_last(stage);
+    stage.note_access_log_up_to("?last");
+}
+
+/// As [`note_log`], where the order of lines is chance.
+pub(super) fn note_sorted_log(stage: &Stage<'_>) {
+    send_last(stage);
+    stage.note_sorted_access_log_up_to("?last");
+}
+
+fn send_last(stage: &Stage<'_>) {
     let mut client = stage.connect();
     client.send(LAST);
     client.receive_to_end();
-    drop(client);
-    stage.note_access_log_up_to("?last");
 }
 
 /// Notes what a client receives, and whether its connection is kept.
