@@ -1,9 +1,9 @@
-//! One timer for all the deadlines of a connection.
+//! One timer for all the deadlines of a connection, and the deadline that progress moves.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reactor::{Reactor, Sleep};
 
@@ -38,5 +38,39 @@ impl DeadlineTimer {
             }
             return Poll::Pending;
         }
+    }
+}
+
+/// A count of bytes that should grow, and when it last did.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    bytes: u64,
+    since: Instant,
+}
+
+impl Progress {
+    /// At `bytes`, from `now` on.
+    #[must_use]
+    pub fn new(bytes: u64, now: Instant) -> Self {
+        Self { bytes, since: now }
+    }
+
+    /// As if bytes had moved `now`.
+    pub fn begin_anew(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// Ready once the count, which is at `bytes` now, has not grown for `timeout`.
+    pub fn poll_stalled(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: &mut DeadlineTimer,
+        bytes: u64,
+        timeout: Duration,
+    ) -> Poll<()> {
+        if bytes > self.bytes {
+            *self = Self { bytes, since: timer.reactor.now() };
+        }
+        timer.poll(context, self.since + timeout)
     }
 }

@@ -23,7 +23,7 @@ pub mod socket_options;
 mod stream;
 
 pub use bulk::{BulkWatch, splice};
-pub use deadline_timer::DeadlineTimer;
+pub use deadline_timer::{DeadlineTimer, Progress};
 pub use pump::{PumpFailure, PumpObserver, pump};
 pub use relay::{Flushed, HalfClose, RelayEnd, RelayRules, Side, flush, relay};
 pub use send_meter::SendMeter;

@@ -195,18 +195,12 @@ impl Endpoint {
             // By then those who get the bytes have had their turn.
             context.waker().wake_by_ref();
         }
-        match self.outbox().poll_room(context) {
-            Poll::Ready(Err(_)) => {
-                self.finish(ConnectionEnd::Peer);
-                return Poll::Ready(ConnectionEnd::Peer);
-            }
-            Poll::Ready(Ok(_)) => {}
-            Poll::Pending => return Poll::Pending,
-        }
         if self.outbox().poll_failure(context).is_ready() {
             self.finish(ConnectionEnd::Peer);
             return Poll::Ready(ConnectionEnd::Peer);
         }
+        // Wakes this task once there is room; a failure does it, too.
+        let _room = self.outbox().poll_room(context);
         Poll::Pending
     }
 

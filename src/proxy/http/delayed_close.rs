@@ -8,8 +8,9 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts>
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
+use net::Progress;
 use observe::names::HttpStat;
 use reactor::{RECV_CREDIT_MAX, Received};
 
@@ -41,7 +42,7 @@ pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing)
         Closing::Violation => READ_AFTER_VIOLATION,
     };
     let (receiver, outbox) = (connection.stream.receiver(), connection.stream.outbox());
-    let mut progress = (outbox.bytes_sent(), manager.reactor.now());
+    let mut progress = Progress::new(outbox.bytes_sent(), manager.reactor.now());
     let mut is_flushing = true;
     poll_fn(|context| {
         while unread_left > 0
@@ -58,7 +59,7 @@ pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing)
             match outbox.poll_drained(context) {
                 Poll::Ready(Ok(())) if waits && !receiver.is_ended() => {
                     is_flushing = false;
-                    progress.1 = manager.reactor.now();
+                    progress.begin_anew(manager.reactor.now());
                 }
                 Poll::Ready(Ok(())) if receiver.is_ended() => {
                     return Poll::Ready(EndedBy::Client);
@@ -69,20 +70,10 @@ pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing)
             }
         }
         let Some(timeout) = timeout else { return Poll::Pending };
-        loop {
-            let sent = outbox.bytes_sent();
-            if sent > progress.0 {
-                progress = (sent, manager.reactor.now());
-            }
-            let deadline = progress.1 + timeout;
-            if connection.timer.borrow_mut().poll(context, deadline).is_pending() {
-                return Poll::Pending;
-            }
-            if outbox.bytes_sent() == progress.0 {
-                manager.stats.inc(HttpStat::DownstreamCxDelayedCloseTimeout);
-                return Poll::Ready(EndedBy::Us);
-            }
-        }
+        let timer = &mut *connection.timer.borrow_mut();
+        ready!(progress.poll_stalled(context, timer, outbox.bytes_sent(), timeout));
+        manager.stats.inc(HttpStat::DownstreamCxDelayedCloseTimeout);
+        Poll::Ready(EndedBy::Us)
     })
     .await
 }

@@ -19,7 +19,6 @@ use observe::names::{
 use observe::{Registry, Scope, Shard};
 use proto::http1::{
     BareLineFeeds, RequestDecoder, RequestOptions, ResponseDecoder, ResponseOptions,
-    UnderscoreAction,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::{Reactor, Socket};
@@ -57,29 +56,25 @@ impl Prepared {
     }
 
     fn new(config: &model::HttpConnectionManager) -> Self {
+        let http2 = codec_options(&config.http2, &config.common, config.max_request_headers_kb);
         Self {
             routes: RouteTable::new(&config.route_config),
-            requests: request_options(config),
-            http2: Arc::new(codec_options(
-                &config.http2,
-                &config.common,
-                config.max_request_headers_kb,
-            )),
+            requests: request_options(config, &http2),
+            http2: Arc::new(http2),
             config: config.clone(),
         }
     }
 }
 
-fn request_options(config: &model::HttpConnectionManager) -> RequestOptions {
-    let wide = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+/// What bounds a head, `http2` has found out.
+fn request_options(
+    config: &model::HttpConnectionManager,
+    http2: &proto::http2::Options,
+) -> RequestOptions {
     RequestOptions {
-        head_bytes_max: wide(config.max_request_headers_kb).saturating_mul(1024),
-        headers_max: wide(config.common.max_headers_count),
-        underscores: match config.common.headers_with_underscores {
-            model::HeadersWithUnderscores::Allow => UnderscoreAction::Allow,
-            model::HeadersWithUnderscores::RejectRequest => UnderscoreAction::Reject,
-            model::HeadersWithUnderscores::DropHeader => UnderscoreAction::Drop,
-        },
+        head_bytes_max: http2.head_bytes_max,
+        headers_max: http2.headers_max,
+        underscores: http2.underscores,
         allow_absolute_url: config.http1.allow_absolute_url,
         allow_https: !config.use_remote_address,
         accept_http_10: config.http1.accept_http_10,

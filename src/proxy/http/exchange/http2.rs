@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cluster::Http2Stream;
-use net::DeadlineTimer;
 use net::http2::StreamPort;
+use net::{DeadlineTimer, Progress};
 use observe::names::HttpStat;
 use proto::Version;
 use proto::http2::{ErrorCode, ErrorKind, MessageStart};
@@ -48,11 +48,13 @@ pub(crate) async fn run(start: Start, timer: &RefCell<DeadlineTimer>) {
     let outcome = exchange.run(&mut source, &mut sink).await;
     match outcome {
         Outcome::Complete | Outcome::Early => {
-            if !sent(&carrier, &port).await {
+            let is_sent = sent(&carrier, &port).await;
+            if !is_sent {
                 connection.flush_timed_out();
-                port.reset(ErrorCode::NO_ERROR);
-            } else if outcome == Outcome::Early {
-                // What is still to come of the request is not wanted: RFC 9113 section 8.1.
+            }
+            // What is still to come of an early response's request is not wanted: RFC 9113
+            // section 8.1.
+            if !is_sent || outcome == Outcome::Early {
                 port.reset(ErrorCode::NO_ERROR);
             }
         }
@@ -77,25 +79,15 @@ pub(crate) fn refused(connection: &Http2Connection, kind: ErrorKind) {
 async fn sent(carrier: &StreamCarrier<'_>, port: &StreamPort) -> bool {
     let manager = &carrier.connection.connection.manager;
     let timeout = manager.prepared.config.stream_idle_timeout;
-    let mut progress = (port.meter().wire_bytes_sent, manager.reactor.now());
+    let sent = || port.meter().wire_bytes_sent;
+    let mut progress = Progress::new(sent(), manager.reactor.now());
     poll_fn(|context| {
-        loop {
-            if port.poll_sent(context).is_ready() {
-                return Poll::Ready(true);
-            }
-            let bytes = port.meter().wire_bytes_sent;
-            if bytes > progress.0 {
-                progress = (bytes, manager.reactor.now());
-            }
-            let Some(timeout) = timeout else { return Poll::Pending };
-            let deadline = progress.1 + timeout;
-            if carrier.timer.borrow_mut().poll(context, deadline).is_pending() {
-                return Poll::Pending;
-            }
-            if port.meter().wire_bytes_sent == progress.0 {
-                return Poll::Ready(false);
-            }
+        if port.poll_sent(context).is_ready() {
+            return Poll::Ready(true);
         }
+        let Some(timeout) = timeout else { return Poll::Pending };
+        let timer = &mut *carrier.timer.borrow_mut();
+        progress.poll_stalled(context, timer, sent(), timeout).map(|()| false)
     })
     .await
 }

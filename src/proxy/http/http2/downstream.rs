@@ -1,9 +1,9 @@
 //! The client's side of a stream: a request comes in, a response goes out.
 
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use net::http2::{ConnectionEnd, PortEnd, PortPart, StreamPort};
+use net::http2::{ConnectionEnd, PortEnd, StreamPort};
 use proto::http2::{MessageStart, ResetReason};
 use proto::{HeaderList, Method, RequestHead, ResponseHead, Version};
 use reactor::{Outbox, Receiver, Span};
@@ -12,6 +12,7 @@ use super::super::port::{
     BodyPart, BodySink, BodySource, BulkSink, BulkSource, CodecError, Metered, RequestSource,
     RequestStart, ResponseSink, SourceError,
 };
+use super::{poll_part, poll_room, received, sent};
 
 /// What the end of a stream before its time means to its exchange.
 fn lost(end: PortEnd) -> SourceError {
@@ -46,15 +47,7 @@ impl BodySource for Request<'_> {
         context: &Context<'_>,
         credit: usize,
     ) -> Poll<Result<BodyPart, SourceError>> {
-        Poll::Ready(match ready!(self.port.poll_part(context, credit)) {
-            Ok(PortPart::Data(span)) => Ok(BodyPart::Data(span)),
-            Ok(PortPart::Trailers) => {
-                self.port.take_trailers(&mut self.trailers);
-                Ok(BodyPart::Trailers)
-            }
-            Ok(PortPart::End) => Ok(BodyPart::End),
-            Err(end) => Err(lost(end)),
-        })
+        poll_part(self.port, context, credit, &mut self.trailers, lost)
     }
 
     fn trailers(&self) -> &HeaderList {
@@ -62,8 +55,7 @@ impl BodySource for Request<'_> {
     }
 
     fn metered(&self, _is_complete: bool) -> Metered {
-        let meter = self.port.meter();
-        Metered { wire: meter.wire_bytes_received, fields: meter.header_bytes_received }
+        received(self.port.meter())
     }
 }
 
@@ -113,8 +105,7 @@ impl<'a> Response<'a> {
 
 impl BodySink for Response<'_> {
     fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
-        let room = ready!(self.port.poll_room(context));
-        Poll::Ready(room.map_err(|_| io::ErrorKind::ConnectionReset.into()))
+        poll_room(self.port, context)
     }
 
     fn is_paused(&self) -> bool {
@@ -150,8 +141,7 @@ impl BodySink for Response<'_> {
     }
 
     fn metered(&self) -> Metered {
-        let meter = self.port.meter();
-        Metered { wire: meter.wire_bytes_sent, fields: meter.header_bytes_sent }
+        sent(self.port.meter())
     }
 }
 

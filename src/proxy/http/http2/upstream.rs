@@ -5,7 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use cluster::Http2Stream;
-use net::http2::{ConnectionEnd, PortEnd, PortPart, StreamPort};
+use net::http2::{ConnectionEnd, PortEnd, StreamPort};
 use proto::http2::{ErrorCode, ErrorKind, OpenError, ResetReason};
 use proto::{HeaderList, RequestHead, ResponseHead, Version};
 use reactor::{Outbox, Receiver, Span};
@@ -14,6 +14,7 @@ use super::super::port::{
     BodyPart, BodySink, BodySource, BulkSink, BulkSource, CodecError, Metered, RequestSink,
     ResponseSource, ResponseStart, SourceError, Upstream,
 };
+use super::{poll_part, poll_room, received, sent};
 
 /// A stream to a host while it carries an exchange.
 #[derive(Debug)]
@@ -97,9 +98,10 @@ impl RequestSink for UpstreamRequest<'_> {
 
 impl BodySink for UpstreamRequest<'_> {
     fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
-        let lost = || io::ErrorKind::ConnectionReset.into();
-        let Some(port) = self.stream.port() else { return Poll::Ready(Err(lost())) };
-        port.poll_room(context).map(|room| room.map_err(|_| lost()))
+        match self.stream.port() {
+            Some(port) => poll_room(port, context),
+            None => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
     }
 
     fn is_paused(&self) -> bool {
@@ -131,8 +133,7 @@ impl BodySink for UpstreamRequest<'_> {
     }
 
     fn metered(&self) -> Metered {
-        let meter = self.stream.port().map(StreamPort::meter).unwrap_or_default();
-        Metered { wire: meter.wire_bytes_sent, fields: meter.header_bytes_sent }
+        sent(self.stream.port().map(StreamPort::meter).unwrap_or_default())
     }
 }
 
@@ -165,16 +166,7 @@ impl BodySource for UpstreamResponse<'_> {
         context: &Context<'_>,
         credit: usize,
     ) -> Poll<Result<BodyPart, SourceError>> {
-        let port = self.port()?;
-        Poll::Ready(match ready!(port.poll_part(context, credit)) {
-            Ok(PortPart::Data(span)) => Ok(BodyPart::Data(span)),
-            Ok(PortPart::Trailers) => {
-                port.take_trailers(self.trailers);
-                Ok(BodyPart::Trailers)
-            }
-            Ok(PortPart::End) => Ok(BodyPart::End),
-            Err(end) => Err(lost(end)),
-        })
+        poll_part(self.port()?, context, credit, self.trailers, lost)
     }
 
     fn trailers(&self) -> &HeaderList {
@@ -182,8 +174,7 @@ impl BodySource for UpstreamResponse<'_> {
     }
 
     fn metered(&self, _is_complete: bool) -> Metered {
-        let meter = self.stream.port().map(StreamPort::meter).unwrap_or_default();
-        Metered { wire: meter.wire_bytes_received, fields: meter.header_bytes_received }
+        received(self.stream.port().map(StreamPort::meter).unwrap_or_default())
     }
 }
 
