@@ -16,7 +16,8 @@ use std::rc::Rc;
 
 use base::Address;
 use config::model::UpstreamProtocol;
-use observe::names::ClusterStat;
+use observe::Scope;
+use observe::names::{ClusterStat, HostStat};
 use proto::Version;
 
 pub use http1::Http1Stream;
@@ -68,6 +69,15 @@ impl HttpHost {
         match &self.pool {
             HostPool::Http1(pool) => &pool.base().address,
             HostPool::Http2(pool) => &pool.base().address,
+        }
+    }
+
+    /// The host's stats on this worker.
+    #[must_use]
+    pub fn stats(&self) -> &Scope<HostStat> {
+        match &self.pool {
+            HostPool::Http1(pool) => &pool.base().counts.host,
+            HostPool::Http2(pool) => &pool.base().counts.host,
         }
     }
 

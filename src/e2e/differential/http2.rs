@@ -10,6 +10,7 @@ mod errors;
 mod floods;
 mod limits;
 mod messages;
+mod trailers;
 mod upstream;
 
 use super::Scenario;
@@ -26,6 +27,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(errors::scenarios());
     all.extend(floods::scenarios());
     all.extend(limits::scenarios());
+    all.extend(trailers::scenarios());
     all.extend(upstream::scenarios());
     all
 }

@@ -175,6 +175,14 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// Notes what each host of the scenario's cluster has counted of requests.
+    pub(super) fn note_hosts(&self) {
+        let page = self.ask(&format!("GET /clusters?filter=^{}$", self.name)).body;
+        for line in page.lines().filter(|line| line.contains("::rq_") && !line.contains("active")) {
+            self.note("a host's", self.masked(line));
+        }
+    }
+
     /// The first line of the process' own log that contains `words`.
     pub(super) fn log_line(&self, words: &str) -> String {
         wait_for(&format!("'{words}' in the log"), || {

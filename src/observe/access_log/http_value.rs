@@ -74,19 +74,29 @@ impl GrpcStatus {
         if !http.request_header("content-type").is_some_and(is_grpc) {
             return Value::Missing;
         }
-        let header = http.response_trailer(GRPC_STATUS);
-        let header = header.or_else(|| http.response_header(GRPC_STATUS));
+        let told = |text: Option<&'r [u8]>| text.filter(|text| !text.is_empty());
+        let header = told(http.response_trailer(GRPC_STATUS));
+        let header = header.or_else(|| told(http.response_header(GRPC_STATUS)));
         let status = match header {
             Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
             None if record.response_code > 0 => Some(status_of_http(record.response_code)),
-            None => None,
+            None => return Value::Missing,
         };
-        let Some(status) = status else { return Value::Missing };
+        let Some(status) = status else { return self.invalid() };
         let named = usize::try_from(status).ok().and_then(|index| NAMES.get(index));
         match (self, named) {
             (Self::Camel, Some((camel, _))) => Value::Text(camel.as_bytes()),
             (Self::Snake, Some((_, snake))) => Value::Text(snake.as_bytes()),
-            _ => Value::Number(status),
+            (Self::Number, _) => Value::Number(status),
+            (Self::Camel | Self::Snake, None) => Value::Digits(status),
+        }
+    }
+
+    /// Of what is no number.
+    fn invalid(self) -> Value<'static> {
+        match self {
+            Self::Camel | Self::Snake => Value::Text(b"-1"),
+            Self::Number => Value::Json(b"-1", None),
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Value<'a> {
     /// Text in which blanks print as `_`.
     Underscored(&'a str),
     Number(u64),
+    /// A number that is a text in JSON too.
+    Digits(u64),
     Time(SystemTime, &'a TimeFormat),
     ShortFlags(&'a ResponseFlags),
     LongFlags(&'a ResponseFlags),
@@ -70,7 +72,7 @@ impl<'a> Value<'a> {
             Self::Underscored(text) => {
                 out.extend(text.bytes().map(|byte| if byte == b' ' { b'_' } else { byte }));
             }
-            Self::Number(number) => write_unsigned(number, out),
+            Self::Number(number) | Self::Digits(number) => write_unsigned(number, out),
             Self::Time(time, format) => format.write(time, out),
             Self::ShortFlags(flags) => write_flags(flags, |flag| flag.short(), out),
             Self::LongFlags(flags) => write_flags(flags, |flag| flag.long(), out),

@@ -125,9 +125,6 @@ crate::stats! {
 crate::stats! {
     /// Below `http.<stat_prefix>`. HTTP without TLS, upgrades, tracing or overload management.
     pub enum HttpDormantStat {
-        /// Requests reset after their response had begun.
-        RqResetAfterDownstreamResponseStarted
-            => counter "rq_reset_after_downstream_response_started",
         /// HTTP/1 connections on which a soft drain was begun.
         DownstreamCxHttp1SoftDrain => gauge "downstream_cx_http1_soft_drain",
         /// HTTP/3 connections.

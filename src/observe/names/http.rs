@@ -108,6 +108,9 @@ crate::stats! {
         NoCluster => counter "no_cluster",
         /// Requests answered by a direct response or a redirect.
         RqDirectResponse => counter "rq_direct_response",
+        /// Calls of gRPC that broke off behind the head of their response.
+        RqResetAfterDownstreamResponseStarted
+            => counter "rq_reset_after_downstream_response_started",
     }
 }
 

@@ -11,6 +11,7 @@
 //! **Invariant:** an exchange reaches its connections through ports only, and holds every count
 //! it changes by a guard, so that it may be dropped at any await point.
 
+mod at_host;
 mod forward;
 pub(super) mod http1;
 pub(super) mod http2;
@@ -24,6 +25,8 @@ use observe::GaugeGuard;
 use observe::names::{Http1CodecStat, HttpStat};
 use proto::http1::ErrorKind;
 use proto::{KnownName, Method};
+
+use at_host::AtHost;
 
 use super::carrier::Carrier;
 use super::connection::HttpConnection;
@@ -58,6 +61,7 @@ struct Exchange<'a, C> {
     heads: Borrowed<Heads>,
     journal: Journal,
     deadlines: Deadlines,
+    at_host: AtHost,
     /// The request has come to its end.
     request_complete: bool,
     /// The request asks to switch to another protocol.
@@ -113,6 +117,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
                 duration: config.common.max_stream_duration.map(|longest| now + longest),
                 last_progress: now,
             },
+            at_host: AtHost::default(),
             request_complete: false,
             is_upgrade: false,
             closes: false,

@@ -36,6 +36,13 @@ pub(super) fn status_of(http: u16) -> u8 {
     }
 }
 
+/// Whether a `grpc-status` says that the host has done its part, be it that it refused the call:
+/// whether no status of HTTP from 500 on is meant by it.
+pub(super) fn is_served(status: &[u8]) -> bool {
+    let number = std::str::from_utf8(status).ok().and_then(|text| text.parse::<u64>().ok());
+    matches!(number, Some(0 | 1 | 3 | 5..=11 | 16))
+}
+
 /// Makes a reply one of gRPC: its body becomes the message.
 pub(super) fn answer(response: &mut ResponseHead, status: u8, message: &[u8]) {
     response.status = 200;

@@ -37,6 +37,8 @@ pub(super) struct Journal {
     upstream: (Metered, Metered),
     /// Nothing is known of the request: its head did not come.
     headless: bool,
+    /// The response has ended with trailers.
+    has_trailers: bool,
     /// Who the client is, if that is not the peer.
     client: Option<IpAddr>,
     cluster: Option<Rc<Cluster>>,
@@ -64,6 +66,7 @@ impl Journal {
             bytes_sent: 0,
             upstream: Default::default(),
             headless: true,
+            has_trailers: false,
             client: None,
             cluster: None,
             timeout: None,
@@ -144,6 +147,11 @@ impl Journal {
     pub(super) fn upstream_responded(&mut self, now: Instant) {
         self.details = Some(Cow::Borrowed("via_upstream"));
         self.note(TimePoint::UpstreamReceiveBegin, now);
+    }
+
+    /// The response has ended with trailers.
+    pub(super) fn trailers_came(&mut self) {
+        self.has_trailers = true;
     }
 
     pub(super) fn responded(&mut self, status: u16) {
@@ -244,7 +252,8 @@ impl Journal {
         let now = manager.reactor.now();
         self.note(TimePoint::DownstreamSendEnd, now);
         let known = (!self.headless).then_some(&heads.request);
-        let messages = Messages { request: known, response: &heads.response };
+        let trailers = self.has_trailers.then_some(&heads.response_trailers);
+        let messages = Messages { request: known, response: &heads.response, trailers };
         let cluster = self.cluster.as_ref().map(|cluster| cluster.config());
         // Its port is not told.
         let client = self.client.map(|client| Address::Ip(SocketAddr::new(client, 0)));
@@ -319,6 +328,7 @@ struct Messages<'a> {
     /// `None` if its head did not come whole, or not right.
     request: Option<&'a RequestHead>,
     response: &'a ResponseHead,
+    trailers: Option<&'a HeaderList>,
 }
 
 fn field<'a>(headers: &'a HeaderList, name: &str) -> Option<&'a [u8]> {
@@ -341,8 +351,8 @@ impl HttpMessages for Messages<'_> {
         field(&self.response.headers, name)
     }
 
-    fn response_trailer(&self, _name: &str) -> Option<&[u8]> {
-        None
+    fn response_trailer(&self, name: &str) -> Option<&[u8]> {
+        field(self.trailers?, name)
     }
 
     fn request_headers_bytes(&self) -> u64 {
@@ -365,7 +375,7 @@ impl HttpMessages for Messages<'_> {
     }
 
     fn response_trailers_bytes(&self) -> u64 {
-        0
+        self.trailers.map_or(0, |trailers| trailers.byte_size() as u64)
     }
 }
 

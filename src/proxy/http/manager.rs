@@ -138,6 +138,8 @@ pub(crate) struct Target {
 pub(crate) struct Heads {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
+    /// Behind the response's body, if the journal says so.
+    pub(super) response_trailers: HeaderList,
     pub(super) scratch: Vec<u8>,
 }
 

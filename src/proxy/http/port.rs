@@ -191,6 +191,9 @@ pub(crate) trait ResponseSource: BulkSource {
         context: &Context<'_>,
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, SourceError>>;
+
+    /// Takes the trailers, once the response has ended with them, and leaves `list` in their place.
+    fn swap_trailers(&mut self, list: &mut HeaderList);
 }
 
 /// What a head of a response begins.

@@ -36,6 +36,7 @@ pub(crate) enum BodyFailure {
 /// How far a body has come.
 pub(crate) struct BodyPump<'s> {
     state: State,
+    had_trailers: bool,
     paused: bool,
     bytes: u64,
     bulk: BulkWatch,
@@ -64,6 +65,7 @@ impl<'s> BodyPump<'s> {
     pub(crate) fn new() -> Self {
         Self {
             state: State::Flowing,
+            had_trailers: false,
             paused: false,
             bytes: 0,
             bulk: BulkWatch::default(),
@@ -78,6 +80,11 @@ impl<'s> BodyPump<'s> {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.state == State::Ended
+    }
+
+    /// Whether it has ended with trailers.
+    pub(crate) fn had_trailers(&self) -> bool {
+        self.had_trailers
     }
 
     /// Body bytes passed on.
@@ -157,8 +164,8 @@ impl<'s> BodyPump<'s> {
                 }
                 Poll::Ready(Ok(BodyPart::Trailers)) => self.state = State::Trailers,
                 Poll::Ready(Ok(BodyPart::End)) => {
-                    let trailers = (self.state == State::Trailers).then(|| source.trailers());
-                    sink.end(trailers);
+                    self.had_trailers = self.state == State::Trailers;
+                    sink.end(self.had_trailers.then(|| source.trailers()));
                     self.state = State::Ended;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(BodyFailure::Source(error))),

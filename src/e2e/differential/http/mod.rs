@@ -122,12 +122,14 @@ fn play(stage: &mut Stage<'_>, cases: &[Case]) {
 pub(super) fn note_log(stage: &Stage<'_>) {
     send_last(stage);
     stage.note_access_log_up_to("?last");
+    stage.note_hosts();
 }
 
 /// As [`note_log`], where the order of lines is chance.
 pub(super) fn note_sorted_log(stage: &Stage<'_>) {
     send_last(stage);
     stage.note_sorted_access_log_up_to("?last");
+    stage.note_hosts();
 }
 
 fn send_last(stage: &Stage<'_>) {

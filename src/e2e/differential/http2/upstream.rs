@@ -156,23 +156,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-const HTTP2: &[&str] = &["explicit_http_config: {http2_protocol_options: {}}"];
+pub(super) const HTTP2: &[&str] = &["explicit_http_config: {http2_protocol_options: {}}"];
 
 const OK: &[(&str, &str)] = &[(":status", "200"), ("content-length", "0")];
 
 /// The next stream of an upstream connection.
-struct Origin {
+pub(super) struct Origin {
     connection: Http2,
     stream: u32,
 }
 
 impl Origin {
-    fn accept(stage: &Stage<'_>) -> Self {
+    pub(super) fn accept(stage: &Stage<'_>) -> Self {
         Self { connection: Http2::server(stage.accept(), &[]), stream: 1 }
     }
 
     /// Receives the next request whole, notes it, and sends this.
-    fn serve(&mut self, stage: &Stage<'_>, what: &str, answer: impl Fn(u32) -> Vec<u8>) {
+    pub(super) fn serve(&mut self, stage: &Stage<'_>, what: &str, answer: impl Fn(u32) -> Vec<u8>) {
         let stream = self.stream;
         self.stream += 2;
         self.connection.receive_streams(&[stream]);

@@ -57,6 +57,9 @@ impl<C: Carrier> Exchange<'_, C> {
                 Err(stop)
             }
         };
+        if let Err(stop) = &forwarded {
+            self.judge_failure(stop);
+        }
         // As Envoy, where an interim response stands for the final one in these stats.
         if let Err(Stop::Failed(failure)) = &forwarded
             && failure.is_of_upstream()
@@ -98,10 +101,14 @@ impl<C: Carrier> Exchange<'_, C> {
             Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
         };
         self.journal.host_picked(host.address());
+        self.at_host.picked(host.stats());
         let mut stream = pin!(host.stream());
         poll_fn(|context| {
             if let Poll::Ready(result) = stream.as_mut().poll(context) {
                 return Poll::Ready(result.map_err(|failure| {
+                    if matches!(failure, ConnectFailure::PendingOverflow { .. }) {
+                        self.at_host.spared();
+                    }
                     self.journal.connect_failed(&failure);
                     Stop::Failed(connect_failure(&failure))
                 }));
@@ -112,6 +119,8 @@ impl<C: Carrier> Exchange<'_, C> {
             }
             let passed = self.poll_deadline(context);
             passed.map(|failure| {
+                // Nobody knows yet which host it would have been.
+                self.at_host.spared();
                 if failure == Failure::ResponseTimeout {
                     target.cluster.stats().inc(ClusterStat::UpstreamRqTimeout);
                 }
@@ -191,6 +200,7 @@ impl<C: Carrier> Exchange<'_, C> {
                         if !std::mem::replace(&mut self.upstream_responded, true) {
                             let interim = &self.heads.response;
                             target.stats.count(interim.status, Origin::of(interim));
+                            self.at_host.responded();
                         }
                         self.heads.response.clear();
                     }
@@ -234,7 +244,12 @@ impl<C: Carrier> Exchange<'_, C> {
         .await;
         self.journal.bytes_received(request.bytes());
         self.journal.bytes_sent(response.bytes());
+        if response.had_trailers() {
+            upstream.ports().1.swap_trailers(&mut self.heads.response_trailers);
+            self.journal.trailers_came();
+        }
         if result.is_ok() {
+            self.judge_end(response.had_trailers());
             let took = self.journal.since_request(self.manager.reactor.now());
             target.stats.time(took, Origin::of(&self.heads.response));
         }
@@ -249,6 +264,7 @@ impl<C: Carrier> Exchange<'_, C> {
         is_whole: bool,
     ) {
         let now = self.manager.reactor.now();
+        self.judge_head(is_whole);
         let response = &mut self.heads.response;
         target.stats.count(response.status, Origin::of(response));
         self.journal.upstream_responded(now);

@@ -100,7 +100,7 @@ impl<C: Carrier> Exchange<'_, C> {
 
     /// Tells the client where to go.
     pub(super) fn locate(&mut self, action: &RedirectAction, matched: usize) {
-        let Heads { request, response, scratch } = &mut *self.heads;
+        let Heads { request, response, scratch, .. } = &mut *self.heads;
         let original = Original {
             scheme: headers::scheme(request),
             forwarded_proto: request.headers.get(KnownName::XForwardedProto).unwrap_or(b""),

@@ -197,4 +197,8 @@ impl ResponseSource for UpstreamResponse<'_> {
             }
         }
     }
+
+    fn swap_trailers(&mut self, list: &mut HeaderList) {
+        self.decoder.swap_trailers(list);
+    }
 }

@@ -201,4 +201,8 @@ impl ResponseSource for UpstreamResponse<'_> {
             Err(end) => Err(lost(end)),
         })
     }
+
+    fn swap_trailers(&mut self, list: &mut HeaderList) {
+        std::mem::swap(self.trailers, list);
+    }
 }
