@@ -16,6 +16,7 @@ mod meter;
 mod options;
 mod pending;
 mod port;
+mod relayed;
 #[cfg(test)]
 mod tests;
 

@@ -24,7 +24,7 @@ mod stream;
 
 pub use bulk::{BulkWatch, splice};
 pub use deadline_timer::{DeadlineTimer, Progress};
-pub use pump::{PumpFailure, PumpObserver, pump};
-pub use relay::{Flushed, HalfClose, RelayEnd, RelayRules, Side, flush, relay};
+pub use pump::{PumpFailure, PumpObserver, PumpSink, PumpSource, pump};
+pub use relay::{Flushed, HalfClose, RelayEnd, RelayPeer, RelayRules, Side, flush, relay};
 pub use send_meter::SendMeter;
 pub use stream::Stream;

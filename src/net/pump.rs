@@ -4,9 +4,76 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use reactor::{Outbox, Received, Receiver, SpliceError};
+use reactor::{Outbox, Received, Receiver, Span, SpliceError};
 
 use crate::bulk::{BulkWatch, splice};
+use crate::stream::Stream;
+
+/// Where a pump takes bytes from.
+pub trait PumpSource {
+    /// As [`Receiver::poll_recv`].
+    fn poll_recv(&self, context: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Received>>;
+
+    /// What receives the bytes, if they come on a connection as they are.
+    fn receiver(&self) -> Option<&Receiver>;
+}
+
+/// Where a pump passes bytes on to.
+pub trait PumpSink {
+    /// As [`Outbox::poll_room`].
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// As [`Outbox::poll_failure`].
+    fn poll_failure(&self, context: &Context<'_>) -> Poll<io::Error>;
+
+    /// As [`Outbox::push`].
+    fn push(&self, bytes: Span);
+
+    /// As [`Outbox::finish`].
+    fn finish(&self);
+
+    /// As [`Outbox::poll_drained`].
+    fn poll_drained(&self, context: &Context<'_>) -> Poll<io::Result<()>>;
+
+    /// What sends the bytes, if they go on a connection as they are.
+    fn outbox(&self) -> Option<&Outbox>;
+}
+
+impl PumpSource for Stream {
+    fn poll_recv(&self, context: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Received>> {
+        self.receiver().poll_recv(context, bytes_max)
+    }
+
+    fn receiver(&self) -> Option<&Receiver> {
+        Some(self.receiver())
+    }
+}
+
+impl PumpSink for Stream {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.outbox().poll_room(context)
+    }
+
+    fn poll_failure(&self, context: &Context<'_>) -> Poll<io::Error> {
+        self.outbox().poll_failure(context)
+    }
+
+    fn push(&self, bytes: Span) {
+        self.outbox().push(bytes);
+    }
+
+    fn finish(&self) {
+        self.outbox().finish();
+    }
+
+    fn poll_drained(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        self.outbox().poll_drained(context)
+    }
+
+    fn outbox(&self) -> Option<&Outbox> {
+        Some(self.outbox())
+    }
+}
 
 /// Told what a pump does, as it does it.
 pub trait PumpObserver {
@@ -36,24 +103,26 @@ impl From<SpliceError> for PumpFailure {
     }
 }
 
-/// Copies from `receiver` to `outbox` until the end of the stream, and until the last byte was
-/// sent. Each receive is credited with the room the outbox has, so at most the outbox's limit is
-/// ever held. `pass_on_end` says, when the end comes, whether the outbox is to be shut down after
-/// its last byte: not if the connection will be closed next, which tells the peer as well.
+/// Copies from `source` to `sink` until the end of what comes, and until the last byte was sent.
+/// Each receive is credited with the room the sink has, so at most the sink's limit is ever held.
+/// Bulk is spliced if it comes and goes on connections as it is. `pass_on_end` says, when the end
+/// comes, whether it is to be told to the sink after the last byte: not if its connection will be
+/// closed next, which tells the peer as well.
 ///
 /// # Errors
 /// [`PumpFailure`] says which side failed. What was queued for the other side stays queued.
 // No `async fn`: its future keeps the arguments twice, and an idle connection two of these.
-pub fn pump<'a, O: PumpObserver>(
-    receiver: &'a Receiver,
-    outbox: &'a Outbox,
+pub fn pump<'a, S: PumpSource, K: PumpSink, O: PumpObserver>(
+    source: &'a S,
+    sink: &'a K,
     observer: &'a O,
     pass_on_end: impl FnOnce() -> bool + 'a,
 ) -> impl Future<Output = Result<(), PumpFailure>> + 'a {
-    let mut copying =
-        Copying { receiver, outbox, observer, bulk: BulkWatch::default(), pause: None };
+    let mut copying = Copying { source, sink, observer, bulk: BulkWatch::default(), pause: None };
     async move {
-        copying.receiver.feeds(copying.outbox);
+        if let (Some(receiver), Some(outbox)) = copying.connections() {
+            receiver.feeds(outbox);
+        }
         while poll_fn(|context| copying.poll(context)).await? == Next::Bulk {
             // Boxed, so that a connection without bulk does not keep room for it.
             if Box::pin(copying.splice()).await? {
@@ -61,9 +130,9 @@ pub fn pump<'a, O: PumpObserver>(
             }
         }
         if pass_on_end() {
-            copying.outbox.finish();
+            copying.sink.finish();
         }
-        poll_fn(|context| copying.outbox.poll_drained(context)).await.map_err(PumpFailure::Writing)
+        poll_fn(|context| copying.sink.poll_drained(context)).await.map_err(PumpFailure::Writing)
     }
 }
 
@@ -77,35 +146,42 @@ enum Next {
 }
 
 /// A direction whose bytes are copied.
-struct Copying<'a, O: PumpObserver> {
-    receiver: &'a Receiver,
-    outbox: &'a Outbox,
+struct Copying<'a, S, K, O: PumpObserver> {
+    source: &'a S,
+    sink: &'a K,
     observer: &'a O,
     bulk: BulkWatch,
-    /// While the outbox takes no more.
+    /// While the sink takes no more.
     pause: Option<Pause<'a, O>>,
 }
 
-impl<O: PumpObserver> Copying<'_, O> {
+impl<S: PumpSource, K: PumpSink, O: PumpObserver> Copying<'_, S, K, O> {
+    fn connections(&self) -> (Option<&Receiver>, Option<&Outbox>) {
+        (self.source.receiver(), self.sink.outbox())
+    }
+
     /// Copies what there is.
     fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Next, PumpFailure>> {
         loop {
-            let Poll::Ready(room) = self.outbox.poll_room(context) else {
+            let Poll::Ready(room) = self.sink.poll_room(context) else {
                 self.pause.get_or_insert_with(|| Pause::begin(self.observer));
                 return Poll::Pending;
             };
             self.pause = None;
             let room = room.map_err(PumpFailure::Writing)?;
             // A send that fails later must not go unnoticed until something else arrives.
-            if let Poll::Ready(error) = self.outbox.poll_failure(context) {
+            if let Poll::Ready(error) = self.sink.poll_failure(context) {
                 return Poll::Ready(Err(PumpFailure::Writing(error)));
             }
-            match ready!(self.receiver.poll_recv(context, room)).map_err(PumpFailure::Reading)? {
+            match ready!(self.source.poll_recv(context, room)).map_err(PumpFailure::Reading)? {
                 Received::End => return Poll::Ready(Ok(Next::End)),
                 Received::Data(span) => {
                     self.observer.received(span.len());
-                    let is_bulk = self.bulk.is_bulk(span.len(), self.receiver);
-                    self.outbox.push(span);
+                    let is_bulk = match (self.source.receiver(), self.sink.outbox()) {
+                        (Some(receiver), Some(_)) => self.bulk.is_bulk(span.len(), receiver),
+                        _ => false,
+                    };
+                    self.sink.push(span);
                     if is_bulk {
                         return Poll::Ready(Ok(Next::Bulk));
                     }
@@ -116,8 +192,9 @@ impl<O: PumpObserver> Copying<'_, O> {
 
     /// Splices for as long as bulk comes. Returns whether the stream has ended.
     async fn splice(&self) -> Result<bool, SpliceError> {
+        let (Some(receiver), Some(outbox)) = self.connections() else { return Ok(false) };
         let passed = |bytes| self.observer.received(usize::try_from(bytes).unwrap_or(usize::MAX));
-        splice(self.receiver, self.outbox, u64::MAX, passed).await
+        splice(receiver, outbox, u64::MAX, passed).await
     }
 }
 
@@ -149,7 +226,6 @@ mod tests {
     use reactor::{Features, OutboxMeter, Reactor, Settings};
 
     use super::*;
-    use crate::Stream;
 
     struct Unwatched;
 
@@ -200,7 +276,7 @@ mod tests {
                 Stream::new(&reactor, socket, 1 << 20, Rc::new(Unwatched))
             };
             let (from, to) = (stream(from), stream(to));
-            pump(from.receiver(), to.outbox(), &Unwatched, || true).await
+            pump(&from, &to, &Unwatched, || true).await
         });
         let stats = reactor.stats();
         drop(reactor);
@@ -324,7 +400,7 @@ mod tests {
                 Stream::new(&reactor, socket, 1 << 20, Rc::clone(&held) as Rc<_>)
             };
             let (from, to) = (stream(from), stream(to));
-            pump(from.receiver(), to.outbox(), &pauses, || true).await
+            pump(&from, &to, &pauses, || true).await
         });
         let stats = reactor.stats();
         drop(reactor);

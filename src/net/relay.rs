@@ -1,4 +1,5 @@
-//! Moving bytes both ways between two streams until both directions have ended.
+//! Moving bytes both ways between a stream and another, or what stands for one, until both
+//! directions have ended.
 //!
 //! Each direction is a pump; the end of one is passed on as a half close, and the other goes on.
 //! One timer entry covers the idle timeout: activity only leaves its time behind, and the timer
@@ -13,8 +14,22 @@ use std::time::{Duration, Instant};
 
 use reactor::{Reactor, Sleep};
 
-use crate::pump::{PumpFailure, PumpObserver, pump};
+use crate::pump::{PumpFailure, PumpObserver, PumpSink, PumpSource, pump};
 use crate::stream::Stream;
+
+/// What a stream may be relayed to: another one, or a message in each direction of a protocol
+/// whose bodies are the bytes.
+pub trait RelayPeer: PumpSource + PumpSink {
+    /// When bytes last moved, if it matters: what goes to a message in frames leaves with others,
+    /// and who asks looks at the stream on the other side.
+    fn last_activity(&self) -> Option<Instant>;
+}
+
+impl RelayPeer for Stream {
+    fn last_activity(&self) -> Option<Instant> {
+        Some(self.last_activity())
+    }
+}
 
 /// One of the two ends of a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +88,7 @@ pub struct RelayRules {
 pub fn relay<'a>(
     reactor: &'a Reactor,
     downstream: &'a Stream,
-    upstream: &'a Stream,
+    upstream: &'a impl RelayPeer,
     downstream_observer: &'a impl PumpObserver,
     upstream_observer: &'a impl PumpObserver,
     rules: &RelayRules,
@@ -84,13 +99,16 @@ pub fn relay<'a>(
     let ends =
         Ends { half_close: rules.half_close, first: Cell::new(None), second: Cell::new(None) };
     // Made here, so that the timeout need not be kept beside it.
-    let last_activity = || downstream.last_activity().max(upstream.last_activity());
+    let last_activity = || {
+        let last = downstream.last_activity();
+        upstream.last_activity().map_or(last, |activity| activity.max(last))
+    };
     let mut idle = idle_for(reactor, rules.idle_timeout, last_activity);
     async move {
         let up_ends = || ends.note(Side::Downstream);
-        let up = pump(downstream.receiver(), upstream.outbox(), downstream_observer, up_ends);
+        let up = pump(downstream, upstream, downstream_observer, up_ends);
         let down_ends = || ends.note(Side::Upstream);
-        let down = pump(upstream.receiver(), downstream.outbox(), upstream_observer, down_ends);
+        let down = pump(upstream, downstream, upstream_observer, down_ends);
         let (mut up, mut down, mut begins) = (pin!(up), pin!(down), pin!(begins));
         let (mut up_begun, mut up_open, mut down_open) = (false, true, true);
         // A message touches one direction; the memory of the other parts is better left alone.

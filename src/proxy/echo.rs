@@ -25,7 +25,7 @@ pub(crate) async fn serve(socket: Socket, context: &ConnectionContext<'_>) {
             return;
         }
     }
-    let ended = pump(stream.receiver(), stream.outbox(), &Echoed(log), || false).await;
+    let ended = pump(&stream, &stream, &Echoed(log), || false).await;
     // A peer that fails has nobody left to be told.
     if let Err(PumpFailure::Reading(error) | PumpFailure::Writing(error)) = ended
         && error.kind() == io::ErrorKind::ConnectionReset

@@ -55,27 +55,35 @@ pub(super) struct PortState {
     is_paused: Cell<bool>,
     /// The owner waits until it may send more, or until all was sent.
     awaits_sending: Cell<bool>,
-    waiter: RefCell<Option<Waker>>,
+    /// Who reads and who sends: each direction may be polled apart from the other.
+    reader: Waiter,
+    sender: Waiter,
 }
 
-impl PortState {
-    pub(super) fn wake(&self) {
-        if let Some(waiter) = &*self.waiter.borrow() {
-            waiter.wake_by_ref();
+/// Who waits for something.
+#[derive(Debug, Default)]
+struct Waiter(RefCell<Option<Waker>>);
+
+impl Waiter {
+    fn wake(&self) {
+        if let Some(waker) = &*self.0.borrow() {
+            waker.wake_by_ref();
         }
     }
 
     fn wait(&self, context: &Context<'_>) {
-        let mut waiter = self.waiter.borrow_mut();
-        if !waiter.as_ref().is_some_and(|waiter| waiter.will_wake(context.waker())) {
-            *waiter = Some(context.waker().clone());
+        let mut waker = self.0.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
         }
     }
+}
 
+impl PortState {
     /// A piece of the body has come.
     pub(super) fn received(&self, span: Span) {
         self.inbox.borrow_mut().push(span);
-        self.wake();
+        self.reader.wake();
     }
 
     /// The head of a response has come; an interim one begins nothing. `head` gets other memory.
@@ -83,26 +91,27 @@ impl PortState {
         let mut next = self.spare_head.take();
         std::mem::swap(head, &mut next);
         self.heads.borrow_mut().push_back((next, start));
-        self.wake();
+        self.reader.wake();
     }
 
     /// Trailers have come. `trailers` gets other memory.
     pub(super) fn trailers_received(&self, swap: impl FnOnce(&mut HeaderList)) {
         swap(&mut self.trailers_in.borrow_mut());
         self.has_trailers_in.set(true);
-        self.wake();
+        self.reader.wake();
     }
 
     pub(super) fn message_ended(&self) {
         self.has_ended.set(true);
-        self.wake();
+        self.reader.wake();
     }
 
     /// The stream is over before its time. What has come of it by now is still there.
     pub(super) fn ended(&self, end: PortEnd) {
         if self.end.get().is_none() {
             self.end.set(Some(end));
-            self.wake();
+            self.reader.wake();
+            self.sender.wake();
         }
     }
 
@@ -112,7 +121,7 @@ impl PortState {
             self.is_paused.set(false);
         }
         if self.awaits_sending.take() {
-            self.wake();
+            self.sender.wake();
         }
     }
 
@@ -127,7 +136,8 @@ impl PortState {
         self.end.set(None);
         self.is_paused.set(false);
         self.awaits_sending.set(false);
-        *self.waiter.borrow_mut() = None;
+        *self.reader.0.borrow_mut() = None;
+        *self.sender.0.borrow_mut() = None;
     }
 }
 
@@ -201,13 +211,28 @@ impl StreamPort {
         std::mem::swap(&mut *self.state.trailers_in.borrow_mut(), trailers);
     }
 
-    /// Ready once the stream is over before its time.
+    /// Ready once the stream is over before its time, for who reads from it or waits for nothing
+    /// else.
     pub fn poll_end(&self, context: &Context<'_>) -> Poll<PortEnd> {
+        self.poll_end_as(&self.state.reader, context)
+    }
+
+    /// As [`StreamPort::poll_end`], for who sends.
+    pub(super) fn poll_end_sending(&self, context: &Context<'_>) -> Poll<PortEnd> {
+        self.poll_end_as(&self.state.sender, context)
+    }
+
+    fn poll_end_as(&self, waiter: &Waiter, context: &Context<'_>) -> Poll<PortEnd> {
         if let Some(end) = self.state.end.get() {
             return Poll::Ready(end);
         }
-        self.state.wait(context);
+        waiter.wait(context);
         Poll::Pending
+    }
+
+    /// Whether something has come that was not taken.
+    pub(super) fn has_received(&self) -> bool {
+        !self.state.inbox.borrow().is_empty()
     }
 
     /// Why the stream ended before its time, if it did.
@@ -234,7 +259,7 @@ impl StreamPort {
     ///
     /// The stream is over.
     pub fn poll_room(&self, context: &Context<'_>) -> Poll<Result<usize, PortEnd>> {
-        if let Poll::Ready(end) = self.poll_end(context) {
+        if let Poll::Ready(end) = self.poll_end_sending(context) {
             return Poll::Ready(Err(end));
         }
         if self.is_paused() {
@@ -255,7 +280,7 @@ impl StreamPort {
     /// or never will be.
     pub fn poll_sent(&self, context: &Context<'_>) -> Poll<()> {
         let is_sent = self.state.outgoing.borrow().is_empty() && !self.state.has_trailers_out.get();
-        if is_sent || self.poll_end(context).is_ready() {
+        if is_sent || self.poll_end_sending(context).is_ready() {
             return Poll::Ready(());
         }
         self.state.awaits_sending.set(true);
