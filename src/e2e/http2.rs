@@ -6,7 +6,7 @@
 
 mod frames;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loona_hpack::Decoder;
 
@@ -18,6 +18,13 @@ use crate::peer::{Ending, Peer};
 
 /// What a client sends first: RFC 9113 section 3.4.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Of a DATA frame, unless the proxy's settings say more: RFC 9113 section 4.2.
+const FRAME_BYTES_MAX: usize = 16_384;
+/// Of each stream and the connection, unless settings say more: RFC 9113 section 6.9.2.
+const FIRST_WINDOW: usize = 65_535;
+/// A setting: RFC 9113 section 6.5.2.
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A frame that the proxy sent, header blocks put together and decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +65,10 @@ pub(crate) struct Http2 {
     pub(crate) seen: Vec<Seen>,
     /// How the connection ended, if it did.
     pub(crate) ending: Option<Ending>,
+    /// Bytes of bodies that were sent, by stream.
+    sent: BTreeMap<u32, usize>,
+    /// PINGs that were sent to learn what the windows are.
+    looks: u64,
 }
 
 impl Http2 {
@@ -87,6 +98,8 @@ impl Http2 {
             block: None,
             seen: Vec::new(),
             ending: None,
+            sent: BTreeMap::new(),
+            looks: 0,
         }
     }
 
@@ -138,6 +151,59 @@ impl Http2 {
     pub(crate) fn sync(&mut self, payload: [u8; 8]) {
         self.send(&ping(payload));
         self.receive_until(|seen| seen.contains(&Seen::Pong(payload)));
+    }
+
+    /// Sends `bytes` on a stream as far as the proxy's windows allow by now; answers how many it
+    /// took.
+    pub(crate) fn send_within_windows(&mut self, stream: u32, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let room = self.room(stream);
+            if room > 0 {
+                let piece = &bytes[taken..][..room.min(bytes.len() - taken).min(FRAME_BYTES_MAX)];
+                self.send(&data(stream, piece, false));
+                *self.sent.entry(stream).or_default() += piece.len();
+                taken += piece.len();
+                continue;
+            }
+            self.looks += 1;
+            self.sync(self.looks.to_be_bytes());
+            if self.room(stream) == 0 {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// Sends `bytes` on a stream, and waits for the proxy's windows where it must.
+    pub(crate) fn send_body(&mut self, stream: u32, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.ending.is_none() {
+            rest = &rest[self.send_within_windows(stream, rest)..];
+            let known = self.seen.len();
+            if !rest.is_empty() && self.room(stream) == 0 {
+                self.receive_until(|seen| seen.len() > known);
+            }
+        }
+    }
+
+    /// How many bytes the proxy's windows let a stream send: RFC 9113 section 6.9.
+    fn room(&self, stream: u32) -> usize {
+        let first = self.seen.iter().find_map(|seen| match seen {
+            Seen::Settings(list) => list.iter().find(|(id, _)| *id == INITIAL_WINDOW_SIZE),
+            _ => None,
+        });
+        let opened = |id: u32| -> usize {
+            let of_id = self.seen.iter().filter_map(|seen| match seen {
+                Seen::WindowUpdate { stream, bytes } if *stream == id => Some(*bytes as usize),
+                _ => None,
+            });
+            of_id.sum()
+        };
+        let first = first.map_or(FIRST_WINDOW, |(_, bytes)| *bytes as usize);
+        let of_stream = first + opened(stream) - self.sent.get(&stream).unwrap_or(&0);
+        let of_all = FIRST_WINDOW + opened(0) - self.sent.values().sum::<usize>();
+        of_stream.min(of_all)
     }
 
     /// Receives until the connection ends.

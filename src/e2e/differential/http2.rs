@@ -8,10 +8,12 @@
 mod ends;
 mod errors;
 mod floods;
+mod keepalive;
 mod limits;
 mod messages;
 mod trailers;
 mod upstream;
+mod windows;
 
 use super::Scenario;
 use super::http::plan::Http;
@@ -26,9 +28,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(ends::scenarios());
     all.extend(errors::scenarios());
     all.extend(floods::scenarios());
+    all.extend(keepalive::scenarios());
     all.extend(limits::scenarios());
     all.extend(trailers::scenarios());
     all.extend(upstream::scenarios());
+    all.extend(windows::scenarios());
     all
 }
 

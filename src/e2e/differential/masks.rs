@@ -55,6 +55,11 @@ const MASKS: &[Mask] = &[
         reason: LAST_WORDS,
     },
     Mask { scenario: "h2_floods", observations: "cluster.", reason: CANCELLED },
+    Mask { scenario: "h2_keepalive", observations: "_active_rq", reason: SILENT },
+    Mask { scenario: "h2_premature_", observations: "downstream_cx_rx_bytes", reason: LAST_WORDS },
+    Mask { scenario: "h2_late_trailers", observations: "the client received", reason: EARLY },
+    Mask { scenario: "h2_window_of_", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "h2_window_of_", observations: "downstream_cx_rx_bytes", reason: LOOKS },
     Mask { scenario: "h2up_", observations: "x_tx_bytes_total", reason: ENCODING },
     Mask { scenario: "h2up_", observations: "nghttp2_upstream_connections", reason: LIBRARY },
     Mask { scenario: "h2up_failures", observations: "goaway_sent", reason: FAREWELL },
@@ -115,6 +120,12 @@ const CANCELLED: &str =
 
 const OWN_CLOSE: &str =
     "Envoy counts what it closes itself, in good order, as an error of the host";
+
+const SILENT: &str = "Envoy counts a connection that it closes there as closed by the client";
+
+const EARLY: &str = "Envoy cuts an early response off that has to wait for a window";
+
+const LOOKS: &str = "how often the client asks with a PING depends on the pace";
 
 const TORN: &str = "which frames still leave before a connection is cut is chance";
 

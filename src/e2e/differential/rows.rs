@@ -52,8 +52,6 @@ const OPEN: &[(&str, Lack, &str)] = &[
     ("C13", Lack::Test, "filter state is not there yet"),
     ("C20", Lack::Test, "outlier detection is not there yet"),
     ("D10", Lack::Test, "it is about the secrets of HTTP/3, which is not there yet"),
-    ("F23", Lack::Test, "a reset that waits while trailers come, to be written"),
-    ("F32", Lack::Test, "held by the shape: the codec writes only when it is asked to"),
 ];
 
 /// Who shows a row.

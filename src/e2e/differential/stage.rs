@@ -270,6 +270,11 @@ impl<'a> Stage<'a> {
         self.note(&format!("during the script, {name}"), "above zero");
     }
 
+    /// Whether a counter of this scenario has moved by now.
+    pub(super) fn is_above_zero(&self, name: &str) -> bool {
+        self.all().value(&self.full_name(name)) > Some(0)
+    }
+
     /// Of two hosts, the first of which fails and counts so in `failures`: relays connections
     /// until that one was met. A worker starts its turn at a random host; after this the failing
     /// host is the next one, and the stats count from here.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use base::Key;
 use proto::http2::{
@@ -512,6 +512,17 @@ impl Endpoint {
             self.flush();
         }
         answer
+    }
+
+    /// Does what is due at the codec's [deadline](Connection::deadline): asks whether the peer is
+    /// there, or ends the connection to one that has not answered.
+    pub fn tick(&self, now: Instant, wall_now: SystemTime) {
+        // What a PING of Envoy's says, too.
+        let since_1970 = wall_now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let opaque = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        if let Err(error) = self.with_codec(|codec| codec.tick(now, opaque)) {
+            self.finish(ConnectionEnd::Protocol(error.kind()));
+        }
     }
 
     /// Streams that have an owner.

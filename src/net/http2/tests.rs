@@ -7,11 +7,12 @@ use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::Key;
 use proto::http2::{
-    Connection, Error, ErrorCode, ErrorKind, MessageStart, Options, ResetReason, Step,
+    Connection, Error, ErrorCode, ErrorKind, KeepaliveOptions, MessageStart, Options, ResetReason,
+    Step,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::{OutboxMeter, Reactor, Settings, TaskSet};
@@ -259,6 +260,51 @@ fn what_is_dropped_is_cancelled_and_what_is_reset_says_why() {
         assert_eq!(response(&port).await.unwrap().status, 200);
         let cancelled = PortEnd::Reset(ResetReason::Peer(ErrorCode::CANCEL));
         assert_eq!(*seen.ends.borrow(), [cancelled]);
+    });
+}
+
+// Rows: F32
+#[test]
+fn nothing_is_sent_over_a_connection_that_has_ended() {
+    let wait = |_, port: StreamPort, _, _| -> Served {
+        Box::pin(std::future::pending::<()>().then_keep(port))
+    };
+    run(Options::default(), wait, |reactor, endpoint, _| async move {
+        let held = endpoint.open(reactor.now(), &request(b"/"), false).unwrap();
+        let dropped = endpoint.open(reactor.now(), &request(b"/"), false).unwrap();
+        held.hold(vec![1, 2, 3].into());
+        endpoint.close();
+        let queued = endpoint.stream().outbox().bytes_queued();
+        held.flush();
+        held.send_copy(b"more");
+        held.end(None);
+        held.reset(ErrorCode::CANCEL);
+        drop(dropped);
+        endpoint.tick(reactor.now(), reactor.wall_now());
+        assert!(endpoint.open(reactor.now(), &request(b"/"), true).is_err());
+        poll_fn(|context| endpoint.poll_client(context, reactor.now())).await;
+        assert_eq!(endpoint.stream().outbox().bytes_queued(), queued);
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_ping_ends_its_connection() {
+    let keepalive = Some(KeepaliveOptions {
+        interval: Some(Duration::from_secs(1)),
+        timeout: Duration::ZERO,
+        jitter_percent: 0.0,
+        idle_interval: None,
+    });
+    let options = Options { keepalive, ..Options::default() };
+    run(options, echo, |reactor, endpoint, _| async move {
+        let port = endpoint.open(reactor.now(), &request(b"/"), false).unwrap();
+        let due = endpoint.with_codec(|codec| codec.deadline()).unwrap();
+        endpoint.tick(due, reactor.wall_now());
+        assert_eq!(endpoint.end(), None, "a PING is on its way");
+        endpoint.tick(due, reactor.wall_now());
+        let end = ConnectionEnd::Protocol(ErrorKind::KeepaliveTimeout);
+        assert_eq!(endpoint.end(), Some(end));
+        assert_eq!(port.ended_by(), Some(PortEnd::Connection(end)));
     });
 }
 

@@ -219,7 +219,8 @@ error_kinds! {
         "too many WINDOW_UPDATE frames";
     /// No answer to a keepalive PING. Counts `keepalive_timeout`.
     KeepaliveTimeout =
-        Flood NO_ERROR, "http2_ping_timeout", "no answer to a keepalive PING";
+        Flood NO_ERROR, "downstream_local_disconnect(http2_ping_timeout)",
+        "no answer to a keepalive PING";
     /// More streams than `concurrent_streams_max`: section 5.1.2. Counts `stream_refused_errors`.
     RefusedStream =
         Stream REFUSED_STREAM, "http2.remote_refuse", "too many concurrent streams";

@@ -216,6 +216,9 @@ impl Journal {
                         | ErrorKind::HeadersTooLarge
                         | ErrorKind::UnexpectedUnderscore,
                     ) => ResponseFlag::DownstreamRemoteReset,
+                    CodecError::Http2(ErrorKind::KeepaliveTimeout) => {
+                        ResponseFlag::DownstreamConnectionTermination
+                    }
                     _ => ResponseFlag::DownstreamProtocolError,
                 };
                 (error.details(), flag)
@@ -391,7 +394,10 @@ mod tests {
     #[test]
     fn the_log_says_how_a_client_left() {
         let reset = SourceError::Reset;
-        let broken = SourceError::Protocol(CodecError::Http2(ErrorKind::InvalidFrameSize));
+        let http2 = |kind| SourceError::Protocol(CodecError::Http2(kind));
+        let broken = http2(ErrorKind::InvalidFrameSize);
+        let silent = http2(ErrorKind::KeepaliveTimeout);
+        let disconnect = "downstream_local_disconnect(http2_ping_timeout)";
         for (why, details, flags) in [
             (SourceError::Ended, Some("downstream_remote_disconnect"), "DC"),
             (SourceError::Failed, Some("downstream_remote_disconnect"), "DC"),
@@ -400,6 +406,7 @@ mod tests {
             (reset(ErrorCode::CANCEL), Some("http2.remote_reset"), "DR"),
             (reset(ErrorCode::REFUSED_STREAM), Some("http2.remote_refuse"), "DR"),
             (broken, Some("codec_error:invalid_frame_size"), "DPE"),
+            (silent, Some(disconnect), "DC"),
         ] {
             let mut journal = Journal::new(Instant::now(), SystemTime::now(), Version::Http2);
             journal.client_gone(why);

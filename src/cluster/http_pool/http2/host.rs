@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use net::http2::{CodecMeter, ConnectionEnd, Endpoint};
 use observe::names::ClusterStat;
@@ -234,13 +234,8 @@ impl Http2Pool {
         match due {
             Due::Keepalive => {
                 let reactor = &self.base.context.reactor;
-                let since_1970 = reactor.wall_now().duration_since(SystemTime::UNIX_EPOCH);
-                let opaque = u64::try_from(since_1970.unwrap_or_default().as_millis());
-                let opaque = opaque.unwrap_or_default();
-                if endpoint.with_codec(|codec| codec.tick(reactor.now(), opaque)).is_err() {
-                    connection.count_codec();
-                    endpoint.close();
-                }
+                endpoint.tick(reactor.now(), reactor.wall_now());
+                connection.count_codec();
             }
             Due::Idle => {
                 self.base.stats().inc(ClusterStat::UpstreamCxIdleTimeout);

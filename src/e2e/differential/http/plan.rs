@@ -26,6 +26,8 @@ pub(in crate::differential) struct Http {
     pub(in crate::differential) log_filter: &'static [&'static str],
     /// Fields of the router.
     pub(in crate::differential) router: &'static [&'static str],
+    /// Fields of the bootstrap; the scenario has processes of its own then.
+    pub(in crate::differential) bootstrap: &'static [&'static str],
     /// The format of the access log; the scenarios' own unless it is set.
     pub(in crate::differential) log_format: Option<&'static str>,
 }
@@ -73,7 +75,7 @@ impl Http {
             clusters.truncate(clusters.len() - "\n".len());
             clusters.push_str(" []\n");
         }
-        Texts { listeners, clusters, bootstrap: String::new() }
+        Texts { listeners, clusters, bootstrap: items(0, self.bootstrap) }
     }
 }
 

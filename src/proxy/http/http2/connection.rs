@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use base::Key;
 use net::http2::{CodecMeter, ConnectionEnd, Endpoint, Role};
@@ -222,8 +222,8 @@ impl Http2Connection {
                 return Poll::Pending;
             }
             if keepalive.is_some_and(|keepalive| keepalive <= at) {
-                let opaque = milliseconds(manager.reactor.wall_now());
-                let _told = self.endpoint.with_codec(|codec| codec.tick(now, opaque));
+                self.endpoint.tick(now, manager.reactor.wall_now());
+                self.meter.update(&self.endpoint);
                 if let Some(end) = self.endpoint.end() {
                     return Poll::Ready(self.ended(end));
                 }
@@ -264,6 +264,7 @@ impl Http2Connection {
         let is_too_much = self.resets.note(&manager.prepared.config.limits, reset_after);
         if is_too_much && self.drain.get() == Drain::Open && !self.is_aborted.replace(true) {
             manager.stats.inc(HttpStat::DownstreamRqTooManyPrematureResets);
+            manager.stats.inc(HttpStat::DownstreamCxProtocolError);
             self.endpoint.wake();
         }
     }
@@ -272,10 +273,4 @@ impl Http2Connection {
     pub(crate) fn flush_timed_out(&self) {
         self.meter.scope().inc(Http2CodecStat::TxFlushTimeout);
     }
-}
-
-/// The content of PING frames, as Envoy's.
-fn milliseconds(wall: SystemTime) -> u64 {
-    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
