@@ -51,9 +51,8 @@ pub(crate) fn bootstrap<'a>(
 ) -> model::Bootstrap {
     let clusters = message.static_resources.iter().flat_map(|resources| &resources.clusters);
     let cluster_names = clusters.map(|cluster| cluster.name.as_str()).collect();
-    let runtime = model::Runtime::default();
-    let mut lower = Lower { places, incomplete, problems, cluster_names, runtime };
-    lower.runtime = lower.runtime(message.layered_runtime.as_ref());
+    let mut lower = Lower { places, incomplete, problems, cluster_names };
+    let runtime = lower.runtime(message.layered_runtime.as_ref());
     let node = message.node.as_ref().map_or_else(model::Node::default, |node| model::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
@@ -87,7 +86,6 @@ pub(crate) fn bootstrap<'a>(
     let StatsFlush::StatsFlushOnAdmin(stats_flush_on_admin) =
         message.stats_flush.unwrap_or(StatsFlush::StatsFlushOnAdmin(false));
     let log_format = lower.log_format(message.application_log_config.as_ref());
-    let runtime = lower.runtime;
     model::Bootstrap {
         node,
         admin,
@@ -108,8 +106,6 @@ struct Lower<'a> {
     problems: &'a mut Problems,
     /// The clusters of the file, which routes must name.
     cluster_names: HashSet<&'a str>,
-    /// The values that are there from the start.
-    runtime: model::Runtime,
 }
 
 impl Lower<'_> {

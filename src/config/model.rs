@@ -31,7 +31,7 @@ pub use http::{
     HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
     ServerHeader, UpstreamHttp, UpstreamProtocol,
 };
-pub use http2::{Http2Keepalive, Http2Options, HttpRuntimeLimits};
+pub use http2::{Http2Keepalive, Http2Options, HttpRuntimeKeys};
 pub use listener_filter::{
     ConnectionPredicate, ListenerFilter, ListenerFilterKind, ListenerFilters, PassThroughTlvs,
     ProxyProtocol, TlvLocation, TlvRule,

@@ -78,6 +78,7 @@ impl ListenerShared {
     /// Takes over what `runtime` says of the listener and its filters.
     pub fn follow_runtime(&self, runtime: &RuntimeSnapshot) {
         self.filters.follow_runtime(runtime);
+        self.managers.iter().flatten().for_each(|manager| manager.limits.follow_runtime(runtime));
         if let Some((key, limit)) = &self.own {
             limit.set_max(runtime.integer(key, Limit::HIGHEST));
         }

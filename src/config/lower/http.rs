@@ -98,7 +98,6 @@ impl Lower<'_> {
             route_config: Arc::new(route_config?),
             http1: http1_options(message.http_protocol_options.as_ref()),
             http2,
-            limits: self.http_runtime_limits(),
             common,
             max_request_headers_kb: message
                 .max_request_headers_kb
@@ -229,7 +228,6 @@ mod tests {
             incomplete: &incomplete,
             problems: &mut problems,
             cluster_names: ["app"].into(),
-            runtime: model::Runtime::default(),
         };
         let manager = lower.http_connection_manager(&typed, "");
         (manager, problems.into_report())
@@ -261,7 +259,6 @@ mod tests {
         assert_eq!(manager.codec, model::HttpCodec::Auto);
         assert_eq!(manager.http1, model::Http1Options::default());
         assert_eq!(manager.http2, model::Http2Options::default());
-        assert_eq!(manager.limits, model::HttpRuntimeLimits::default());
         assert_eq!(manager.common, model::HttpOptions::default());
         assert_eq!(manager.max_request_headers_kb, 60);
         assert_eq!(manager.stream_idle_timeout, Some(Duration::from_secs(300)));

@@ -23,15 +23,6 @@ const WINDOW_MAX: u32 = i32::MAX as u32;
 /// Envoy's default of `interval_jitter`, in percent.
 const INTERVAL_JITTER_PERCENT: u32 = 15;
 
-/// How long a stream must live so as not to be reset prematurely, and how many streams there must
-/// have been: the runtime's names for them.
-pub(super) const PREMATURE_RESET_LIFETIME_KEY: &str =
-    "overload.premature_reset_min_stream_lifetime_seconds";
-pub(super) const PREMATURE_RESET_COUNT_KEY: &str = "overload.premature_reset_total_stream_count";
-
-/// How many requests of a connection begin in one turn.
-pub(super) const REQUESTS_PER_CYCLE_KEY: &str = "http.max_requests_per_io_cycle";
-
 impl Lower<'_> {
     /// `of_manager` is `stream_error_on_invalid_http_message` of an HTTP connection manager.
     pub(super) fn http2_options(
@@ -193,21 +184,6 @@ impl Lower<'_> {
             _ => {}
         }
     }
-
-    /// What the runtime says about the connections of clients.
-    pub(super) fn http_runtime_limits(&self) -> model::HttpRuntimeLimits {
-        let default = model::HttpRuntimeLimits::default();
-        let number = |key| self.runtime.whole_number(key);
-        model::HttpRuntimeLimits {
-            premature_reset_total_stream_count: number(PREMATURE_RESET_COUNT_KEY)
-                .unwrap_or(default.premature_reset_total_stream_count),
-            premature_reset_min_stream_lifetime: number(PREMATURE_RESET_LIFETIME_KEY)
-                .map_or(default.premature_reset_min_stream_lifetime, Duration::from_secs),
-            max_requests_per_io_cycle: number(REQUESTS_PER_CYCLE_KEY)
-                .and_then(|count| u32::try_from(count).ok())
-                .map(|count| count.max(1)),
-        }
-    }
 }
 
 /// The rules keep it between 0 and 100.
@@ -232,7 +208,6 @@ mod tests {
             incomplete: &incomplete,
             problems: &mut problems,
             cluster_names: [].into(),
-            runtime: model::Runtime::default(),
         };
         let options = lower.http2_options(Some(&typed), of_manager, "");
         (options, problems.into_report().to_string())

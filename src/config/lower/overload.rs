@@ -2,8 +2,8 @@
 
 use prost::Message as _;
 
-use super::{Lower, http2};
-use crate::model::{Bootstrap, Listener};
+use super::Lower;
+use crate::model::{Bootstrap, HttpRuntimeKeys, Listener};
 use crate::typed::envoy::config::overload::v3 as pb;
 use crate::typed::envoy::extensions::resource_monitors::downstream_connections::v3 as connections;
 use pb::resource_monitor::ConfigType;
@@ -21,13 +21,10 @@ pub(super) fn is_read(name: &str) -> bool {
         let (_, limit) = name.strip_prefix(BREAKERS_PREFIX)?.rsplit_once('.')?;
         BREAKERS_LIMITS.contains(&limit).then_some(())
     };
-    let keys = [
-        Bootstrap::CONNECTIONS_KEY,
-        http2::PREMATURE_RESET_COUNT_KEY,
-        http2::PREMATURE_RESET_LIFETIME_KEY,
-        http2::REQUESTS_PER_CYCLE_KEY,
-    ];
-    keys.contains(&name) || of_listener().is_some() || of_breaker().is_some()
+    name == Bootstrap::CONNECTIONS_KEY
+        || HttpRuntimeKeys::ALL.contains(&name)
+        || of_listener().is_some()
+        || of_breaker().is_some()
 }
 
 const BREAKERS_PREFIX: &str = "circuit_breakers.";

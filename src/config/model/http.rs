@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessLog, Http2Options, HttpRuntimeLimits, RouteConfiguration};
+use super::{AccessLog, Http2Options, RouteConfiguration};
 
 /// Envoy's `HttpConnectionManager`, with a route configuration of its own and no HTTP filter but
 /// the router.
@@ -20,8 +20,6 @@ pub struct HttpConnectionManager {
     pub http1: Http1Options,
     /// `http2_protocol_options`.
     pub http2: Http2Options,
-    /// From the runtime.
-    pub limits: HttpRuntimeLimits,
     /// `common_http_protocol_options`; its `idle_timeout` is 1 hour unless set.
     pub common: HttpOptions,
     /// `max_request_headers_kb`: how many KiB the head of a request may have, 60 unless set.

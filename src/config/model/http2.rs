@@ -89,28 +89,22 @@ pub struct Http2Keepalive {
     pub connection_idle_interval: Option<Duration>,
 }
 
-/// What the runtime limits on connections of clients.
+/// What the runtime calls its limits on connections of clients.
 ///
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/runtime>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HttpRuntimeLimits {
-    /// `overload.premature_reset_total_stream_count`: a connection ends when half of so many
-    /// streams were reset prematurely; 500 unless set.
-    pub premature_reset_total_stream_count: u64,
-    /// `overload.premature_reset_min_stream_lifetime_seconds`: a stream that is reset before it is
-    /// so old was reset prematurely; 1 second unless set.
-    pub premature_reset_min_stream_lifetime: Duration,
-    /// `http.max_requests_per_io_cycle`: how many requests of one connection are begun in one turn
-    /// of the worker; the others wait for the next. At least 1, no limit unless set.
-    pub max_requests_per_io_cycle: Option<u32>,
-}
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRuntimeKeys;
 
-impl Default for HttpRuntimeLimits {
-    fn default() -> Self {
-        Self {
-            premature_reset_total_stream_count: 500,
-            premature_reset_min_stream_lifetime: Duration::from_secs(1),
-            max_requests_per_io_cycle: None,
-        }
-    }
+impl HttpRuntimeKeys {
+    /// A connection ends when half of so many streams were reset prematurely.
+    pub const PREMATURE_RESET_STREAMS: &str = "overload.premature_reset_total_stream_count";
+    /// A stream that is reset before it has so many seconds was reset prematurely.
+    pub const PREMATURE_RESET_LIFETIME_S: &str =
+        "overload.premature_reset_min_stream_lifetime_seconds";
+    /// How many requests of one connection begin in one turn of the worker; the others wait for
+    /// the next.
+    pub const REQUESTS_PER_CYCLE: &str = "http.max_requests_per_io_cycle";
+
+    pub(crate) const ALL: [&str; 3] =
+        [Self::PREMATURE_RESET_STREAMS, Self::PREMATURE_RESET_LIFETIME_S, Self::REQUESTS_PER_CYCLE];
 }

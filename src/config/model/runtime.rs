@@ -11,27 +11,12 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// The whole number that the static layers give `key`; the last layer counts.
-    #[must_use]
-    pub fn whole_number(&self, key: &str) -> Option<u64> {
-        match self.static_value(key)? {
-            RuntimeValue::Number(number) => number.to_string().parse().ok(),
-            RuntimeValue::Text(text) => text.trim().parse().ok(),
-            RuntimeValue::Bool(_) | RuntimeValue::Fraction(_) => None,
-        }
-    }
-
     /// Whether `key` may have a value, now or later.
     #[must_use]
     pub fn may_have(&self, key: &str) -> bool {
-        let may_change = |layer: &RuntimeLayer| !matches!(layer.source, RuntimeSource::Static(_));
-        self.static_value(key).is_some() || self.layers.iter().any(may_change)
-    }
-
-    fn static_value(&self, key: &str) -> Option<&RuntimeValue> {
-        self.layers.iter().rev().find_map(|layer| match &layer.source {
-            RuntimeSource::Static(values) => values.get(key),
-            RuntimeSource::Disk(_) | RuntimeSource::Admin => None,
+        self.layers.iter().any(|layer| match &layer.source {
+            RuntimeSource::Static(values) => values.contains_key(key),
+            RuntimeSource::Disk(_) | RuntimeSource::Admin => true,
         })
     }
 }

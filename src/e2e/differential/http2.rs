@@ -10,6 +10,7 @@ mod errors;
 mod floods;
 mod keepalive;
 mod limits;
+mod live_runtime;
 mod messages;
 mod trailers;
 mod upstream;
@@ -30,6 +31,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(floods::scenarios());
     all.extend(keepalive::scenarios());
     all.extend(limits::scenarios());
+    all.extend(live_runtime::scenarios());
     all.extend(trailers::scenarios());
     all.extend(upstream::scenarios());
     all.extend(windows::scenarios());

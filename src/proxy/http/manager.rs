@@ -26,7 +26,7 @@ use reactor::{Reactor, Socket};
 use super::connection::HttpConnection;
 use super::date::DateCache;
 use super::exchange::http1;
-use super::http2::Runners;
+use super::http2::{Runners, RuntimeLimits};
 use super::recycle::{Recycler, Shelf};
 use super::response_stats::ResponseStats;
 use super::route::RouteTable;
@@ -44,6 +44,8 @@ pub(crate) struct Prepared {
     pub(crate) routes: RouteTable,
     pub(crate) requests: RequestOptions,
     pub(crate) http2: Arc<proto::http2::Options>,
+    /// From the runtime.
+    pub(crate) limits: RuntimeLimits,
 }
 
 impl Prepared {
@@ -61,6 +63,7 @@ impl Prepared {
             routes: RouteTable::new(&config.route_config),
             requests: request_options(config, &http2),
             http2: Arc::new(http2),
+            limits: RuntimeLimits::default(),
             config: config.clone(),
         }
     }

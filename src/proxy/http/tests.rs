@@ -52,7 +52,6 @@ pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpCo
         }),
         http1: model::Http1Options::default(),
         http2: model::Http2Options::default(),
-        limits: model::HttpRuntimeLimits::default(),
         common: model::HttpOptions::default(),
         max_request_headers_kb: 60,
         stream_idle_timeout: Some(Duration::from_secs(300)),

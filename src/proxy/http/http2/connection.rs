@@ -68,7 +68,8 @@ pub(crate) enum Over {
 /// Serves the requests of a connection to its end.
 pub(crate) async fn serve(connection: Rc<HttpConnection>) -> Over {
     let shared = Rc::new(Http2Connection::new(connection));
-    let mut requests = Requests { shared: Rc::clone(&shared), heads: None, left: 0 };
+    let per_cycle = shared.connection.manager.prepared.limits.requests_per_cycle();
+    let mut requests = Requests { shared: Rc::clone(&shared), heads: None, per_cycle, left: 0 };
     let over = poll_fn(|context| shared.poll(context, &mut requests)).await;
     let endpoint = &shared.endpoint;
     shared.connection.set_in_request(endpoint.streams() > 0 || shared.has_refused.get());
@@ -89,7 +90,9 @@ struct Requests {
     shared: Rc<Http2Connection>,
     /// For the next one, while something is read.
     heads: Option<Borrowed<Heads>>,
-    /// How many may begin before other connections have their turn.
+    /// How many may begin in one turn.
+    per_cycle: u32,
+    /// How many may still begin before other connections have their turn.
     left: u32,
 }
 
@@ -158,10 +161,8 @@ impl Http2Connection {
     }
 
     fn poll(&self, context: &mut Context<'_>, requests: &mut Requests) -> Poll<Over> {
-        let (connection, endpoint) = (&self.connection, &self.endpoint);
-        let (manager, now) = (&connection.manager, self.now());
-        requests.left =
-            manager.prepared.config.limits.max_requests_per_io_cycle.unwrap_or(u32::MAX);
+        let (connection, endpoint, now) = (&self.connection, &self.endpoint, self.now());
+        requests.left = requests.per_cycle;
         self.has_refused.set(false);
         let polled = endpoint.poll(context, now, requests);
         // A connection that rests holds none.
@@ -261,9 +262,10 @@ impl Http2Connection {
     /// before a response began.
     pub(crate) fn request_ended(&self, reset_after: Option<Duration>) {
         let manager = &self.connection.manager;
-        let is_too_much = self.resets.note(&manager.prepared.config.limits, reset_after);
+        let is_too_much = self.resets.note(&manager.prepared.limits, reset_after);
         if is_too_much && self.drain.get() == Drain::Open && !self.is_aborted.replace(true) {
             manager.stats.inc(HttpStat::DownstreamRqTooManyPrematureResets);
+            // As Envoy, whose codec fails when its connection is closed within a callback.
             manager.stats.inc(HttpStat::DownstreamCxProtocolError);
             self.endpoint.wake();
         }

@@ -14,6 +14,7 @@ mod connection;
 mod downstream;
 mod premature;
 mod runners;
+mod runtime_limits;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -23,6 +24,7 @@ mod upstream_tests;
 pub(crate) use connection::{Http2Connection, Over, serve};
 pub(crate) use downstream::{Request, Response};
 pub(crate) use runners::Runners;
+pub(crate) use runtime_limits::RuntimeLimits;
 pub(crate) use upstream::Http2Upstream;
 
 /// The next part of the body that `port` receives; trailers go to `trailers`. `lost` says what its

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use config::model::HttpRuntimeLimits;
+use super::runtime_limits::RuntimeLimits;
 
 /// How the requests of a connection ended.
 #[derive(Debug, Default)]
@@ -18,29 +18,34 @@ pub(super) struct PrematureResets {
 impl PrematureResets {
     /// A request is over. `reset_after` says after how long its client has reset it, if it did so
     /// before a response began. Returns whether there were too many of those.
-    pub(super) fn note(&self, limits: &HttpRuntimeLimits, reset_after: Option<Duration>) -> bool {
+    pub(super) fn note(&self, limits: &RuntimeLimits, reset_after: Option<Duration>) -> bool {
         self.requests.set(self.requests.get() + 1);
         // As Envoy, which compares whole seconds.
-        let shortest = limits.premature_reset_min_stream_lifetime.as_secs();
+        let shortest = limits.premature_reset_lifetime_s();
         if reset_after.is_some_and(|lifetime| lifetime.as_secs() <= shortest) {
             self.premature.set(self.premature.get() + 1);
         }
         // Before so many requests have come, as many bad ones as would be too many among them.
-        let requests = self.requests.get().max(limits.premature_reset_total_stream_count);
+        let requests = self.requests.get().max(limits.premature_reset_streams());
         self.premature.get() * 2 >= requests
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use config::model::HttpRuntimeKeys;
+    use config::{RuntimeEntry, RuntimeSnapshot, RuntimeValues};
+
     use super::*;
 
-    fn limits() -> HttpRuntimeLimits {
-        HttpRuntimeLimits {
-            premature_reset_total_stream_count: 10,
-            premature_reset_min_stream_lifetime: Duration::from_secs(1),
-            ..HttpRuntimeLimits::default()
-        }
+    /// Ten streams, a second.
+    fn limits() -> RuntimeLimits {
+        let key = HttpRuntimeKeys::PREMATURE_RESET_STREAMS.to_owned();
+        let values = [(key, RuntimeEntry::parse("10"))].into();
+        let limits = RuntimeLimits::default();
+        let layer = RuntimeValues { name: String::new(), values };
+        limits.follow_runtime(&RuntimeSnapshot::new(vec![layer]));
+        limits
     }
 
     #[test]
