@@ -1,5 +1,7 @@
 //! A connection to a host that one user has, and what its end changes.
 
+use std::cell::Cell;
+
 use base::Address;
 use net::Stream;
 use observe::names::{ClusterStat, HostStat};
@@ -18,6 +20,7 @@ pub struct UpstreamConnection {
     stream: Stream,
     host: Address,
     existence: Existence,
+    is_finished: Cell<bool>,
     /// That it is in use, if its host has a pool. Behind `existence`: its place is free when the
     /// pool hears of its end.
     _use: Option<Box<InPool>>,
@@ -43,6 +46,7 @@ impl UpstreamConnection {
             stream,
             host,
             existence,
+            is_finished: Cell::new(false),
             _use: use_of_host,
             _request: guard,
             _request_at_host: request_at_host,
@@ -72,11 +76,21 @@ impl UpstreamConnection {
     pub fn set_closed_by(&self, side: ClosedBy) {
         self.existence.set_closed_by(side);
     }
+
+    /// Says that its user has had all of it, so that its end breaks nothing off: both sides have
+    /// ended, the host's last.
+    pub fn finish(&self) {
+        self.existence.set_closed_by(ClosedBy::Remote);
+        self.is_finished.set(true);
+    }
 }
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
         self.existence.limits().give_back(Resource::Requests);
+        if self.is_finished.get() {
+            return;
+        }
         let stats = self.existence.cluster();
         stats.inc(ClusterStat::UpstreamCxDestroyWithActiveRq);
         stats.inc(match self.existence.closed_by() {

@@ -19,15 +19,36 @@ pub struct Client<'a> {
     pub tlvs: &'a [(u8, Vec<u8>)],
 }
 
+impl Client<'_> {
+    /// The header for a connection of the client, without extensions.
+    #[must_use]
+    pub fn proxy_header(&self, version: ProxyProtocolVersion) -> Box<[u8]> {
+        let addresses = self.addresses();
+        let mut header = Vec::new();
+        match version {
+            ProxyProtocolVersion::V1 => proxy_protocol::encode_v1(addresses.as_ref(), &mut header),
+            ProxyProtocolVersion::V2 => {
+                // None are too many.
+                let _ = proxy_protocol::encode_v2(addresses.as_ref(), [], &mut header);
+            }
+        }
+        header.into()
+    }
+
+    fn addresses(&self) -> Option<Addresses> {
+        let ip = |address: &Option<Address>| address.as_ref().and_then(Address::ip);
+        let ends = ip(&self.remote).zip(ip(&self.local));
+        ends.map(|(remote, local)| Addresses::new(remote, local))
+    }
+}
+
 /// The header for a connection of `client`.
 pub(crate) fn header(
     config: &model::UpstreamProxyProtocol,
     stats: &Scope<UpstreamProxyProtocolStat>,
     client: &Client<'_>,
 ) -> Box<[u8]> {
-    let ip = |address: &Option<Address>| address.as_ref().and_then(Address::ip);
-    let ends = ip(&client.remote).zip(ip(&client.local));
-    let addresses = ends.map(|(remote, local)| Addresses::new(remote, local));
+    let addresses = client.addresses();
     let mut header = Vec::new();
     match config.version {
         ProxyProtocolVersion::V1 => proxy_protocol::encode_v1(addresses.as_ref(), &mut header),

@@ -124,7 +124,7 @@ impl Cluster {
     }
 
     /// Connects to the next host in turn. One call is one attempt; each may meet another host,
-    /// which `picked` is told about before it is connected to.
+    /// which `picked` is told about, with its stats, before it is connected to.
     ///
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
@@ -136,7 +136,7 @@ impl Cluster {
     /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
     pub async fn connect(
         &self,
-        picked: impl FnOnce(&Address),
+        picked: impl FnOnce(&Address, &Scope<HostStat>),
     ) -> Result<UpstreamConnection, ConnectFailure> {
         let limits = &self.context.limits;
         let Some(token) = limits.try_connection() else {
@@ -146,7 +146,7 @@ impl Cluster {
         let Picked { index, host, stats } = self.pick()?;
         let counts = self.counts(stats);
         let address = &host.address;
-        picked(address);
+        picked(address, stats);
         let pool = self.tcp.as_ref().and_then(|pools| pools.host(index, address, &counts));
         let connected = |stream, existence| {
             let used = pool.map(TcpPool::used);

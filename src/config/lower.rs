@@ -24,6 +24,7 @@ mod socket;
 mod stats;
 mod tcp_proxy;
 mod tunneling;
+mod upgrade;
 mod upstream_socket;
 
 pub(crate) use runtime::runtime_value;

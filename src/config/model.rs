@@ -15,6 +15,7 @@ mod socket;
 mod stats;
 mod tcp_proxy;
 mod tunneling;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub use stats::{
 };
 pub use tcp_proxy::{Backoff, ClusterWeight, EarlyDataOptions, MaxDuration, TcpProxy, TcpRoute};
 pub use tunneling::{HeaderAppendAction, HeaderToAdd, TunnelMethod, Tunneling};
+pub use upgrade::{ConnectConfig, Upgrade};
 
 /// A whole bootstrap: what one Envoy `Bootstrap` message asks for, as far as Nuncio supports it.
 #[derive(Debug, Clone, Default, PartialEq)]

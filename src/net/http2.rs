@@ -12,7 +12,6 @@
 //! **Invariant:** the window of a stream grows only by what its owner took.
 
 mod endpoint;
-mod metadata;
 mod meter;
 mod options;
 mod pending;

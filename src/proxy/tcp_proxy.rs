@@ -243,7 +243,7 @@ impl TcpProxy {
     ) -> impl Future<Output = Option<(&'a Cluster, UpstreamConnection)>> + use<'a> {
         let log = &context.log;
         self.attempts(context, async |cluster: &'a Rc<Cluster>| {
-            let connected = cluster.connect(|host| log.trying(host)).await;
+            let connected = cluster.connect(|host, _| log.trying(host)).await;
             connected.map_err(|failure| {
                 log.connect_failed(&failure);
                 NoUpstream::from(&failure)

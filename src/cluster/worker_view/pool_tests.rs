@@ -26,10 +26,10 @@ fn at_a_host_without_room_users_wait_in_their_order() {
     let cluster = &bench.cluster;
     let value = |stat| cluster.stats().value(stat);
     bench.reactor.run(async {
-        let first = cluster.connect(|_| ()).await.unwrap();
-        let mut second = pin!(cluster.connect(|_| ()));
-        let mut gives_up = Box::pin(cluster.connect(|_| ()));
-        let mut third = pin!(cluster.connect(|_| ()));
+        let first = cluster.connect(|_, _| ()).await.unwrap();
+        let mut second = pin!(cluster.connect(|_, _| ()));
+        let mut gives_up = Box::pin(cluster.connect(|_, _| ()));
+        let mut third = pin!(cluster.connect(|_, _| ()));
         not_ready(second.as_mut()).await;
         not_ready(gives_up.as_mut()).await;
         not_ready(third.as_mut()).await;
@@ -60,7 +60,7 @@ fn a_panic_at_any_await_point_leaves_nobody_waiting_for_room() {
         let tasks = bench.reactor.task_set();
         for _ in 0..3 {
             let cluster = Rc::clone(&bench.cluster);
-            tasks.spawn(async move { drop(cluster.connect(|_| ()).await.unwrap_err()) });
+            tasks.spawn(async move { drop(cluster.connect(|_, _| ()).await.unwrap_err()) });
         }
         bench.reactor.run(tasks.wait_empty());
         bench.reactor.inject_panic(None)

@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
-        self.reactor.run(self.cluster.connect(|_| ()))
+        self.reactor.run(self.cluster.connect(|_, _| ()))
     }
 
     /// Names and values of the stats that are not zero.
@@ -213,7 +213,7 @@ fn a_connect_given_up_leaves_no_gauge_behind() {
     let (_sockets, address) = silent();
     let bench = Bench::new(&[address], 1);
     bench.reactor.run(async {
-        let mut connecting = pin!(bench.cluster.connect(|_| ()));
+        let mut connecting = pin!(bench.cluster.connect(|_, _| ()));
         poll_fn(|context| {
             assert!(connecting.as_mut().poll(context).is_pending());
             Poll::Ready(())
@@ -299,7 +299,7 @@ fn a_panic_at_any_await_point_leaves_no_gauge_behind() {
         bench.reactor.inject_panic(panic_at);
         let tasks = bench.reactor.task_set();
         let cluster = Rc::clone(&bench.cluster);
-        tasks.spawn(async move { drop(cluster.connect(|_| ()).await.unwrap_err()) });
+        tasks.spawn(async move { drop(cluster.connect(|_, _| ()).await.unwrap_err()) });
         bench.reactor.run(tasks.wait_empty());
         bench.reactor.inject_panic(None)
     };

@@ -87,6 +87,11 @@ impl Lower<'_> {
             DELAYED_CLOSE_TIMEOUT,
         );
         let access_log = self.access_logs(&message.access_log, &format!("{path}.access_log"));
+        let upgrades = self.manager_upgrades(
+            &message.upgrade_configs,
+            &message.http_filters,
+            &format!("{path}.upgrade_configs"),
+        );
         let router = self.http_filters(&message.http_filters, &format!("{path}.http_filters"));
         let server_name = match message.server_name.as_str() {
             "" => SERVER_NAME,
@@ -121,6 +126,7 @@ impl Lower<'_> {
             skip_xff_append: message.skip_xff_append,
             via: message.via.clone(),
             suppress_envoy_headers: router.suppress_envoy_headers,
+            upgrades,
             access_log,
         })
     }
@@ -349,6 +355,9 @@ route_config: {{name: table}}
                 timeout,
                 max_grpc_timeout,
                 max_stream_duration,
+                idle_timeout: None,
+                upgrades: Vec::new(),
+                connect: None,
             })
         };
         assert_eq!(routes[0].action, forward(Some(Duration::from_secs(15))));
@@ -391,6 +400,77 @@ route_config: {{name: table}}
             grpc_timeout_header: Some(limits(3, 0)),
         };
         assert_eq!(action(1), (None, Some(durations)));
+    }
+
+    #[test]
+    fn upgrades_reach_the_model() {
+        let upgrade = |kind: &str, enabled| model::Upgrade { kind: kind.to_owned(), enabled };
+        let (manager, report) = lower(&format!(
+            "http_filters: [{ROUTER_FILTER}]\nroute_config: {{}}\nupgrade_configs: \
+             [{{upgrade_type: websocket}}, {{upgrade_type: CONNECT, enabled: false}}, \
+             {{upgrade_type: foo, filters: [{ROUTER_FILTER}]}}]"
+        ));
+        assert!(report.is_empty(), "{report}");
+        let expected =
+            [upgrade("websocket", true), upgrade("CONNECT", false), upgrade("foo", true)];
+        assert_eq!(manager.unwrap().upgrades, expected);
+
+        let (routes, report) = lower_route(
+            "{match: {connect_matcher: {}}, route: {cluster: app, idle_timeout: 0s, upgrade_configs:
+              [{upgrade_type: foo, enabled: false}, {upgrade_type: connect, connect_config:
+              {proxy_protocol_config: {version: V2}, allow_post: true}}]}},
+             {match: {prefix: /}, route: {cluster: app, upgrade_configs:
+              [{upgrade_type: CONNECT, connect_config: {}}]}}",
+        );
+        assert_eq!(report, "");
+        assert_eq!(routes[0].path, model::PathMatch::Connect);
+        let forward = |index: usize| {
+            let model::RouteAction::Forward(action) = &routes[index].action else { panic!() };
+            action
+        };
+        assert_eq!(forward(0).idle_timeout, Some(Duration::ZERO));
+        assert_eq!(forward(0).upgrades, [upgrade("foo", false), upgrade("connect", true)]);
+        let version = Some(model::ProxyProtocolVersion::V2);
+        let connect = model::ConnectConfig { proxy_protocol: version, allow_post: true };
+        assert_eq!(forward(0).connect, Some(connect));
+        let connect = model::ConnectConfig { proxy_protocol: None, allow_post: false };
+        assert_eq!((forward(1).idle_timeout, &forward(1).connect), (None, &Some(connect)));
+    }
+
+    #[test]
+    fn upgrades_that_cannot_be_are_refused() {
+        let of_manager = |upgrades: &str| {
+            let filters = format!("http_filters: [{ROUTER_FILTER}]\nroute_config: {{}}");
+            lower(&format!("{filters}\nupgrade_configs: [{upgrades}]")).1.to_string()
+        };
+        let twice = of_manager("{upgrade_type: websocket}, {upgrade_type: WebSocket}");
+        let text = "upgrade_configs[1].upgrade_type: Error: multiple upgrade configs with the same \
+                    name: 'WebSocket'";
+        assert!(twice.contains(text), "{twice}");
+        let filters = of_manager(&format!(
+            "{{upgrade_type: a, filters: [{ROUTER_FILTER}, {ROUTER_FILTER}]}}"
+        ));
+        let text = "upgrade_configs[0].filters: not supported yet: other filters for an upgrade";
+        assert!(filters.contains(text), "{filters}");
+        let of_route = |upgrades: &str| {
+            let route = format!("route: {{cluster: app, upgrade_configs: [{upgrades}]}}");
+            lower_route(&format!("{{match: {{prefix: /}}, {route}}}")).1
+        };
+        let twice = of_route("{upgrade_type: websocket}, {upgrade_type: WebSocket}");
+        assert!(twice.contains("Duplicate upgrade WebSocket"), "{twice}");
+        let config = of_route("{upgrade_type: websocket, connect_config: {}}");
+        let text = "connect_config: Non-CONNECT upgrade type websocket has ConnectConfig";
+        assert!(config.contains(text), "{config}");
+        let tlvs = of_route(
+            "{upgrade_type: CONNECT, connect_config: {proxy_protocol_config:
+              {version: V2, added_tlvs: [{type: 5, value: YQ==}]}}}",
+        );
+        let text = "added_tlvs: ignored: as in Envoy, the header before a tunnel has no TLVs";
+        assert!(tlvs.contains(text), "{tlvs}");
+        let udp = of_manager("{upgrade_type: connect-udp}");
+        assert!(udp.contains("upgrade_type: not supported yet: UDP through a proxy"), "{udp}");
+        let udp = of_route("{upgrade_type: CONNECT-UDP}");
+        assert!(udp.contains("upgrade_type: not supported yet: UDP through a proxy"), "{udp}");
     }
 
     #[test]

@@ -81,12 +81,10 @@ impl Lower<'_> {
         let path_match = match message.r#match.as_ref()?.path_specifier.as_ref() {
             Some(PathSpecifier::Prefix(prefix)) => Some(model::PathMatch::Prefix(prefix.clone())),
             Some(PathSpecifier::Path(exact)) => Some(model::PathMatch::Exact(exact.clone())),
-            Some(
-                PathSpecifier::SafeRegex(_)
-                | PathSpecifier::PathSeparatedPrefix(_)
-                | PathSpecifier::ConnectMatcher(_),
-            )
-            | None => None,
+            Some(PathSpecifier::ConnectMatcher(_)) => Some(model::PathMatch::Connect),
+            Some(PathSpecifier::SafeRegex(_) | PathSpecifier::PathSeparatedPrefix(_)) | None => {
+                None
+            }
         };
         let action =
             match message.action.as_ref()? {
@@ -124,6 +122,9 @@ impl Lower<'_> {
             let hint = hint.map(|name| format!("did you mean '{}'?", clipped(name)));
             self.invalid(&format!("{path}.cluster"), text, hint.as_deref());
         }
+        let (upgrades, connect) =
+            self.route_upgrades(&message.upgrade_configs, &format!("{path}.upgrade_configs"));
+        let idle_timeout = message.idle_timeout.as_ref();
         Some(model::ForwardAction {
             cluster: cluster.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
@@ -146,6 +147,10 @@ impl Lower<'_> {
                     ),
                 }
             }),
+            idle_timeout: idle_timeout
+                .map(|timeout| self.milliseconds(timeout, &format!("{path}.idle_timeout"))),
+            upgrades,
+            connect,
         })
     }
 

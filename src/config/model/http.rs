@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessLog, Http2Options, RouteConfiguration};
+use super::{AccessLog, Http2Options, RouteConfiguration, Upgrade};
 
 /// Envoy's `HttpConnectionManager`, with a route configuration of its own and no HTTP filter but
 /// the router.
@@ -59,6 +59,8 @@ pub struct HttpConnectionManager {
     /// `suppress_envoy_headers` of the router: neither requests nor responses get the `x-envoy-`
     /// fields that the router adds.
     pub suppress_envoy_headers: bool,
+    /// `upgrade_configs`: no two are of one kind, in whatever case.
+    pub upgrades: Vec<Upgrade>,
     /// `access_log`, in file order.
     pub access_log: Vec<AccessLog>,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::{ConnectConfig, Upgrade};
+
 /// Envoy's `config.route.v3.RouteConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteConfiguration {
@@ -49,13 +51,15 @@ pub struct Route {
     pub action: RouteAction,
 }
 
-/// What the path of a request, without its query, must be.
+/// What the path of a request, without its query, must be. A CONNECT has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathMatch {
     /// `prefix`, byte for byte.
     Prefix(String),
     /// `path`, byte for byte.
     Exact(String),
+    /// `connect_matcher`: any path, or none, of a CONNECT; nothing of another method.
+    Connect,
 }
 
 /// What happens to a request.
@@ -81,6 +85,12 @@ pub struct ForwardAction {
     pub max_grpc_timeout: Option<GrpcTimeout>,
     /// `max_stream_duration`: where it is set, neither `timeout` nor `max_grpc_timeout` counts.
     pub max_stream_duration: Option<StreamDuration>,
+    /// `idle_timeout`, instead of the connection manager's `stream_idle_timeout`; zero for none.
+    pub idle_timeout: Option<Duration>,
+    /// `upgrade_configs`: no two are of one kind, in whatever case.
+    pub upgrades: Vec<Upgrade>,
+    /// `connect_config` of the one for CONNECT.
+    pub connect: Option<ConnectConfig>,
 }
 
 /// What becomes of the `grpc-timeout` of a call.

@@ -38,10 +38,16 @@ pub(super) const HTTP: Area = &[
             ("stat_prefix", Supported),
             ("stream_error_on_invalid_http_message", Only(&["false"])),
             ("stream_idle_timeout", Supported),
+            ("upgrade_configs", Supported),
             ("use_remote_address", Supported),
             ("via", Supported),
             ("xff_num_trusted_hops", Supported),
         ],
+    ),
+    (
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.\
+         UpgradeConfig",
+        &[("enabled", Supported), ("filters", Supported), ("upgrade_type", Supported)],
     ),
     (
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
@@ -88,19 +94,35 @@ pub(super) const HTTP: Area = &[
     ),
     (
         "envoy.config.route.v3.RouteMatch",
-        &[("case_sensitive", Only(&["true"])), ("path", Supported), ("prefix", Supported)],
+        &[
+            ("case_sensitive", Only(&["true"])),
+            ("connect_matcher", Supported),
+            ("path", Supported),
+            ("prefix", Supported),
+        ],
     ),
+    ("envoy.config.route.v3.RouteMatch.ConnectMatcher", &[]),
     (
         "envoy.config.route.v3.RouteAction",
         &[
             ("cluster", Supported),
             ("grpc_timeout_offset", Supported),
             ("hash_policy", Moot(NO_HASH)),
+            ("idle_timeout", Supported),
             ("max_grpc_timeout", Supported),
             ("max_stream_duration", Supported),
             ("metadata_match", Moot(NO_SUBSETS)),
             ("timeout", Supported),
+            ("upgrade_configs", Supported),
         ],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.UpgradeConfig",
+        &[("connect_config", Supported), ("enabled", Supported), ("upgrade_type", Supported)],
+    ),
+    (
+        "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig",
+        &[("allow_post", Supported), ("proxy_protocol_config", Supported)],
     ),
     (
         "envoy.config.route.v3.RouteAction.MaxStreamDuration",

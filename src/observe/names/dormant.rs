@@ -123,7 +123,7 @@ crate::stats! {
 }
 
 crate::stats! {
-    /// Below `http.<stat_prefix>`. HTTP without TLS, upgrades, tracing or overload management.
+    /// Below `http.<stat_prefix>`. HTTP without TLS, tracing or overload management.
     pub enum HttpDormantStat {
         /// HTTP/1 connections on which a soft drain was begun.
         DownstreamCxHttp1SoftDrain => gauge "downstream_cx_http1_soft_drain",
@@ -135,10 +135,6 @@ crate::stats! {
         DownstreamCxSslTotal => counter "downstream_cx_ssl_total",
         /// TLS connections there now.
         DownstreamCxSslActive => gauge "downstream_cx_ssl_active",
-        /// Connections upgraded to another protocol.
-        DownstreamCxUpgradesTotal => counter "downstream_cx_upgrades_total",
-        /// Upgraded connections there now.
-        DownstreamCxUpgradesActive => gauge "downstream_cx_upgrades_active",
         /// Bytes received and not passed on yet.
         DownstreamCxRxBytesBuffered => gauge "downstream_cx_rx_bytes_buffered",
         /// Connections closed because of overload.

@@ -29,6 +29,10 @@ crate::stats! {
         DownstreamCxDestroyLocalActiveRq => counter "downstream_cx_destroy_local_active_rq",
         /// Such that the client closed.
         DownstreamCxDestroyRemoteActiveRq => counter "downstream_cx_destroy_remote_active_rq",
+        /// Requests that were let switch to another protocol, or to a tunnel.
+        DownstreamCxUpgradesTotal => counter "downstream_cx_upgrades_total",
+        /// Such there now.
+        DownstreamCxUpgradesActive => gauge "downstream_cx_upgrades_active",
         /// Bytes received.
         DownstreamCxRxBytesTotal => counter "downstream_cx_rx_bytes_total",
         /// Bytes sent.

@@ -270,15 +270,17 @@ impl Body {
         }
     }
 
-    /// What is left of a body of known length; `None` for any other, and behind its end.
+    /// What is left of a body of known length; without end of a tunnel; `None` for any other, and
+    /// behind the end.
     pub(crate) const fn length_left(&self) -> Option<u64> {
         match self.state {
             State::Length(left) => Some(left),
+            State::Tunnel => Some(u64::MAX),
             _ => None,
         }
     }
 
-    /// Bytes of a body of known length went another way: at most those that are left.
+    /// Bytes of such a body went another way: at most those that are left.
     pub(crate) fn skip(&mut self, bytes: u64) {
         if let State::Length(left) = self.state {
             debug_assert!(bytes <= left, "{bytes} bytes of a body with {left} left");

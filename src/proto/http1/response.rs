@@ -310,7 +310,7 @@ fn framing(
         headers.remove(KnownName::ContentLength);
     }
     if head.status == 101 {
-        if expect != Expect::Upgrade {
+        if expect != Expect::Upgrade || !connection::asks_for_upgrade(headers) {
             return Err(ErrorKind::UnexpectedUpgrade.into());
         }
         return Ok(Framing::Tunnel);

@@ -279,8 +279,8 @@ impl Connection {
         {
             // Outside of this codec it is an upgrade as in HTTP/1.1.
             head.status = 101;
-            head.headers.set(KnownName::Connection, b"upgrade");
             head.headers.set(KnownName::Upgrade, &protocol);
+            head.headers.set(KnownName::Connection, b"upgrade");
         }
         if block.ends_stream {
             if state.length_left.is_some_and(|left| left > 0) {

@@ -354,8 +354,8 @@ fn finish_request(
     }
     if has_protocol {
         head.set_method(b"GET");
-        head.headers.set(KnownName::Connection, b"upgrade");
         head.headers.set(KnownName::Upgrade, &scratch.protocol);
+        head.headers.set(KnownName::Connection, b"upgrade");
     }
     Ok(has_protocol)
 }

@@ -86,7 +86,9 @@ impl Connection {
             return Err(OpenError::StreamLimit);
         }
         let upgrade = head.headers.get(KnownName::Upgrade).filter(|_| is_upgrade(&head.headers));
-        if upgrade.is_some() && !self.peer.enable_connect_protocol {
+        // As Envoy, a peer that has not said anything yet is taken to accept it.
+        let is_refused = self.has_peer_settings && !self.peer.enable_connect_protocol;
+        if upgrade.is_some() && is_refused {
             return Err(OpenError::NoConnectProtocol);
         }
         if let Some(options) = &self.options.keepalive

@@ -591,6 +591,9 @@ fn an_upgrade_crosses_as_extended_connect() {
 
     let mut without = Pair::new(&Options::default(), &Options::default());
     assert_eq!(without.client.open(without.now, &head, false), Err(OpenError::NoConnectProtocol));
+    // As Envoy, which does not wait for the peer's first SETTINGS.
+    let mut unheard = client(&Options::default());
+    assert!(unheard.open(an_instant(), &head, false).is_ok());
 }
 
 // Rows: F29

@@ -219,6 +219,8 @@ fn tunnels() {
                 b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: a\r\n\r\nraw\r\n",
                 "101 {connection=upgrade|upgrade=a} tunnel close \"raw\r\n\" end",
             ),
+            Case(b"HTTP/1.1 101 X\r\nconnection: upgrade\r\n\r\n", "!UnexpectedUpgrade"),
+            Case(b"HTTP/1.1 101 X\r\nupgrade: a\r\n\r\n", "!UnexpectedUpgrade"),
             Case(
                 b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
                 "200 {content-length=2} length 2 keep \"ok\" end",

@@ -40,6 +40,10 @@ pub(crate) trait Carrier {
 
     /// Whether the head of a response is to say that the connection closes soon, if not at once.
     fn announces_close(&self) -> bool;
+
+    /// No other request is to come by the connection. One that is not shared ends with the exchange
+    /// anyway, where its request is not complete.
+    fn refuse_more(&self);
 }
 
 impl Carrier for HttpConnection {
@@ -75,4 +79,6 @@ impl Carrier for HttpConnection {
     fn announces_close(&self) -> bool {
         self.is_draining()
     }
+
+    fn refuse_more(&self) {}
 }

@@ -21,13 +21,15 @@ pub(super) struct Deadlines {
     pub(super) duration: Option<Instant>,
     /// `max_stream_duration` of the cluster.
     pub(super) upstream: Option<Instant>,
-    /// From here on `stream_idle_timeout` runs; moved by every byte.
+    /// The route's `idle_timeout`, or `stream_idle_timeout`.
+    pub(super) idle_timeout: Option<Duration>,
+    /// From here on that runs; moved by every byte.
     pub(super) last_progress: Instant,
 }
 
 impl Deadlines {
-    pub(super) fn next(&self, idle_timeout: Option<Duration>) -> Option<Instant> {
-        let idle = idle_timeout.map(|timeout| self.last_progress + timeout);
+    pub(super) fn next(&self) -> Option<Instant> {
+        let idle = self.idle_timeout.map(|timeout| self.last_progress + timeout);
         let all = [self.head, self.request, self.response, self.duration, self.upstream, idle];
         all.into_iter().flatten().min()
     }

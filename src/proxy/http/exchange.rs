@@ -16,7 +16,9 @@ mod forward;
 pub(super) mod http1;
 pub(super) mod http2;
 mod reply;
+mod tcp;
 mod timeouts;
+mod tunnel;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -38,7 +40,9 @@ use super::manager::{Heads, HttpManager};
 use super::port::{CodecError, Metered, RequestSource, RequestStart, ResponseSink, SourceError};
 use super::recycle::Borrowed;
 use super::redirect::UNCHANGED;
-use super::route::Action;
+use super::route::{Action, Route};
+
+use tunnel::Tunnel;
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +68,12 @@ struct Exchange<'a, C> {
     at_host: AtHost,
     /// The request has come to its end.
     request_complete: bool,
-    /// The request asks to switch to another protocol.
-    is_upgrade: bool,
+    /// What the request asks for instead of a response, if it does.
+    tunnel: Option<Tunnel>,
+    /// The host has agreed to it: what flows is opaque.
+    is_tunnelling: bool,
+    /// The connection to the host could not be made, or has ended.
+    has_lost_tunnel: bool,
     /// The connection is closed after the response.
     closes: bool,
     /// The request is the connection's last one, by its own words or by configuration.
@@ -80,6 +88,8 @@ struct Exchange<'a, C> {
     responded: bool,
     /// Of the route that was taken; empty when it has none.
     route_name: &'a str,
+    /// That it was let become a tunnel.
+    upgraded: Option<GaugeGuard<HttpStat>>,
     _active: GaugeGuard<HttpStat>,
 }
 
@@ -115,11 +125,14 @@ impl<'a, C: Carrier> Exchange<'a, C> {
                 response: None,
                 upstream: None,
                 duration: config.common.max_stream_duration.map(|longest| now + longest),
+                idle_timeout: config.stream_idle_timeout,
                 last_progress: now,
             },
             at_host: AtHost::default(),
             request_complete: false,
-            is_upgrade: false,
+            tunnel: None,
+            is_tunnelling: false,
+            has_lost_tunnel: false,
             closes: false,
             is_last: false,
             has_waited: false,
@@ -127,6 +140,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
             upstream_responded: false,
             responded: false,
             route_name: "",
+            upgraded: None,
             _active: manager.stats.guard(HttpStat::DownstreamRqActive),
         }
     }
@@ -178,7 +192,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
         self.journal.head_received(&self.heads.request);
         self.is_last = self.carrier.head_received(&start) || !start.keeps_alive;
         self.closes = self.is_last;
-        self.is_upgrade = start.is_tunnel && self.heads.request.method() != Method::Connect;
+        self.tunnel = Tunnel::of(&start, &self.heads.request);
         if start.is_whole {
             self.request_ended();
         }
@@ -227,24 +241,18 @@ impl<'a, C: Carrier> Exchange<'a, C> {
         }
         let client = headers::prepare_request(&mut self.heads.request, manager, self.connection);
         self.journal.client_named(client);
-        if self.is_upgrade {
-            stats.inc(HttpStat::DownstreamRqWsOnNonWsRoute);
-            return Err(Stop::Failed(Failure::Upgrade));
+        let route = self.route();
+        if let Some(route) = route {
+            self.route_name = route.name();
+        }
+        if let Some(tunnel) = self.tunnel {
+            self.admit_tunnel(tunnel, route)?;
         }
         stats.inc(HttpStat::RqTotal);
-        let request = &self.heads.request;
-        // A CONNECT has no path, and goes only where a route asks for it by name. And nothing is
-        // routed that comes by an empty protocol.
-        let route = match request.method() {
-            Method::Connect => None,
-            _ if request.headers.get(KnownName::XForwardedProto) == Some(b"") => None,
-            _ => manager.prepared.routes.find(request.authority().unwrap_or(b""), request.path()),
-        };
         let Some(route) = route else {
             stats.inc(HttpStat::NoRoute);
             return Err(Stop::Failed(Failure::NoRoute));
         };
-        self.route_name = route.name();
         match route.action() {
             Action::Reply(reply) => {
                 stats.inc(HttpStat::RqDirectResponse);
@@ -265,6 +273,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
             }
             Action::Forward { cluster, config } => {
                 self.limit_duration(config);
+                self.limit_idleness(config);
                 let Some(target) = &manager.targets[*cluster] else {
                     stats.inc(HttpStat::NoCluster);
                     return Err(Stop::Failed(Failure::NoCluster));
@@ -273,6 +282,18 @@ impl<'a, C: Carrier> Exchange<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// The route that the request takes.
+    fn route(&self) -> Option<&'a Route> {
+        let request = &self.heads.request;
+        // Nothing is routed that comes by an empty protocol.
+        if request.headers.get(KnownName::XForwardedProto) == Some(b"") {
+            return None;
+        }
+        let is_connect = request.method() == Method::Connect;
+        let authority = request.authority().unwrap_or(b"");
+        self.manager.prepared.routes.find(authority, request.path(), is_connect)
     }
 
     /// What is left of a request whose head was refused, and that was told so: its line.
@@ -325,8 +346,9 @@ impl<'a, C: Carrier> Exchange<'a, C> {
         if self.request_complete { Outcome::Complete } else { Outcome::Early }
     }
 
-    fn count_failure(&self, failure: Failure) {
+    fn count_failure(&mut self, failure: Failure) {
         let stats = &self.manager.stats;
+        self.has_lost_tunnel = self.tunnel.is_some() && failure.is_of_connection();
         match failure {
             Failure::Codec(kind) => {
                 stats.inc(HttpStat::DownstreamCxProtocolError);
@@ -345,8 +367,7 @@ impl<'a, C: Carrier> Exchange<'a, C> {
 
     /// Ready once one of the deadlines has passed.
     fn poll_deadline(&self, context: &mut Context<'_>) -> Poll<Failure> {
-        let idle_timeout = self.manager.prepared.config.stream_idle_timeout;
-        let Some(deadline) = self.deadlines.next(idle_timeout) else { return Poll::Pending };
+        let Some(deadline) = self.deadlines.next() else { return Poll::Pending };
         let timer = self.carrier.timer().borrow_mut().poll(context, deadline);
         timer.map(|()| self.deadlines.passed(self.manager.reactor.now()))
     }

@@ -222,6 +222,11 @@ impl Failure {
         )
     }
 
+    /// Whether there is no connection to the upstream, or none any more.
+    pub(crate) fn is_of_connection(self) -> bool {
+        matches!(self, Self::ConnectFailed | Self::ConnectTimeout | Self::UpstreamClosed)
+    }
+
     /// Whether the client learns that the cluster is overloaded (`x-envoy-overloaded: true`).
     pub(crate) fn is_overload(self) -> bool {
         self == Self::Overflow

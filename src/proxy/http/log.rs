@@ -110,6 +110,11 @@ impl Journal {
         self.details = Some(Cow::Borrowed(details));
     }
 
+    /// The route leads to a cluster, which the request does not reach.
+    pub(super) fn routed(&mut self, cluster: &Rc<Cluster>) {
+        self.cluster = Some(Rc::clone(cluster));
+    }
+
     /// The request goes to a cluster, and its response may take so long.
     pub(super) fn forwarded(&mut self, cluster: &Rc<Cluster>, timeout: Option<Duration>) {
         self.cluster = Some(Rc::clone(cluster));
@@ -139,8 +144,9 @@ impl Journal {
         }
     }
 
-    pub(super) fn connected(&mut self, now: Instant, version: Version) {
-        self.upstream_protocol = Some(protocol(version));
+    /// `version` is what the host is spoken to in, if that is HTTP.
+    pub(super) fn connected(&mut self, now: Instant, version: Option<Version>) {
+        self.upstream_protocol = version.map(protocol);
         self.note(TimePoint::UpstreamSendBegin, now);
     }
 

@@ -31,7 +31,10 @@ mod redirect;
 mod referer;
 mod response_stats;
 mod route;
+mod tcp_upstream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tunnel_tests;
 
 pub(crate) use manager::{HttpManager, Names, Prepared};

@@ -11,6 +11,7 @@ use std::io;
 use std::ops::Deref;
 use std::task::{Context, Poll};
 
+use net::Stream;
 use proto::{HeaderList, Method, RequestHead, ResponseHead, Version, http1, http2};
 use reactor::{Outbox, Receiver, Span};
 
@@ -19,8 +20,6 @@ use reactor::{Outbox, Receiver, Span};
 pub(crate) enum BodyPart {
     /// Bytes, at least one.
     Data(Span),
-    /// A map of METADATA, which only HTTP/2 has.
-    Metadata(Box<HeaderList>),
     /// The trailers are there; [`BodySource::trailers`] has them. The end comes next.
     Trailers,
     /// There is no more.
@@ -118,11 +117,6 @@ pub(crate) trait BodySink {
     /// As [`BodySink::send`], of bytes that are copied.
     fn send_copy(&mut self, bytes: &[u8]);
 
-    /// Sends a map of METADATA. Returns whether the protocol has such a thing.
-    fn send_metadata(&mut self, _map: &HeaderList) -> bool {
-        false
-    }
-
     /// Ends the message.
     fn end(&mut self, trailers: Option<&HeaderList>);
 
@@ -199,11 +193,6 @@ pub(crate) trait ResponseSource: BulkSource {
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, SourceError>>;
 
-    /// The next map of METADATA that came before the head; who waits for the head is woken for it.
-    fn take_early_metadata(&mut self) -> Option<Box<HeaderList>> {
-        None
-    }
-
     /// Takes the trailers, once the response has ended with them, and leaves `list` in their place.
     fn swap_trailers(&mut self, list: &mut HeaderList);
 }
@@ -227,12 +216,18 @@ pub(crate) trait Upstream {
     /// Where the response comes from.
     type Response: ResponseSource;
 
-    /// What is spoken on it.
-    const VERSION: Version;
+    /// What is spoken on it; `None` if that is not HTTP.
+    const VERSION: Option<Version>;
+
+    /// Whether a tunnel through it goes on in the other direction once the client's has ended.
+    const HALF_CLOSES: bool;
 
     /// Both directions.
     fn ports(&mut self) -> (&mut Self::Request, &mut Self::Response);
 
     /// Counts what its connection has received since the last call.
     fn count_received(&self);
+
+    /// Its connection, if no other stream is on it.
+    fn stream(&self) -> Option<&Stream>;
 }

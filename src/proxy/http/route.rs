@@ -115,11 +115,12 @@ impl RouteTable {
         &self.clusters
     }
 
-    /// The route for a request, if there is one. `path` is as the client wrote it, query and all.
-    pub(crate) fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Route> {
+    /// The route for a request, if there is one. `path` is as the client wrote it, query and all; a
+    /// CONNECT goes only where a route asks for it by name.
+    pub(crate) fn find(&self, authority: &[u8], path: &[u8], is_connect: bool) -> Option<&Route> {
         let host = &self.virtual_hosts[self.virtual_host(authority)?];
         let path = without_query(path);
-        host.routes.iter().find(|route| route.matches(path))
+        host.routes.iter().find(|route| route.matches(path, is_connect))
     }
 
     fn virtual_host(&self, authority: &[u8]) -> Option<usize> {
@@ -156,13 +157,15 @@ impl Route {
     pub(crate) fn matched_length(&self) -> usize {
         match &self.path {
             PathMatch::Prefix(text) | PathMatch::Exact(text) => text.len(),
+            PathMatch::Connect => 0,
         }
     }
 
-    fn matches(&self, path: &[u8]) -> bool {
+    fn matches(&self, path: &[u8], is_connect: bool) -> bool {
         match &self.path {
-            PathMatch::Prefix(prefix) => path.starts_with(prefix.as_bytes()),
-            PathMatch::Exact(exact) => path == exact.as_bytes(),
+            PathMatch::Prefix(prefix) => !is_connect && path.starts_with(prefix.as_bytes()),
+            PathMatch::Exact(exact) => !is_connect && path == exact.as_bytes(),
+            PathMatch::Connect => is_connect,
         }
     }
 }
@@ -204,7 +207,7 @@ mod tests {
     }
 
     fn status(table: &RouteTable, authority: &str, path: &str) -> Option<u16> {
-        match table.find(authority.as_bytes(), path.as_bytes())?.action() {
+        match table.find(authority.as_bytes(), path.as_bytes(), false)?.action() {
             Action::Reply(reply) => Some(reply.status),
             _ => None,
         }
@@ -282,6 +285,9 @@ mod tests {
                 timeout: None,
                 max_grpc_timeout: None,
                 max_stream_duration: None,
+                idle_timeout: None,
+                upgrades: Vec::new(),
+                connect: None,
             }),
         };
         let mut one = host(vec![Domain::Any], vec![]);

@@ -29,12 +29,18 @@ pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpCo
         timeout: Some(Duration::from_secs(15)),
         max_grpc_timeout: None,
         max_stream_duration: None,
+        idle_timeout: None,
+        upgrades: Vec::new(),
+        connect: None,
     };
     let missing = model::ForwardAction {
         cluster: "missing".to_owned(),
         timeout: None,
         max_grpc_timeout: None,
         max_stream_duration: None,
+        idle_timeout: None,
+        upgrades: Vec::new(),
+        connect: None,
     };
     let routes = vec![
         route("/direct", model::RouteAction::DirectResponse(reply)),
@@ -69,6 +75,7 @@ pub(super) fn manager_config(access_log: Vec<model::AccessLog>) -> model::HttpCo
         skip_xff_append: false,
         via: String::new(),
         suppress_envoy_headers: false,
+        upgrades: Vec::new(),
         access_log,
     }
 }

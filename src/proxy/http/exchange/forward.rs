@@ -2,12 +2,13 @@
 //! connection to it, and everything that flows over both.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use cluster::{ConnectFailure, HttpStream};
 use config::model::ForwardAction;
-use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
+use observe::names::{ClusterStat, HttpStat};
+use proto::KnownName;
 use proto::http2::ErrorCode;
 
 use super::super::carrier::Carrier;
@@ -20,6 +21,7 @@ use super::super::port::{
 };
 use super::super::pump::{BodyFailure, BodyObserver, BodyPump};
 use super::super::response_stats::Origin;
+use super::tunnel::Tunnel;
 use super::{Exchange, Stop};
 
 /// So much of a body is thrown away when there is nobody to send it to.
@@ -44,17 +46,18 @@ impl<C: Carrier> Exchange<'_, C> {
             let now = self.manager.reactor.now();
             self.deadlines.response = timeout.map(|timeout| now + timeout);
         }
-        let forwarded = match self.connect(target, source).await {
-            Ok(HttpStream::Http1(stream)) => self.over_http1(stream, target, source, sink).await,
-            Ok(HttpStream::Http2(stream)) => self.over_http2(stream, target, source, sink).await,
-            Err(stop @ Stop::Failed(Failure::NoHealthyHost | Failure::Overflow)) => Err(stop),
-            Err(stop) => {
-                // What of the body had come by now is no reason to close the connection.
-                let rest = poll_fn(|context| Poll::Ready(self.poll_discard(context, source))).await;
-                if rest.is_ready() {
-                    self.request_ended();
+        let forwarded = if self.goes_over_tcp(config) {
+            // Boxed, so that other exchanges keep no room for it.
+            Box::pin(self.through_tcp(target, config, source, sink)).await
+        } else {
+            match self.connect(target, source).await {
+                Ok(HttpStream::Http1(stream)) => {
+                    self.over_http1(stream, target, source, sink).await
                 }
-                Err(stop)
+                Ok(HttpStream::Http2(stream)) => {
+                    self.over_http2(stream, target, source, sink).await
+                }
+                Err(stop) => Err(self.not_forwarded(stop, source).await),
             }
         };
         if let Err(stop) = &forwarded {
@@ -70,13 +73,34 @@ impl<C: Carrier> Exchange<'_, C> {
         forwarded
     }
 
+    /// What follows from a connection that did not come about.
+    pub(super) async fn not_forwarded(
+        &mut self,
+        stop: Stop,
+        source: &mut impl RequestSource,
+    ) -> Stop {
+        if !matches!(stop, Stop::Failed(Failure::NoHealthyHost | Failure::Overflow)) {
+            self.discard(source).await;
+        }
+        stop
+    }
+
+    /// Throws away what has come of a request's body, so that it is no reason to close the
+    /// connection if that is all of it.
+    async fn discard(&mut self, source: &mut impl RequestSource) {
+        let rest = poll_fn(|context| Poll::Ready(self.poll_discard(context, source))).await;
+        if rest.is_ready() {
+            self.request_ended();
+        }
+    }
+
     /// Throws away what has come of a request's body; ready once the body has ended.
     fn poll_discard(&mut self, context: &Context<'_>, source: &mut impl RequestSource) -> Poll<()> {
         let mut bytes = 0;
         while !self.request_complete && bytes < DISCARD_MAX {
             match source.poll_part(context, DISCARD_MAX - bytes) {
                 Poll::Ready(Ok(BodyPart::Data(span))) => bytes += span.len(),
-                Poll::Ready(Ok(BodyPart::Metadata(_) | BodyPart::Trailers)) => {}
+                Poll::Ready(Ok(BodyPart::Trailers)) => {}
                 Poll::Ready(Ok(BodyPart::End)) => {
                     self.journal.bytes_received(bytes as u64);
                     return Poll::Ready(());
@@ -102,16 +126,28 @@ impl<C: Carrier> Exchange<'_, C> {
         };
         self.journal.host_picked(host.address());
         self.at_host.picked(host.stats());
-        let mut stream = pin!(host.stream());
+        let stream = self.unless_over(pin!(host.stream()), target, source).await?;
+        stream.map_err(|failure| self.not_connected(&failure))
+    }
+
+    pub(super) fn not_connected(&mut self, failure: &ConnectFailure) -> Stop {
+        if matches!(failure, ConnectFailure::PendingOverflow { .. }) {
+            self.at_host.spared();
+        }
+        self.journal.connect_failed(failure);
+        Stop::Failed(connect_failure(failure))
+    }
+
+    /// What comes of `connecting`, unless the client leaves or the time is over first.
+    pub(super) async fn unless_over<T>(
+        &mut self,
+        mut connecting: Pin<&mut impl Future<Output = T>>,
+        target: &Target,
+        source: &impl RequestSource,
+    ) -> Result<T, Stop> {
         poll_fn(|context| {
-            if let Poll::Ready(result) = stream.as_mut().poll(context) {
-                return Poll::Ready(result.map_err(|failure| {
-                    if matches!(failure, ConnectFailure::PendingOverflow { .. }) {
-                        self.at_host.spared();
-                    }
-                    self.journal.connect_failed(&failure);
-                    Stop::Failed(connect_failure(&failure))
-                }));
+            if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
+                return Poll::Ready(Ok(connected));
             }
             self.has_waited = true;
             if let Poll::Ready(why) = source.poll_gone(context) {
@@ -143,8 +179,19 @@ impl<C: Carrier> Exchange<'_, C> {
         self.journal.connected(now, U::VERSION);
         let longest = target.cluster.config().http.common.max_stream_duration;
         self.deadlines.upstream = longest.map(|longest| now + longest);
+        if self.tunnel == Some(Tunnel::WebSocket) {
+            // Its request has no end to begin at.
+            self.deadlines.response = self.journal.timeout().map(|timeout| now + timeout);
+        }
         upstream.ports().0.send_head(&self.heads.request, self.request_complete);
         let flowed = self.flow(upstream, target, source, sink).await;
+        if self.awaits_agreement() {
+            self.discard(source).await;
+        } else if matches!(flowed, Ok(()) | Err(Stop::Gone(SourceError::Ended)))
+            && (self.is_tunnelling || U::VERSION.is_none())
+        {
+            self.flush_tunnel(upstream).await;
+        }
         let (up_request, up_response) = upstream.ports();
         self.journal.upstream_metered(up_request.metered(), up_response.metered(flowed.is_ok()));
         if let Err(Stop::Failed(failure) | Stop::Cut(failure)) = &flowed {
@@ -161,9 +208,9 @@ impl<C: Carrier> Exchange<'_, C> {
     }
 
     /// Everything that may happen between a request that was sent and the end of its response.
-    async fn flow(
+    async fn flow<U: Upstream>(
         &mut self,
-        upstream: &mut impl Upstream,
+        upstream: &mut U,
         target: &Target,
         source: &mut impl RequestSource,
         sink: &mut impl ResponseSink,
@@ -172,13 +219,14 @@ impl<C: Carrier> Exchange<'_, C> {
         let mut request = if whole { BodyPump::ended() } else { BodyPump::new() };
         let mut response = BodyPump::new();
         let from_client = FromClient { manager: self.manager, target };
-        let from_host = FromHost { manager: self.manager, target };
+        let from_host = FromHost { target };
         // The host takes no more of the request; what it answers may still come.
         let mut deaf = false;
         let mut moved = 0;
         let result = poll_fn(|context| {
             let (up_request, up_response) = upstream.ports();
-            if !request.is_ended() && !deaf {
+            let awaits_agreement = self.awaits_agreement();
+            if !request.is_ended() && !deaf && !awaits_agreement {
                 match request.poll(context, source, up_request, &from_client) {
                     Poll::Ready(Ok(())) => self.request_ended(),
                     Poll::Ready(Err(BodyFailure::Sink)) => deaf = true,
@@ -189,17 +237,12 @@ impl<C: Carrier> Exchange<'_, C> {
                 }
             }
             // While nothing is read, only the end of the stream says that the client has left.
-            let reading = !request.is_ended() && !deaf && !up_request.is_paused();
+            let reading =
+                !request.is_ended() && !deaf && !awaits_agreement && !up_request.is_paused();
             if !reading && let Poll::Ready(why) = source.poll_gone(context) {
                 return Poll::Ready(Err(self.request_lost(why)));
             }
             while !self.responded {
-                while let Some(map) = up_response.take_early_metadata() {
-                    self.deadlines.last_progress = self.manager.reactor.now();
-                    if !sink.send_metadata(&map) {
-                        from_host.metadata_dropped();
-                    }
-                }
                 match up_response.poll_head(context, &mut self.heads.response) {
                     Poll::Ready(Ok(ResponseStart::Interim)) => {
                         // As Envoy, which counts the first one only.
@@ -211,9 +254,18 @@ impl<C: Carrier> Exchange<'_, C> {
                         self.heads.response.clear();
                     }
                     Poll::Ready(Ok(ResponseStart::Final { is_whole })) => {
+                        if self.is_handshake_lost::<U>() {
+                            self.lose_handshake(sink);
+                            return Poll::Ready(Ok(()));
+                        }
                         self.send_response_head(target, sink, is_whole);
                         if is_whole {
                             response = BodyPump::ended();
+                        }
+                        if self.switches_protocol() {
+                            self.begin_tunnelling();
+                            // The request's body has waited for this.
+                            context.waker().wake_by_ref();
                         }
                     }
                     Poll::Ready(Err(error)) => {
@@ -238,7 +290,16 @@ impl<C: Carrier> Exchange<'_, C> {
                     Poll::Pending => {}
                 }
             }
-            let now_moved = request.progress().wrapping_add(response.progress());
+            if self.is_tunnelling
+                && request.is_ended()
+                && !U::HALF_CLOSES
+                && self.tunnel == Some(Tunnel::Connect)
+                && let Some(stream) = upstream.stream()
+                && stream.outbox().poll_drained(context).is_ready()
+            {
+                return Poll::Ready(Err(Stop::Cut(Failure::UpstreamClosed)));
+            }
+            let now_moved = request.bytes().wrapping_add(response.bytes());
             if now_moved != moved {
                 moved = now_moved;
                 self.connection.count_received();
@@ -260,6 +321,14 @@ impl<C: Carrier> Exchange<'_, C> {
             target.stats.time(took, Origin::of(&self.heads.response));
         }
         result
+    }
+
+    /// Tells the client that its handshake was not one, by the head that the host sent.
+    fn lose_handshake(&mut self, sink: &mut impl ResponseSink) {
+        self.heads.response.headers.remove(KnownName::ContentLength);
+        self.journal.upstream_responded(self.manager.reactor.now());
+        self.journal.details("websocket_handshake_unsuccessful");
+        self.send_head(sink, true);
     }
 
     /// Passes the head of the upstream's response on.
@@ -320,16 +389,10 @@ impl BodyObserver for FromClient<'_> {
         self.manager.stats.inc(HttpStat::DownstreamFlowControlResumedReadingTotal);
         self.target.cluster.stats().inc(ClusterStat::UpstreamFlowControlDrainedTotal);
     }
-
-    fn metadata_dropped(&self) {
-        let stats = self.manager.upstream_http1_stats(self.target);
-        stats.inc(Http1CodecStat::MetadataNotSupportedError);
-    }
 }
 
 /// Counts the pauses that a slow client causes.
 struct FromHost<'a> {
-    manager: &'a HttpManager,
     target: &'a Target,
 }
 
@@ -342,10 +405,6 @@ impl BodyObserver for FromHost<'_> {
     fn resumed(&self) {
         let stats = self.target.cluster.stats();
         stats.inc(ClusterStat::UpstreamFlowControlResumedReadingTotal);
-    }
-
-    fn metadata_dropped(&self) {
-        self.manager.codec_stats.inc(Http1CodecStat::MetadataNotSupportedError);
     }
 }
 

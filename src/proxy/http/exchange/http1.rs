@@ -3,8 +3,9 @@
 
 use std::rc::Rc;
 
-use cluster::Http1Stream;
+use cluster::{ClosedBy, Http1Stream};
 use observe::names::ClusterStat;
+use proto::http1::Expect;
 
 use super::super::connection::HttpConnection;
 use super::super::delayed_close::Closing;
@@ -12,6 +13,7 @@ use super::super::failure::Failure;
 use super::super::http1::{Http1Upstream, Request, Response};
 use super::super::manager::Target;
 use super::super::port::{RequestSource, ResponseSink};
+use super::tunnel::Tunnel;
 use super::{Exchange, Outcome, Stop};
 
 /// What an exchange begins with: a connection on which bytes of a request have come.
@@ -79,8 +81,11 @@ impl<C: super::Carrier> Exchange<'_, C> {
     ) -> Result<(), Stop> {
         let mut decoder = self.manager.response_decoders.take();
         decoder.reset();
-        let method = self.heads.request.method();
-        let mut upstream = Http1Upstream::new(&stream, &mut decoder, &target.options, method);
+        let expect = match self.tunnel {
+            Some(Tunnel::WebSocket | Tunnel::Other) => Expect::Upgrade,
+            Some(Tunnel::Connect) | None => Expect::of(self.heads.request.method()),
+        };
+        let mut upstream = Http1Upstream::new(&stream, &mut decoder, &target.options, expect);
         let flowed = self.over(&mut upstream, target, source, sink).await;
         let (response, stats) = (upstream.response(), target.cluster.stats());
         if response.closes() {
@@ -96,6 +101,10 @@ impl<C: super::Carrier> Exchange<'_, C> {
             }
             Err(Stop::Failed(Failure::UpstreamProtocol) | Stop::Cut(Failure::UpstreamProtocol)) => {
                 stats.inc(ClusterStat::UpstreamCxProtocolError);
+            }
+            // As Envoy, which ends what was asked to be a tunnel when the host has ended its side.
+            Ok(()) | Err(_) if self.tunnel == Some(Tunnel::Connect) && response.has_ended() => {
+                stream.close_tunnel(ClosedBy::Local);
             }
             // The connection goes with the stream: nobody knows what is still on the way on it.
             Ok(()) | Err(_) => {}

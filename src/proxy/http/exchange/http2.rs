@@ -48,17 +48,17 @@ pub(crate) async fn run(start: Start, timer: &RefCell<DeadlineTimer>) {
     let outcome = exchange.run(&mut source, &mut sink).await;
     match outcome {
         Outcome::Complete | Outcome::Early => {
-            let is_sent = sent(&carrier, &port).await;
+            let is_sent = sent(&carrier, &port, exchange.deadlines.idle_timeout).await;
             if !is_sent {
                 connection.flush_timed_out();
             }
             // What is still to come of an early response's request is not wanted: RFC 9113
             // section 8.1.
             if !is_sent || outcome == Outcome::Early {
-                port.reset(ErrorCode::NO_ERROR);
+                port.reset(exchange.code(ErrorCode::NO_ERROR));
             }
         }
-        Outcome::Cut => port.reset(ErrorCode::INTERNAL_ERROR),
+        Outcome::Cut => port.reset(exchange.code(ErrorCode::INTERNAL_ERROR)),
         Outcome::Gone => {}
     }
     connection.request_ended(exchange.reset_after(outcome));
@@ -76,9 +76,8 @@ pub(crate) fn refused(connection: &Http2Connection, kind: ErrorKind) {
 
 /// Waits until the response has left. `false` if the client opened no window for it for so long
 /// that it is given up.
-async fn sent(carrier: &StreamCarrier<'_>, port: &StreamPort) -> bool {
+async fn sent(carrier: &StreamCarrier<'_>, port: &StreamPort, timeout: Option<Duration>) -> bool {
     let manager = &carrier.connection.connection.manager;
-    let timeout = manager.prepared.config.stream_idle_timeout;
     let sent = || port.meter().wire_bytes_sent;
     let mut progress = Progress::new(sent(), manager.reactor.now());
     poll_fn(|context| {
@@ -93,6 +92,12 @@ async fn sent(carrier: &StreamCarrier<'_>, port: &StreamPort) -> bool {
 }
 
 impl Exchange<'_, StreamCarrier<'_>> {
+    /// What the client is told, which is `usual` but for the end of a tunnel's connection: RFC 9113
+    /// section 8.5.
+    fn code(&self, usual: ErrorCode) -> ErrorCode {
+        if self.has_lost_tunnel { ErrorCode::CONNECT_ERROR } else { usual }
+    }
+
     /// After how long the client has reset the stream, if it did so before a response began.
     fn reset_after(&self, outcome: Outcome) -> Option<Duration> {
         let is_reset = outcome == Outcome::Gone && !self.responded;
@@ -129,6 +134,10 @@ impl Carrier for StreamCarrier<'_> {
 
     fn announces_close(&self) -> bool {
         false
+    }
+
+    fn refuse_more(&self) {
+        self.connection.announce_drain();
     }
 }
 

@@ -23,6 +23,9 @@ impl<C: Carrier> Exchange<'_, C> {
             self.closes |= !C::IS_SHARED;
         }
         self.closes = self.closes || self.carrier.drains();
+        self.deadlines.request = None;
+        // Behind such a head the connection carries no HTTP whose end could be announced.
+        let switches_protocol = self.switches_protocol();
         let Heads { request, response, .. } = &mut *self.heads;
         // HTTP/1.0 knows no chunks: without a length the connection's end is the end of the body.
         if request.version == Version::Http10
@@ -32,7 +35,7 @@ impl<C: Carrier> Exchange<'_, C> {
             self.ends_with_connection = true;
             self.closes = true;
         }
-        let announces_close = self.closes || self.carrier.announces_close();
+        let announces_close = (self.closes || self.carrier.announces_close()) && !switches_protocol;
         headers::prepare_response(response, request, self.manager, announces_close);
         self.count_answer(self.heads.response.status);
         self.responded = true;
@@ -98,9 +101,12 @@ impl<C: Carrier> Exchange<'_, C> {
         self.journal.bytes_sent(if no_body { 0 } else { body.len() as u64 });
     }
 
-    /// Tells the client where to go.
+    /// Tells the client where to go. A CONNECT goes nowhere: it has no path to be found at.
     pub(super) fn locate(&mut self, action: &RedirectAction, matched: usize) {
         let Heads { request, response, scratch, .. } = &mut *self.heads;
+        if request.path().is_empty() {
+            return;
+        }
         let original = Original {
             scheme: headers::scheme(request),
             forwarded_proto: request.headers.get(KnownName::XForwardedProto).unwrap_or(b""),

@@ -28,6 +28,13 @@ impl<C: Carrier> Exchange<'_, C> {
         }
     }
 
+    /// Sets for how long nothing may move, now that the route is known.
+    pub(super) fn limit_idleness(&mut self, config: &ForwardAction) {
+        if let Some(timeout) = config.idle_timeout {
+            self.deadlines.idle_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        }
+    }
+
     /// How long the response may take, from the end of the request on.
     pub(super) fn response_timeout(&self, config: &ForwardAction) -> Option<Duration> {
         if config.max_stream_duration.is_some() {

@@ -5,10 +5,10 @@ use std::task::{Context, Poll, ready};
 use cluster::Http1Stream;
 use net::Stream;
 use proto::http1::{
-    Event, Expect, Finish, MessageStart, ResponseDecoder, ResponseOptions, Step,
+    Event, Expect, Finish, Framing, MessageStart, ResponseDecoder, ResponseOptions, Step,
     encode_request_head,
 };
-use proto::{HeaderList, Method, RequestHead, ResponseHead, Version};
+use proto::{HeaderList, RequestHead, ResponseHead, Version};
 use reactor::Receiver;
 
 use super::super::port::{
@@ -27,18 +27,19 @@ pub(crate) struct Http1Upstream<'a> {
 }
 
 impl<'a> Http1Upstream<'a> {
-    /// For a request of this method and its response, which `decoder` has not begun to read.
+    /// For a request whose response, which `decoder` has not begun to read, is expected to be so.
     pub(crate) fn new(
         stream: &'a Http1Stream,
         decoder: &'a mut ResponseDecoder,
         options: &'a ResponseOptions,
-        method: Method,
+        expect: Expect,
     ) -> Self {
         let connection = stream.stream();
+        decoder.expect(expect);
         Self {
             stream,
             request: UpstreamRequest::new(connection, (), options.enable_trailers),
-            response: UpstreamResponse::new(connection, decoder, options, method),
+            response: UpstreamResponse::new(connection, decoder, options),
         }
     }
 
@@ -52,7 +53,8 @@ impl<'a> Upstream for Http1Upstream<'a> {
     type Request = UpstreamRequest<'a>;
     type Response = UpstreamResponse<'a>;
 
-    const VERSION: Version = Version::Http11;
+    const VERSION: Option<Version> = Some(Version::Http11);
+    const HALF_CLOSES: bool = false;
 
     fn ports(&mut self) -> (&mut UpstreamRequest<'a>, &mut UpstreamResponse<'a>) {
         (&mut self.request, &mut self.response)
@@ -60,6 +62,10 @@ impl<'a> Upstream for Http1Upstream<'a> {
 
     fn count_received(&self) {
         self.stream.count_received();
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        Some(self.stream.stream())
     }
 }
 
@@ -79,21 +85,20 @@ pub(crate) struct UpstreamResponse<'a> {
     decoder: &'a mut ResponseDecoder,
     options: &'a ResponseOptions,
     start: Option<MessageStart>,
+    /// The host has ended its side of the connection.
+    has_ended: bool,
     /// What had been taken from the stream before it.
     taken_before: u64,
 }
 
 impl<'a> UpstreamResponse<'a> {
-    /// The response to a request of this method.
     fn new(
         stream: &'a Stream,
         decoder: &'a mut ResponseDecoder,
         options: &'a ResponseOptions,
-        method: Method,
     ) -> Self {
-        decoder.expect(Expect::of(method));
         let taken_before = stream.receiver().bytes_taken();
-        Self { stream, decoder, options, start: None, taken_before }
+        Self { stream, decoder, options, start: None, has_ended: false, taken_before }
     }
 
     /// Whether the connection may carry another exchange, once this one is over in both
@@ -113,6 +118,16 @@ impl<'a> UpstreamResponse<'a> {
     fn failure(&mut self) -> SourceError {
         let finished = self.decoder.finish();
         finished.map_or_else(SourceError::from, |_| SourceError::Failed)
+    }
+
+    /// Whether the host was seen to end its side of the connection.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether it has become a tunnel.
+    fn is_tunnel(&self) -> bool {
+        self.start.is_some_and(|start| start.framing == Framing::Tunnel)
     }
 
     /// Whether the host announced that it closes the connection.
@@ -136,7 +151,10 @@ impl BodySource for UpstreamResponse<'_> {
             Err(error) => return Poll::Ready(Err(error)),
         }
         // The connection has ended, which may be the end of the body.
+        self.has_ended = true;
         Poll::Ready(match self.decoder.finish() {
+            // HTTP/1.1 has no end of one side: the tunnel is over in both directions.
+            Ok(Finish::End) if self.is_tunnel() => Err(SourceError::Ended),
             Ok(Finish::End) => Ok(BodyPart::End),
             Ok(Finish::Idle) => Err(SourceError::Ended),
             Err(error) => Err(error.into()),
@@ -177,6 +195,7 @@ impl ResponseSource for UpstreamResponse<'_> {
                 return Poll::Ready(Err(self.failure()));
             };
             let Some(mut bytes) = received else {
+                self.has_ended = true;
                 // A head that was cut short breaks the protocol; none at all is an end.
                 return Poll::Ready(Err(match self.decoder.finish() {
                     Ok(_) => SourceError::Ended,

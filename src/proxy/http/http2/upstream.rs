@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use cluster::Http2Stream;
+use net::Stream;
 use net::http2::{ConnectionEnd, PortEnd, StreamPort};
 use proto::http2::{ErrorCode, ErrorKind, OpenError, ResetReason};
 use proto::{HeaderList, RequestHead, ResponseHead, Version};
@@ -44,7 +45,8 @@ impl<'a> Upstream for Http2Upstream<'a> {
     type Request = UpstreamRequest<'a>;
     type Response = UpstreamResponse<'a>;
 
-    const VERSION: Version = Version::Http2;
+    const VERSION: Option<Version> = Some(Version::Http2);
+    const HALF_CLOSES: bool = true;
 
     fn ports(&mut self) -> (&mut UpstreamRequest<'a>, &mut UpstreamResponse<'a>) {
         (&mut self.request, &mut self.response)
@@ -52,6 +54,10 @@ impl<'a> Upstream for Http2Upstream<'a> {
 
     fn count_received(&self) {
         self.stream.count_received();
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        None
     }
 }
 
@@ -124,13 +130,6 @@ impl BodySink for UpstreamRequest<'_> {
         if let Some(port) = self.stream.port() {
             port.send_copy(bytes);
         }
-    }
-
-    fn send_metadata(&mut self, map: &HeaderList) -> bool {
-        if let Some(port) = self.stream.port() {
-            port.send_metadata(map);
-        }
-        true
     }
 
     fn end(&mut self, trailers: Option<&HeaderList>) {
@@ -207,10 +206,6 @@ impl ResponseSource for UpstreamResponse<'_> {
             Ok(None) => Ok(ResponseStart::Interim),
             Err(end) => Err(lost(end)),
         })
-    }
-
-    fn take_early_metadata(&mut self) -> Option<Box<HeaderList>> {
-        self.stream.port().and_then(StreamPort::take_early_metadata)
     }
 
     fn swap_trailers(&mut self, list: &mut HeaderList) {
