@@ -12,7 +12,6 @@ mod keepalive;
 mod limits;
 mod live_runtime;
 mod messages;
-mod metadata;
 mod trailers;
 mod upstream;
 mod windows;
@@ -33,7 +32,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(keepalive::scenarios());
     all.extend(limits::scenarios());
     all.extend(live_runtime::scenarios());
-    all.extend(metadata::scenarios());
     all.extend(trailers::scenarios());
     all.extend(upstream::scenarios());
     all.extend(windows::scenarios());
@@ -115,7 +113,7 @@ fn play(stage: &mut Stage<'_>, cases: &[Case]) {
 }
 
 /// Notes what a client got, and whether its connection is open then, and closes it.
-fn note_client(stage: &Stage<'_>, what: &str, mut client: Http2) {
+pub(super) fn note_client(stage: &Stage<'_>, what: &str, mut client: Http2) {
     client.sync(*b"are you?");
     note_frames(stage, &format!("{what} the client"), &client);
     // Whether it ends with a reset depends on when the PING gets there.
@@ -124,7 +122,7 @@ fn note_client(stage: &Stage<'_>, what: &str, mut client: Http2) {
 }
 
 /// Notes the frames that one end got, by stream, as far as they are messages and verdicts.
-fn note_frames(stage: &Stage<'_>, side: &str, end: &Http2) {
+pub(super) fn note_frames(stage: &Stage<'_>, side: &str, end: &Http2) {
     // How a connection is told that it ends for an error is a deliberate difference.
     let is_noted =
         |seen: &&Seen| end.ending.is_none() || !matches!(seen, Seen::GoAway { code: 1.., .. });
@@ -150,9 +148,6 @@ fn note_frames(stage: &Stage<'_>, side: &str, end: &Http2) {
                     }
                     text += if *is_last { " end" } else { "" };
                 }
-                Seen::Metadata { fields, behind, .. } => {
-                    text += &format!("[METADATA {fields}, behind {behind} bytes]");
-                }
                 Seen::Reset { code, .. } => text += &format!("[RST_STREAM {code}]"),
                 Seen::GoAway { last, code, debug } => {
                     text += &format!("[GOAWAY {last} {code} {}]", debug.escape_ascii());
@@ -172,7 +167,6 @@ fn stream_of(seen: &Seen) -> Option<u32> {
     match seen {
         Seen::Headers { stream, .. }
         | Seen::Data { stream, .. }
-        | Seen::Metadata { stream, .. }
         | Seen::Reset { stream, .. }
         | Seen::Other { stream, .. } => Some(*stream),
         Seen::GoAway { .. } => Some(0),

@@ -63,8 +63,6 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "h2up_", observations: "x_tx_bytes_total", reason: ENCODING },
     Mask { scenario: "h2up_", observations: "nghttp2_upstream_connections", reason: LIBRARY },
     Mask { scenario: "h2up_failures", observations: "goaway_sent", reason: FAREWELL },
-    Mask { scenario: "h2up_metadata_broken", observations: "goaway_sent", reason: FAREWELL },
-    Mask { scenario: "h2up_metadata_broken", observations: "access log, line", reason: WORDS },
     Mask { scenario: "h2up_goaway", observations: "upstream_cx_protocol_error", reason: OWN_CLOSE },
     Mask {
         scenario: "h2up_max_requests",
@@ -92,6 +90,9 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "high_limits", observations: "remaining_cx_pools", reason: POOLS },
     Mask { scenario: "slow_reader", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "slow_upstream", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "upgrade_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
+    Mask { scenario: "upgrade_connect_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
+    Mask { scenario: "upgrade_connect_tcp_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
     Mask { scenario: "weighted_clusters", observations: "cluster-", reason: DRAWN },
 ];
 
@@ -105,6 +106,8 @@ pub(super) fn is_open(scenario: &str) -> bool {
 }
 
 const TX_BYTES: &str = "x_tx_bytes_total";
+const UPSTREAM_TX: &str = "upstream_cx_tx_bytes_total";
+const AT_CLOSE: &str = "Envoy does not count what it sends in the turn in which it closes";
 const LEFT: &str = "Envoy waits for its time to be over, and counts that";
 
 const ENCODING: &str = "which fields HPACK's encoder indexes is its own choice";

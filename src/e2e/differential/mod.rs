@@ -40,6 +40,7 @@ mod stage;
 mod tcp_texts;
 mod timeouts;
 mod tunnels;
+mod upgrades;
 mod upstream_flush;
 mod weighted_clusters;
 
@@ -89,6 +90,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(timeouts::scenarios());
     all.extend(durations::scenarios());
     all.extend(tunnels::scenarios());
+    all.extend(upgrades::scenarios());
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
     all.extend(host_limits::scenarios());
