@@ -69,6 +69,8 @@ mod stat_names;
 #[cfg(test)]
 mod stats;
 #[cfg(test)]
+mod tunnel_chain;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod validation;

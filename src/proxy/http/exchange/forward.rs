@@ -125,11 +125,9 @@ impl<C: Carrier> Exchange<'_, C> {
             Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
         };
         self.journal.host_picked(host.address());
-        self.at_host.picked(host.stats(), host.monitor());
+        self.at_host.picked(host.stats());
         let stream = self.unless_over(pin!(host.stream()), target, source).await?;
-        let stream = stream.map_err(|failure| self.not_connected(&failure))?;
-        self.at_host.connected();
-        Ok(stream)
+        stream.map_err(|failure| self.not_connected(&failure))
     }
 
     pub(super) fn not_connected(&mut self, failure: &ConnectFailure) -> Stop {
@@ -189,10 +187,8 @@ impl<C: Carrier> Exchange<'_, C> {
         let flowed = self.flow(upstream, target, source, sink).await;
         if self.awaits_agreement() {
             self.discard(source).await;
-        } else if matches!(flowed, Ok(()) | Err(Stop::Gone(SourceError::Ended)))
-            && (self.is_tunnelling || U::VERSION.is_none())
-        {
-            self.flush_tunnel(upstream).await;
+        } else if self.is_tunnelling || U::VERSION.is_none() {
+            self.flush_tunnel(upstream, &flowed).await;
         }
         let (up_request, up_response) = upstream.ports();
         self.journal.upstream_metered(up_request.metered(), up_response.metered(flowed.is_ok()));

@@ -7,13 +7,15 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/upgrades>
 
+use std::time::Duration;
+
 use config::model::Upgrade;
 use observe::names::HttpStat;
 use proto::{KnownName, Method, RequestHead, Version};
 
 use super::super::carrier::Carrier;
 use super::super::failure::Failure;
-use super::super::port::{RequestStart, Upstream};
+use super::super::port::{RequestStart, SourceError, Upstream};
 use super::super::route::{Action, Route};
 use super::{Exchange, Stop};
 
@@ -27,6 +29,10 @@ pub(super) enum Tunnel {
     /// Another upgrade.
     Other,
 }
+
+/// What came before a client's reset is to leave in this time: whoever resets wants an end, but
+/// another proxy may say so what was a FIN to it.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What stands in `upgrade_type` for CONNECT.
 const CONNECT: &[u8] = b"CONNECT";
@@ -125,12 +131,16 @@ impl<C: Carrier> Exchange<'_, C> {
         self.deadlines.response = None;
     }
 
-    /// Sends what waits for the host, though the exchange is over.
-    pub(super) async fn flush_tunnel(&self, upstream: &impl Upstream) {
+    /// Sends what waits for the host, though the exchange is over, unless the host has ended it.
+    pub(super) async fn flush_tunnel(&self, upstream: &impl Upstream, flowed: &Result<(), Stop>) {
+        let timeout = match flowed {
+            Ok(()) | Err(Stop::Gone(SourceError::Ended)) => self.deadlines.idle_timeout,
+            Err(Stop::Gone(_)) => Some(LAST_WORDS_TIMEOUT),
+            Err(Stop::Cut(_) | Stop::Failed(_)) => return,
+        };
         if let Some(stream) = upstream.stream() {
-            let idle_timeout = self.deadlines.idle_timeout;
             // Boxed, so that other exchanges keep no room for it.
-            Box::pin(net::flush(&self.manager.reactor, stream, idle_timeout)).await;
+            Box::pin(net::flush(&self.manager.reactor, stream, timeout)).await;
         }
     }
 }
