@@ -16,7 +16,6 @@ mod clock;
 mod event_loop;
 mod log;
 mod order;
-mod outliers;
 mod runtime;
 mod signals;
 mod state;
@@ -25,5 +24,4 @@ pub use admin::{Configured, Limits, ListenerInfo, ServerInfo, StatsFlush, StatsO
 pub use event_loop::{Control, Options};
 pub use log::{LogControl, LogLevel, LogLosses};
 pub use order::{Listeners, Order, Shutdown};
-pub use outliers::EventLog;
 pub use state::{Handle, State};

@@ -33,7 +33,6 @@ use proxy::{Drain, Listener, Random, Reception, WorkerContext, take_handovers};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
 use crate::access_log::AccessLogPart;
-use crate::ejections::{self, Ejections};
 use crate::handovers::Handovers;
 use crate::listen::WorkerListener;
 use crate::{affinity, loop_stats};
@@ -70,8 +69,6 @@ pub(crate) struct Plan {
     pub(crate) access_logs: AccessLogPart,
     /// If connections are handed over between workers.
     pub(crate) handovers: Option<Handovers>,
-    /// If hosts may be ejected.
-    pub(crate) ejections: Option<Ejections>,
     pub(crate) commands: InboxParts<Command>,
 }
 
@@ -97,8 +94,7 @@ struct Worker {
     serving: bool,
     connections: Rc<TaskSet>,
     access_logs: Rc<WorkerLogs>,
-    /// Attends to the access logs, to what other workers hand over, and to ejections of hosts,
-    /// while there is any of these.
+    /// Attends to the access logs and to what other workers hand over, while there is either.
     attendant: TaskSet,
     drain: Drain,
     stats: Scope<WorkerStat>,
@@ -153,10 +149,6 @@ impl Worker {
         if !access_logs.is_empty() {
             let returns = reactor.open_inbox(returns);
             attendant.spawn(Rc::clone(&access_logs).attend(reactor.clone(), returns));
-        }
-        if let Some(ejections) = plan.ejections {
-            let told = reactor.open_inbox(ejections);
-            attendant.spawn(ejections::drain(clusters.watched(), told));
         }
         let connection_ids = Rc::new(ConnectionIds::new(plan.index, plan.registry.workers()));
         let drain = Drain::default();

@@ -24,7 +24,6 @@ use super::listeners::ListenerInfo;
 use super::stats::{StatsOptions, StatsPages};
 use crate::clock;
 use crate::log::LogControl;
-use crate::outliers::Outliers;
 use crate::runtime::Runtime;
 use crate::state::{Handle, State};
 
@@ -73,7 +72,6 @@ pub(crate) struct Levers {
     pub(crate) log: Arc<dyn LogControl>,
     pub(crate) drain: Rc<Drain>,
     pub(crate) runtime: Rc<Runtime>,
-    pub(crate) outliers: Rc<Outliers>,
 }
 
 /// Everything a page may read or ring.
@@ -95,7 +93,6 @@ pub(crate) struct View {
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
     runtime: Rc<Runtime>,
-    outliers: Rc<Outliers>,
 }
 
 impl View {
@@ -106,7 +103,7 @@ impl View {
         mut configured: Configured,
         levers: Levers,
     ) -> Self {
-        let Levers { handle, quit, log, drain, runtime, outliers } = levers;
+        let Levers { handle, quit, log, drain, runtime } = levers;
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         let server = registry.scope(SERVER_PREFIX).on(shard);
         set_constants(&server, &info);
@@ -132,7 +129,6 @@ impl View {
             log,
             drain,
             runtime,
-            outliers,
         }
     }
 
@@ -211,11 +207,6 @@ impl View {
     /// Every cluster, sorted by name.
     pub(crate) fn clusters(&self) -> &[Arc<Shared>] {
         &self.configured.clusters
-    }
-
-    /// The detectors of outliers.
-    pub(crate) fn outliers(&self) -> &Outliers {
-        &self.outliers
     }
 
     /// What the file says of the cluster at this place of the list sorted by name.

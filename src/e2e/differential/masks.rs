@@ -71,6 +71,8 @@ const MASKS: &[Mask] = &[
     },
     Mask { scenario: "h2_floods", observations: "11 responses: the client", reason: TORN },
     Mask { scenario: "h2_bad_frames", observations: "access log, line", reason: WORDS },
+    Mask { scenario: "h2_upgrade_bulk", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "h2_upgrade_connect_tcp_bulk", observations: "_flow_control_", reason: PACE },
     Mask { scenario: "large_transfer", observations: "_flow_control_", reason: PACE },
     Mask {
         scenario: "listener_header_reset",
@@ -93,6 +95,8 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "upgrade_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
     Mask { scenario: "upgrade_connect_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
     Mask { scenario: "upgrade_connect_tcp_ends", observations: UPSTREAM_TX, reason: AT_CLOSE },
+    Mask { scenario: "upgrade_connect_tcp_stalled", observations: "_flow_control_", reason: PACE },
+    Mask { scenario: "upgrade_connect_tcp_stalled", observations: "x_bytes_total", reason: KERNEL },
     Mask { scenario: "weighted_clusters", observations: "cluster-", reason: DRAWN },
 ];
 

@@ -29,7 +29,6 @@ mod live_runtime;
 mod masks;
 mod observed;
 mod operators;
-mod outliers;
 mod plan;
 mod process;
 mod proxy_headers;
@@ -95,7 +94,6 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
     all.extend(host_limits::scenarios());
-    all.extend(outliers::scenarios());
     all.extend(early_data::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());

@@ -4,11 +4,12 @@ use super::super::Scenario;
 use super::super::http::plan::Http;
 use super::super::http::{note_answer, note_log};
 use super::super::http2::note_client;
-use super::super::plan::Endpoint;
+use super::super::plan::{Endpoint, Plan};
 use super::super::stage::Stage;
 use super::http2::{CONNECT_FIELDS, connected};
 use super::{ALLOWED, CONNECT, CONNECT_EARLY, ends, note_head, plan, plan_to};
 use crate::http2::{Http2, data, headers, reset};
+use crate::payload;
 use crate::peer::{Ending, Peer};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -94,6 +95,90 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: header,
         },
         Scenario {
+            name: "upgrade_connect_tcp_header_2",
+            shows: "upgrades: connect_config: a PROXY header of version 2 has no TLVs",
+            plan: || plan(HEADERS_2, &[]),
+            script: |stage| {
+                let mut client = stage.connect();
+                client.send(CONNECT_EARLY);
+                let mut upstream = stage.accept();
+                stage.note("it begins with", upstream.receive(24).escape_ascii());
+                let ours = client.stream();
+                let ports = [ours.local_addr().unwrap(), ours.peer_addr().unwrap()];
+                assert_eq!(upstream.receive(4), ports.map(|it| it.port().to_be_bytes()).concat());
+                assert_eq!(upstream.receive(5), b"early");
+                note_head(stage, "the client", &mut client);
+                drop(client);
+                stage.note("the upstream ended by", upstream.ending());
+                note_log(stage);
+            },
+        },
+        Scenario {
+            name: "upgrade_connect_tcp_one_request",
+            shows: "upgrades: connect_config: the request breaker holds up no tunnel to TCP",
+            plan: || limited(&["circuit_breakers: {thresholds: [{max_requests: 1}]}"]),
+            script: |stage| {
+                let (first, mut upstream) = terminated(stage, "the first:");
+                let (second, mut second_upstream) = terminated(stage, "the second:");
+                drop((first, second));
+                stage.note("the first upstream ended by", upstream.ending());
+                stage.note("the second upstream ended by", second_upstream.ending());
+                stage.wait_until_idle();
+                super::super::http::note_sorted_log(stage);
+            },
+        },
+        Scenario {
+            name: "upgrade_connect_tcp_nobody_waits",
+            shows: "upgrades: connect_config: over max_pending_requests a CONNECT is refused",
+            plan: || limited(&["circuit_breakers: {thresholds: [{max_pending_requests: 0}]}"]),
+            script: |stage| {
+                let mut client = stage.connect();
+                client.send(CONNECT);
+                note_answer(stage, "it:", &mut client, "GET");
+                drop(client);
+                note_log(stage);
+            },
+        },
+        Scenario {
+            name: "upgrade_connect_tcp_stalled",
+            shows: "upgrades: connect_config: a client that reads late gets all of it",
+            plan: || plan(TERMINATED, &[]),
+            script: |stage| {
+                let (client, mut upstream) = terminated(stage, "it:");
+                let block = payload::block(3);
+                let stall = std::time::Duration::from_millis(300);
+                let sent = upstream.send_until_stalled(&block, 64 << 20, stall);
+                assert!(sent < 64 << 20, "{sent} bytes went to a client that does not read");
+                drop(upstream);
+                let received = payload::receive(client.stream(), sent as u64);
+                let expected: Vec<u8> = block.iter().copied().cycle().take(sent).collect();
+                assert_eq!(payload::summary(&expected), received.to_string());
+                drop(client);
+                stage.wait_until_idle();
+            },
+        },
+        Scenario {
+            name: "upgrade_connect_tcp_after_requests",
+            shows: "upgrades: connect_config: on a connection that has carried requests",
+            plan: || plan(TERMINATED, &[]),
+            script: |stage| {
+                let mut client = stage.connect();
+                client.send(b"GET /x HTTP/1.1\r\nhost: a.test\r\n\r\n");
+                let mut origin = stage.accept();
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                stage.note_message("GET: the upstream", &origin.answer(answer));
+                note_answer(stage, "GET:", &mut client, "GET");
+                client.send(CONNECT);
+                let mut upstream = stage.accept();
+                note_head(stage, "CONNECT: the client", &mut client);
+                client.send(b"GET /x HTTP/1.1\r\nhost: a.test\r\n\r\n");
+                assert_eq!(upstream.receive(33), b"GET /x HTTP/1.1\r\nhost: a.test\r\n\r\n");
+                drop((client, origin));
+                stage.note("CONNECT: the upstream ended by", upstream.ending());
+                note_log(stage);
+            },
+        },
+        Scenario {
             name: "upgrade_connect_tcp_allowed",
             shows: "upgrades: connect_config: enabled or not, by the route and by the connection manager",
             plan: || {
@@ -141,6 +226,16 @@ const TERMINATED: &[&str] = &["- {name: terminated, match: {connect_matcher: {}}
 const HEADERS: &[&str] = &["- {name: v, match: {connect_matcher: {}}, route: {cluster: $NAME, \
     upgrade_configs: [{upgrade_type: CONNECT, connect_config: \
     {proxy_protocol_config: {version: V1}}}]}}"];
+
+const HEADERS_2: &[&str] = &["- {name: v, match: {connect_matcher: {}}, route: {cluster: $NAME, \
+    upgrade_configs: [{upgrade_type: CONNECT, connect_config: \
+    {proxy_protocol_config: {version: V2, added_tlvs: [{type: 5, value: YQ==}]}}}]}}"];
+
+/// With such breakers.
+fn limited(cluster: &'static [&'static str]) -> Plan {
+    let log_format = Some(super::LINE);
+    Http { manager: &[ALLOWED], routes: TERMINATED, cluster, log_format, ..Http::default() }.plan()
+}
 
 const HOSTS: &[&str] = &[
     "- {name: lets, domains: ['lets.test:80'], routes: [{match: {connect_matcher: {}}, route: \

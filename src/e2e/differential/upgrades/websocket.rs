@@ -1,10 +1,12 @@
 //! Upgrades over HTTP/1 on both sides.
 
 use super::super::Scenario;
+use super::super::http::plan::Http;
 use super::super::http::{note_answer, note_log};
 use super::super::plan::Endpoint;
 use super::super::stage::Stage;
 use super::{ALLOWED, SWITCHED, asked, ends, note_head, opened, plan, plan_to, upgrade};
+use crate::upstream::Upstream;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -80,6 +82,29 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 drop(client);
                 stage.note("answered: the upstream ended by", upstream.ending());
                 note_log(stage);
+            },
+        },
+        Scenario {
+            name: "upgrade_one_request",
+            shows: "upgrades: a tunnel is a request under way: the request breaker refuses others",
+            plan: || {
+                let cluster = &["circuit_breakers: {thresholds: [{max_requests: 1}]}"];
+                let log_format = Some(super::LINE);
+                Http { manager: &[ALLOWED], cluster, log_format, ..Http::default() }.plan()
+            },
+            script: |stage| {
+                let request = upgrade("/x", "websocket");
+                let (client, mut upstream) = opened(stage, "the first:", &request, SWITCHED);
+                let mut second = stage.connect();
+                second.send(&request);
+                note_answer(stage, "the second:", &mut second, "GET");
+                drop((client, second));
+                stage.note("the first upstream ended by", upstream.ending());
+                while let Some(unused) = stage.upstreams().find_map(Upstream::waiting) {
+                    drop(unused);
+                }
+                stage.wait_until_idle();
+                super::super::http::note_sorted_log(stage);
             },
         },
         Scenario {
