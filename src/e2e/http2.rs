@@ -14,6 +14,7 @@ pub(crate) use self::frames::{
     ACK, END_HEADERS, END_STREAM, continuation, data, fields, frame, goaway, headers, message,
     ping, priority, reset, settings, trailers, window_update,
 };
+use crate::payload;
 use crate::peer::{Ending, Peer};
 
 /// What a client sends first: RFC 9113 section 3.4.
@@ -29,16 +30,45 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 /// A frame that the proxy sent, header blocks put together and decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    Headers { stream: u32, fields: String, end: bool },
-    Data { stream: u32, bytes: Vec<u8>, end: bool },
-    Reset { stream: u32, code: u32 },
+    Headers {
+        stream: u32,
+        fields: String,
+        end: bool,
+    },
+    Data {
+        stream: u32,
+        bytes: Vec<u8>,
+        end: bool,
+    },
+    /// A map of Envoy's METADATA, sorted, and how many bytes of the body came before it.
+    Metadata {
+        stream: u32,
+        fields: String,
+        behind: usize,
+    },
+    Reset {
+        stream: u32,
+        code: u32,
+    },
     Settings(Vec<(u16, u32)>),
     SettingsAck,
     Ping([u8; 8]),
     Pong([u8; 8]),
-    GoAway { last: u32, code: u32, debug: Vec<u8> },
-    WindowUpdate { stream: u32, bytes: u32 },
-    Other { kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
+    GoAway {
+        last: u32,
+        code: u32,
+        debug: Vec<u8>,
+    },
+    WindowUpdate {
+        stream: u32,
+        bytes: u32,
+    },
+    Other {
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        payload: Vec<u8>,
+    },
 }
 
 impl Seen {
@@ -61,6 +91,8 @@ pub(crate) struct Http2 {
     partial: Vec<u8>,
     /// A header block that goes on: stream, END_STREAM, and its bytes so far.
     block: Option<(u32, bool, Vec<u8>)>,
+    /// Maps of METADATA that go on, by stream.
+    maps: BTreeMap<u32, Vec<u8>>,
     /// All frames, in order.
     pub(crate) seen: Vec<Seen>,
     /// How the connection ended, if it did.
@@ -96,6 +128,7 @@ impl Http2 {
             decoder: Decoder::new(),
             partial: Vec::new(),
             block: None,
+            maps: BTreeMap::new(),
             seen: Vec::new(),
             ending: None,
             sent: BTreeMap::new(),
@@ -250,6 +283,10 @@ impl Http2 {
                 block.2.extend(payload);
                 return self.take_block(flags);
             }
+            (0x4d, _) => {
+                self.maps.entry(stream).or_default().extend(payload);
+                return self.take_map(stream, flags & END_HEADERS != 0);
+            }
             (3, 4) => Seen::Reset { stream, code: number(0) },
             (4, 0) if flags == ACK => Seen::SettingsAck,
             (4, _) if flags == 0 => {
@@ -269,6 +306,22 @@ impl Http2 {
             _ => Seen::Other { kind, flags, stream, payload },
         };
         self.seen.push(seen);
+    }
+
+    fn take_map(&mut self, stream: u32, is_complete: bool) {
+        if !is_complete {
+            return;
+        }
+        let block = self.maps.remove(&stream).unwrap_or_default();
+        let fields = Decoder::new().decode(&block).expect("a map that is one");
+        // Each sender has an order of its own.
+        let line = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            format!("{}: {}", name.escape_ascii(), payload::summary(value))
+        };
+        let mut lines: Vec<String> = fields.iter().map(line).collect();
+        lines.sort();
+        let behind = self.body(stream).len();
+        self.seen.push(Seen::Metadata { stream, fields: lines.join(", "), behind });
     }
 
     fn take_block(&mut self, flags: u8) {

@@ -12,6 +12,7 @@
 //! **Invariant:** the window of a stream grows only by what its owner took.
 
 mod endpoint;
+mod metadata;
 mod meter;
 mod options;
 mod pending;

@@ -18,7 +18,7 @@ pub struct Http2Options {
     pub allow_connect: bool,
     /// `allow_metadata`: METADATA frames are read and passed on, false unless set.
     pub allow_metadata: bool,
-    /// `max_metadata_size`: bytes of METADATA of a stream, 1 MiB unless set.
+    /// `max_metadata_size`: bytes of METADATA that a stream receives in all, 1 MiB unless set.
     pub max_metadata_size: u64,
     /// `max_outbound_frames`: frames that wait to be sent, at least 1, 10,000 unless set.
     pub max_outbound_frames: u32,

@@ -12,6 +12,7 @@ mod keepalive;
 mod limits;
 mod live_runtime;
 mod messages;
+mod metadata;
 mod trailers;
 mod upstream;
 mod windows;
@@ -32,6 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(keepalive::scenarios());
     all.extend(limits::scenarios());
     all.extend(live_runtime::scenarios());
+    all.extend(metadata::scenarios());
     all.extend(trailers::scenarios());
     all.extend(upstream::scenarios());
     all.extend(windows::scenarios());
@@ -148,6 +150,9 @@ pub(super) fn note_frames(stage: &Stage<'_>, side: &str, end: &Http2) {
                     }
                     text += if *is_last { " end" } else { "" };
                 }
+                Seen::Metadata { fields, behind, .. } => {
+                    text += &format!("[METADATA {fields}, behind {behind} bytes]");
+                }
                 Seen::Reset { code, .. } => text += &format!("[RST_STREAM {code}]"),
                 Seen::GoAway { last, code, debug } => {
                     text += &format!("[GOAWAY {last} {code} {}]", debug.escape_ascii());
@@ -167,6 +172,7 @@ fn stream_of(seen: &Seen) -> Option<u32> {
     match seen {
         Seen::Headers { stream, .. }
         | Seen::Data { stream, .. }
+        | Seen::Metadata { stream, .. }
         | Seen::Reset { stream, .. }
         | Seen::Other { stream, .. } => Some(*stream),
         Seen::GoAway { .. } => Some(0),

@@ -63,6 +63,8 @@ const MASKS: &[Mask] = &[
     Mask { scenario: "h2up_", observations: "x_tx_bytes_total", reason: ENCODING },
     Mask { scenario: "h2up_", observations: "nghttp2_upstream_connections", reason: LIBRARY },
     Mask { scenario: "h2up_failures", observations: "goaway_sent", reason: FAREWELL },
+    Mask { scenario: "h2up_metadata_broken", observations: "goaway_sent", reason: FAREWELL },
+    Mask { scenario: "h2up_metadata_broken", observations: "access log, line", reason: WORDS },
     Mask { scenario: "h2up_goaway", observations: "upstream_cx_protocol_error", reason: OWN_CLOSE },
     Mask {
         scenario: "h2up_max_requests",

@@ -8,11 +8,13 @@ use std::time::{Instant, SystemTime};
 
 use base::Key;
 use proto::http2::{
-    Connection, DataSpan, Error, ErrorCode, ErrorKind, Event, MessageStart, Meter, OpenError, Step,
+    Connection, DataSpan, Error, ErrorCode, ErrorKind, Event, MessageStart, Meter, OpenError,
+    ResetReason, Step,
 };
 use proto::{HeaderList, RequestHead, ResponseHead};
 use reactor::{CONGESTED_BYTES_MAX, Outbox, RECV_CREDIT_MAX, Received, Span};
 
+use super::metadata::{Load, MAPS_MAX};
 use super::port::{PortEnd, PortState, StreamPort};
 use crate::Stream;
 
@@ -98,6 +100,8 @@ pub struct Endpoint {
     frames_waiting: Cell<(usize, u32)>,
     /// Bytes that wait in all ports together.
     pub(super) pending: Cell<usize>,
+    /// METADATA that waits in all ports together.
+    metadata_waiting: Cell<Load>,
     end: Cell<Option<ConnectionEnd>>,
     is_going: Cell<bool>,
     settings_changed: Cell<bool>,
@@ -131,6 +135,7 @@ impl Endpoint {
             polled: Cell::new(None),
             frames_waiting: Cell::default(),
             pending: Cell::new(0),
+            metadata_waiting: Cell::default(),
             end: Cell::new(None),
             is_going: Cell::new(false),
             settings_changed: Cell::new(false),
@@ -294,13 +299,40 @@ impl Endpoint {
             }
             Event::PeerSettings => self.settings_changed.set(true),
             Event::GoAway(_) => self.is_going.set(true),
-            Event::Metadata(_)
-            | Event::NeedMore
+            Event::Metadata(stream) => self.metadata(stream),
+            Event::NeedMore
             | Event::Pause
             | Event::Head(_)
             | Event::Interim(_)
             | Event::Body { .. } => {}
         }
+    }
+
+    /// A map of METADATA is complete. One that does not fit ends its stream.
+    #[cold]
+    fn metadata(&self, stream: Key) {
+        let Some(port) = self.state_of(stream) else { return };
+        let mut codec = self.codec.borrow_mut();
+        let mut map = Box::<HeaderList>::default();
+        codec.swap_metadata(&mut map);
+        let waiting = self.metadata_waiting.get().plus(Load::of(&map));
+        if waiting.maps > MAPS_MAX || waiting.bytes > codec.metadata_held_max() {
+            let kind = ErrorKind::TooMuchMetadata;
+            codec.reset(stream, kind.code());
+            return port.ended(PortEnd::Reset(ResetReason::Codec(kind)));
+        }
+        self.metadata_waiting.set(waiting);
+        port.metadata_received(map, codec.is_client());
+    }
+
+    /// The owner of a stream has taken a map of METADATA.
+    pub(super) fn metadata_taken(&self, map: &HeaderList) {
+        self.metadata_waiting.set(self.metadata_waiting.get().minus(Load::of(map)));
+    }
+
+    pub(super) fn send_metadata(&self, stream: Key, map: &HeaderList) {
+        let _over = self.codec.borrow_mut().send_metadata(stream, map);
+        self.flush();
     }
 
     /// Sends what windows and the outbox allow.
@@ -437,6 +469,9 @@ impl Endpoint {
         let slot = stream.slot as usize;
         if let Some(kept) = self.ports.borrow_mut().get_mut(slot).and_then(Option::take) {
             self.pending.set(self.pending.get() - kept.outgoing.borrow().len());
+            if !kept.maps.is_empty() {
+                self.metadata_waiting.set(self.metadata_waiting.get().minus(kept.maps.clear()));
+            }
             kept.clear();
             let mut spare = self.spare_ports.borrow_mut();
             if spare.len() < SPARE_PORTS_MAX && Rc::ptr_eq(&kept, state) {

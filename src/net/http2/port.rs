@@ -11,6 +11,7 @@ use proto::{HeaderList, ResponseHead};
 use reactor::Span;
 
 use super::endpoint::{ConnectionEnd, Endpoint};
+use super::metadata::Maps;
 use super::pending::Pending;
 
 /// Bytes that are held at most for others to share their frame: as many as fit.
@@ -21,6 +22,8 @@ const HELD_MAX: usize = 16 * 1024;
 pub enum PortPart {
     /// Bytes of its body, at least one.
     Data(Span),
+    /// A map of METADATA.
+    Metadata(Box<HeaderList>),
     /// The trailers have come: [`StreamPort::take_trailers`] has them. The end comes next.
     Trailers,
     /// There is no more.
@@ -48,6 +51,10 @@ pub(super) struct PortState {
     heads: RefCell<VecDeque<(ResponseHead, Option<MessageStart>)>>,
     /// Memory for the next one.
     spare_head: RefCell<ResponseHead>,
+    /// The final head of a response has come.
+    has_head: Cell<bool>,
+    /// Maps of METADATA that have come.
+    pub(super) maps: Maps,
     trailers_in: RefCell<HeaderList>,
     has_trailers_in: Cell<bool>,
     has_ended: Cell<bool>,
@@ -90,7 +97,15 @@ impl PortState {
     pub(super) fn head_received(&self, head: &mut ResponseHead, start: Option<MessageStart>) {
         let mut next = self.spare_head.take();
         std::mem::swap(head, &mut next);
+        self.has_head.set(start.is_some());
         self.heads.borrow_mut().push_back((next, start));
+        self.reader.wake();
+    }
+
+    /// A map of METADATA has come. `is_response` says beside which message.
+    pub(super) fn metadata_received(&self, map: Box<HeaderList>, is_response: bool) {
+        let is_early = is_response && !self.has_head.get();
+        self.maps.push(map, is_early, self.inbox.borrow().len());
         self.reader.wake();
     }
 
@@ -131,6 +146,7 @@ impl PortState {
         self.outgoing.borrow_mut().clear();
         self.has_trailers_out.set(false);
         self.heads.borrow_mut().clear();
+        self.has_head.set(false);
         self.has_trailers_in.set(false);
         self.has_ended.set(false);
         self.end.set(None);
@@ -191,6 +207,11 @@ impl StreamPort {
         bytes_max: usize,
     ) -> Poll<Result<PortPart, PortEnd>> {
         let state = &self.state;
+        if !state.maps.is_empty()
+            && let Some(part) = self.next_among_maps(bytes_max)
+        {
+            return Poll::Ready(Ok(part));
+        }
         let data = state.inbox.borrow_mut().pop(bytes_max);
         if let Some(data) = data {
             self.endpoint.consumed(self.key, data.len());
@@ -203,6 +224,38 @@ impl StreamPort {
             return Poll::Ready(Ok(PortPart::End));
         }
         self.poll_end(context).map(Err)
+    }
+
+    /// The next part while maps of METADATA wait.
+    #[cold]
+    fn next_among_maps(&self, bytes_max: usize) -> Option<PortPart> {
+        let maps = &self.state.maps;
+        if let Some(map) = maps.pop() {
+            self.endpoint.metadata_taken(&map);
+            return Some(PortPart::Metadata(map));
+        }
+        let data = self.state.inbox.borrow_mut().pop(bytes_max.min(maps.bytes_ahead()))?;
+        maps.taken(data.len());
+        self.endpoint.consumed(self.key, data.len());
+        Some(PortPart::Data(data))
+    }
+
+    /// The next map of METADATA that came before the head of the response. A map wakes who waits
+    /// for the head.
+    #[must_use]
+    pub fn take_early_metadata(&self) -> Option<Box<HeaderList>> {
+        let map = self.state.maps.pop_early()?;
+        self.endpoint.metadata_taken(&map);
+        Some(map)
+    }
+
+    /// Sends a map of METADATA, behind what was sent before as far as windows let that go. Where
+    /// METADATA is not allowed nothing is sent.
+    pub fn send_metadata(&self, map: &HeaderList) {
+        if !self.is_over() {
+            self.flush();
+            self.endpoint.send_metadata(self.key, map);
+        }
     }
 
     /// The trailers, after [`PortPart::Trailers`]. They are swapped for `trailers`.

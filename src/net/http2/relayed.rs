@@ -23,7 +23,7 @@ impl PumpSource for StreamPort {
         loop {
             return Poll::Ready(match ready!(self.poll_part(context, bytes_max)) {
                 Ok(PortPart::Data(span)) => Ok(Received::Data(span)),
-                Ok(PortPart::Trailers) => continue,
+                Ok(PortPart::Trailers | PortPart::Metadata(_)) => continue,
                 Ok(PortPart::End) => Ok(Received::End),
                 Err(_) => Err(lost()),
             });

@@ -141,6 +141,7 @@ async fn take(port: &StreamPort) -> Result<(Vec<u8>, HeaderList), PortEnd> {
     loop {
         match poll_fn(|context| port.poll_part(context, 40_000)).await? {
             PortPart::Data(span) => body.extend_from_slice(&span),
+            PortPart::Metadata(_) => {}
             PortPart::Trailers => port.take_trailers(&mut trailers),
             PortPart::End => return Ok((body, trailers)),
         }
@@ -227,6 +228,55 @@ fn a_message_that_nobody_takes_holds_back_its_stream_only() {
             assert!(take(&port).await.unwrap().0 == pattern(500_000));
         }
         assert!(stalled.is_paused());
+    });
+}
+
+// Rows: F29
+#[test]
+fn more_metadata_than_may_wait_ends_its_stream() {
+    let options = Options { allow_metadata: true, ..Options::default() };
+    // Takes nothing before the message has ended, and answers with the number of maps.
+    let serve = |_: Reactor, port: StreamPort, _: RequestHead, seen: Rc<Seen>| -> Served {
+        Box::pin(async move {
+            let ended = poll_fn(|context| match port.poll_end(context) {
+                Poll::Pending if port.is_received() => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            if let Some(end) = ended.await {
+                return seen.ends.borrow_mut().push(end);
+            }
+            let mut maps = 0;
+            while let Ok(part) = poll_fn(|context| port.poll_part(context, 1000)).await {
+                match part {
+                    PortPart::Metadata(map) => maps += map.len(),
+                    PortPart::End => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            let mut head = ResponseHead::new();
+            head.status = 200;
+            head.headers.append(b"x-maps", maps.to_string().as_bytes());
+            port.send_head(&head, true);
+        })
+    };
+    run(options, serve, |reactor, endpoint, seen| async move {
+        let mut map = HeaderList::new();
+        map.append(b"n", b"v");
+        // What has gone makes room for others.
+        for _ in 0..2 {
+            let port = endpoint.open(reactor.now(), &request(b"/"), false).unwrap();
+            (0..metadata::MAPS_MAX).for_each(|_| port.send_metadata(&map));
+            port.end(None);
+            let head = response(&port).await.unwrap();
+            let maps = head.headers.get(proto::Name::from(&b"x-maps"[..]));
+            assert_eq!(maps, Some(metadata::MAPS_MAX.to_string().as_bytes()));
+        }
+        let port = endpoint.open(reactor.now(), &request(b"/"), false).unwrap();
+        (0..=metadata::MAPS_MAX).for_each(|_| port.send_metadata(&map));
+        let end = poll_fn(|context| port.poll_end(context)).await;
+        assert_eq!(end, PortEnd::Reset(ResetReason::Peer(ErrorCode::ENHANCE_YOUR_CALM)));
+        let at_server = PortEnd::Reset(ResetReason::Codec(ErrorKind::TooMuchMetadata));
+        assert_eq!(seen.ends.borrow().last(), Some(&at_server));
     });
 }
 

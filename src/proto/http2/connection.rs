@@ -79,6 +79,8 @@ pub struct Connection {
     pub(super) scratch: Scratch,
     /// Trailers or METADATA, whichever came last.
     pub(super) fields: HeaderList,
+    /// Bytes of maps of METADATA that are not complete.
+    pub(super) metadata_held: usize,
     pub(super) streams: Streams,
     pub(super) schedule: Schedule,
     /// Memory for the streams that a frame lets go on.
@@ -151,6 +153,7 @@ impl Connection {
             encoder: Encoder::new(options.hpack_table_size as usize, options.huffman_encoding),
             scratch: Scratch::default(),
             fields: HeaderList::new(),
+            metadata_held: 0,
             streams: Streams::default(),
             schedule: Schedule::default(),
             schedule_scratch: Vec::new(),
@@ -208,6 +211,17 @@ impl Connection {
     /// Takes the trailers and leaves `list` to be filled by another message.
     pub fn swap_trailers(&mut self, list: &mut HeaderList) {
         std::mem::swap(&mut self.fields, list);
+    }
+
+    /// Takes the map of METADATA, after [`Event::Metadata`], and leaves `list` in its place.
+    pub fn swap_metadata(&mut self, list: &mut HeaderList) {
+        self.swap_trailers(list);
+    }
+
+    /// Bytes of METADATA that all streams together may have on this side, complete or not.
+    #[must_use]
+    pub fn metadata_held_max(&self) -> usize {
+        self.options.metadata_bytes_max.saturating_mul(METADATA_STREAMS_MAX)
     }
 
     /// The map of METADATA, after [`Event::Metadata`] and until the next call.
@@ -402,6 +416,12 @@ impl Connection {
         self.is_lost = true;
     }
 
+    /// Whether this is the client's side.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        self.role == Role::Client
+    }
+
     /// Whether a GOAWAY has come or gone, and no stream is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
@@ -479,7 +499,7 @@ impl Connection {
             return;
         };
         state.offered = 0;
-        state.metadata = None;
+        self.metadata_held -= state.metadata.take().map_or(0, |metadata| metadata.held());
         if how != Closed::Ended {
             let unconsumed = state.receive_window.unconsumed();
             state.receive_window.consume(unconsumed);
@@ -599,3 +619,6 @@ impl Connection {
         Stream::new(id, receive, self.options.stream_window.max(INITIAL_WINDOW), send_window)
     }
 }
+
+/// All streams together may have as much METADATA waiting as so many streams may send.
+const METADATA_STREAMS_MAX: usize = 16;

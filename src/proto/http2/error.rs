@@ -187,7 +187,11 @@ error_kinds! {
     HeaderBlockTooLarge =
         Connection ENHANCE_YOUR_CALM, "codec_error:header_block_too_large",
         "header block exceeds what is read to its end";
-    /// METADATA that is no header block, or more than `metadata_bytes_max`.
+    /// All streams together have more METADATA waiting than
+    /// [`metadata_held_max`](crate::http2::Connection::metadata_held_max).
+    TooMuchMetadata =
+        Stream ENHANCE_YOUR_CALM, "codec_error:too_much_metadata", "too much METADATA waits";
+    /// METADATA that is no header block, or more of it on a stream than `metadata_bytes_max`.
     InvalidMetadata =
         Connection PROTOCOL_ERROR, "codec_error:invalid_metadata", "invalid METADATA";
     /// More resets by the peer, or provoked by it, than `stream_reset_burst` and

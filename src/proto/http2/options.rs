@@ -24,7 +24,7 @@ pub struct Options {
     pub allow_connect: bool,
     /// Whether METADATA frames are read and may be sent. Envoy: `allow_metadata`.
     pub allow_metadata: bool,
-    /// Bytes of METADATA that a stream may have sent without ending it.
+    /// Bytes of METADATA that the peer may send on a stream, all maps together.
     /// Envoy: `max_metadata_size`, 1 MiB.
     pub metadata_bytes_max: usize,
     /// Frames of any type that may wait to be sent. Envoy: `max_outbound_frames`, 10,000.

@@ -250,7 +250,7 @@ impl Connection {
                 self.inbound.priority(&self.options)?;
                 Ok(None)
             }
-            FrameKind::METADATA => self.metadata_frame(header, payload),
+            FrameKind::METADATA => self.metadata_frame(now, header, payload),
             _ => Ok(None),
         }
     }
@@ -258,6 +258,7 @@ impl Connection {
     /// Envoy ignores METADATA for streams that are over, and of none.
     fn metadata_frame(
         &mut self,
+        now: Instant,
         header: FrameHeader,
         payload: &[u8],
     ) -> Result<Option<Event>, ErrorKind> {
@@ -267,10 +268,17 @@ impl Connection {
         let Some(state) = self.streams.get_mut(stream).filter(|it| it.receive != Half::Done) else {
             return Ok(None);
         };
-        let collected = state.metadata.get_or_insert_with(Metadata::new);
+        let collected: &mut Metadata = state.metadata.get_or_insert_default();
         let is_last = header.has(flag::END_METADATA);
         let bytes_max = self.options.metadata_bytes_max;
-        if !collected.receive(payload, is_last, bytes_max, &mut self.fields)? {
+        self.metadata_held -= collected.held();
+        let received = collected.receive(payload, is_last, bytes_max, &mut self.fields);
+        self.metadata_held += collected.held();
+        let is_complete = received?;
+        if self.metadata_held > self.metadata_held_max() {
+            return self.stream_error(now, stream, ErrorKind::TooMuchMetadata);
+        }
+        if !is_complete {
             return Ok(None);
         }
         if self.fields.is_empty() {

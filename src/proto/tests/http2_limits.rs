@@ -464,3 +464,23 @@ fn what_happens_is_counted_once_under_envoys_names() {
     // As Envoy: a body that does not fit its length is a reset, and no malformed message.
     assert_eq!(counts.rx_messaging_error, 0);
 }
+
+#[test]
+fn metadata_of_all_streams_together_has_a_limit() {
+    // Row F29: each of sixteen streams may have a map that is not complete, and as long as may be.
+    let options = Options { allow_metadata: true, metadata_bytes_max: 10, ..Options::default() };
+    let held = |stream: u32| [open(stream, POST), frame(METADATA, 0, stream, &[0; 10])].concat();
+    let frames: Vec<_> = (0..16).map(|at| held(at * 2 + 1)).collect();
+    let text = reading(&options, &frames);
+    assert!(!text.contains("TooMuchMetadata"), "{text}");
+    let one_more = [&frames[..], &[open(33, POST), frame(METADATA, 0, 33, b"\0")]].concat();
+    let text = reading(&options, &one_more);
+    assert!(text.contains("33 reset !TooMuchMetadata"), "{text}");
+    // What goes with its stream is not held any more.
+    let after = [
+        &frames[..],
+        &[frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]), open(33, POST), frame(METADATA, 0, 33, b"\0")],
+    ];
+    let text = reading(&options, &after.concat());
+    assert!(!text.contains("TooMuchMetadata"), "{text}");
+}

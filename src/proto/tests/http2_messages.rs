@@ -495,6 +495,28 @@ fn metadata_beside_messages() {
                 vec![open(1, POST), frame(METADATA, 4, 1, &block("a: 1234567890123456"))],
                 "POST / @x 1 1 metadata {a=1234567890123456}",
             ),
+            // All maps of a stream together.
+            Case(
+                vec![
+                    open(1, POST),
+                    frame(METADATA, 4, 1, &block("a: 123456")),
+                    frame(METADATA, 4, 1, &block("b: 123456")),
+                    open(3, POST),
+                    frame(METADATA, 4, 3, &block("c: 123456")),
+                    frame(METADATA, 0, 1, b"\0"),
+                ],
+                "POST / @x 1 1 metadata {a=123456} 1 metadata {b=123456} POST / @x 3 \
+                 3 metadata {c=123456} !InvalidMetadata > GOAWAY 3 PROTOCOL_ERROR",
+            ),
+            // Huffman's code is shorter; a table of one map is not another's.
+            Case(
+                vec![
+                    open(1, POST),
+                    frame(METADATA, 4, 1, b"\x40\x81\x1f\x81\x1f\xbe"),
+                    frame(METADATA, 4, 1, b"\xbe"),
+                ],
+                "POST / @x 1 1 metadata {a=a|a=a} !InvalidMetadata > GOAWAY 1 PROTOCOL_ERROR",
+            ),
             Case(
                 vec![open(1, POST), frame(METADATA, 0, 1, &[0; 21])],
                 "POST / @x 1 !InvalidMetadata > GOAWAY 1 PROTOCOL_ERROR",

@@ -14,7 +14,7 @@ use net::SendMeter;
 use net::http2::codec_options;
 use observe::names::{
     HTTP1_PREFIX, HTTP2_PREFIX, Http1CodecStat, Http2CodecDormantStat, Http2CodecStat,
-    HttpDormantStat, HttpStat, ListenerHttpStat, http_prefix, listener_http_prefix,
+    HttpDormantStat, HttpStat, ListenerHttpStat, cluster_prefix, http_prefix, listener_http_prefix,
 };
 use observe::{Registry, Scope, Shard};
 use proto::http1::{
@@ -134,6 +134,8 @@ pub(crate) struct Target {
     pub(super) cluster: Rc<Cluster>,
     pub(super) options: ResponseOptions,
     pub(super) stats: ResponseStats,
+    /// Known from the first thing on that the codec of HTTP/1 counts.
+    http1_codec_stats: OnceCell<Scope<Http1CodecStat>>,
 }
 
 /// The heads of one exchange; their memory serves the next one.
@@ -168,7 +170,7 @@ impl HttpManager {
             let cluster = context.clusters.get(name)?;
             let stats = ResponseStats::new(&cluster, context);
             let options = response_options(cluster.config());
-            Some(Target { cluster, options, stats })
+            Some(Target { cluster, options, stats, http1_codec_stats: OnceCell::new() })
         };
         Rc::new(Self {
             reactor: context.reactor.clone(),
@@ -202,6 +204,15 @@ impl HttpManager {
             let (registry, shard) = &self.stats_home;
             registry.declare::<Http2CodecDormantStat>(HTTP2_PREFIX);
             registry.scope(HTTP2_PREFIX).on(shard)
+        })
+    }
+
+    /// What the codecs of HTTP/1 towards a cluster count.
+    pub(super) fn upstream_http1_stats<'a>(&self, target: &'a Target) -> &'a Scope<Http1CodecStat> {
+        target.http1_codec_stats.get_or_init(|| {
+            let (registry, shard) = &self.stats_home;
+            let prefix = cluster_prefix(&target.cluster.config().stat_name);
+            registry.scope(&format!("{prefix}.{HTTP1_PREFIX}")).on(shard)
         })
     }
 

@@ -20,6 +20,8 @@ use reactor::{Outbox, Receiver, Span};
 pub(crate) enum BodyPart {
     /// Bytes, at least one.
     Data(Span),
+    /// A map of METADATA, which only HTTP/2 has.
+    Metadata(Box<HeaderList>),
     /// The trailers are there; [`BodySource::trailers`] has them. The end comes next.
     Trailers,
     /// There is no more.
@@ -117,6 +119,12 @@ pub(crate) trait BodySink {
     /// As [`BodySink::send`], of bytes that are copied.
     fn send_copy(&mut self, bytes: &[u8]);
 
+    /// Sends a map of METADATA, where the protocol has such a thing. Returns whether that is all:
+    /// if not, it counts that it has no such thing.
+    fn send_metadata(&mut self, _map: &HeaderList) -> bool {
+        false
+    }
+
     /// Ends the message.
     fn end(&mut self, trailers: Option<&HeaderList>);
 
@@ -192,6 +200,11 @@ pub(crate) trait ResponseSource: BulkSource {
         context: &Context<'_>,
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, SourceError>>;
+
+    /// The next map of METADATA that came before the head; who waits for the head is woken for it.
+    fn take_early_metadata(&mut self) -> Option<Box<HeaderList>> {
+        None
+    }
 
     /// Takes the trailers, once the response has ended with them, and leaves `list` in their place.
     fn swap_trailers(&mut self, list: &mut HeaderList);

@@ -22,6 +22,8 @@ pub(crate) trait BodyObserver {
     fn paused(&self);
     /// Reading goes on.
     fn resumed(&self);
+    /// A map of METADATA was dropped, because the sink's protocol has none.
+    fn metadata_dropped(&self);
 }
 
 /// Which end of a pump failed, and how.
@@ -39,6 +41,7 @@ pub(crate) struct BodyPump<'s> {
     had_trailers: bool,
     paused: bool,
     bytes: u64,
+    maps: u64,
     bulk: BulkWatch,
     /// The rest moves, or as much of it as comes in bulk.
     splicing: Option<Splicing<'s>>,
@@ -68,6 +71,7 @@ impl<'s> BodyPump<'s> {
             had_trailers: false,
             paused: false,
             bytes: 0,
+            maps: 0,
             bulk: BulkWatch::default(),
             splicing: None,
         }
@@ -90,6 +94,11 @@ impl<'s> BodyPump<'s> {
     /// Body bytes passed on.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// A number that changes whenever something was passed on.
+    pub(crate) fn progress(&self) -> u64 {
+        self.bytes.wrapping_add(self.maps)
     }
 
     /// Passes on what there is; ready once the end was passed on.
@@ -160,6 +169,12 @@ impl<'s> BodyPump<'s> {
                     sink.send(span);
                     if is_bulk {
                         self.begin_splice(source, sink);
+                    }
+                }
+                Poll::Ready(Ok(BodyPart::Metadata(map))) => {
+                    self.maps += 1;
+                    if !sink.send_metadata(&map) {
+                        observer.metadata_dropped();
                     }
                 }
                 Poll::Ready(Ok(BodyPart::Trailers)) => self.state = State::Trailers,

@@ -104,6 +104,11 @@ impl BodySink for TcpRequest<'_> {
         self.stream.outbox().write(|out| out.extend_from_slice(bytes));
     }
 
+    /// It has no place here, and nothing counts that.
+    fn send_metadata(&mut self, _map: &HeaderList) -> bool {
+        true
+    }
+
     /// The host sees the end behind the last byte. Trailers have no place here.
     fn end(&mut self, _trailers: Option<&HeaderList>) {
         self.stream.outbox().finish();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use cluster::{ConnectFailure, HttpStream};
 use config::model::ForwardAction;
-use observe::names::{ClusterStat, HttpStat};
+use observe::names::{ClusterStat, Http1CodecStat, HttpStat};
 use proto::KnownName;
 use proto::http2::ErrorCode;
 
@@ -100,7 +100,7 @@ impl<C: Carrier> Exchange<'_, C> {
         while !self.request_complete && bytes < DISCARD_MAX {
             match source.poll_part(context, DISCARD_MAX - bytes) {
                 Poll::Ready(Ok(BodyPart::Data(span))) => bytes += span.len(),
-                Poll::Ready(Ok(BodyPart::Trailers)) => {}
+                Poll::Ready(Ok(BodyPart::Metadata(_) | BodyPart::Trailers)) => {}
                 Poll::Ready(Ok(BodyPart::End)) => {
                     self.journal.bytes_received(bytes as u64);
                     return Poll::Ready(());
@@ -217,7 +217,7 @@ impl<C: Carrier> Exchange<'_, C> {
         let mut request = if whole { BodyPump::ended() } else { BodyPump::new() };
         let mut response = BodyPump::new();
         let from_client = FromClient { manager: self.manager, target };
-        let from_host = FromHost { target };
+        let from_host = FromHost { manager: self.manager, target };
         // The host takes no more of the request; what it answers may still come.
         let mut deaf = false;
         let mut moved = 0;
@@ -241,6 +241,12 @@ impl<C: Carrier> Exchange<'_, C> {
                 return Poll::Ready(Err(self.request_lost(why)));
             }
             while !self.responded {
+                while let Some(map) = up_response.take_early_metadata() {
+                    self.deadlines.last_progress = self.manager.reactor.now();
+                    if !sink.send_metadata(&map) {
+                        from_host.metadata_dropped();
+                    }
+                }
                 match up_response.poll_head(context, &mut self.heads.response) {
                     Poll::Ready(Ok(ResponseStart::Interim)) => {
                         // As Envoy, which counts the first one only.
@@ -297,7 +303,7 @@ impl<C: Carrier> Exchange<'_, C> {
             {
                 return Poll::Ready(Err(Stop::Cut(Failure::UpstreamClosed)));
             }
-            let now_moved = request.bytes().wrapping_add(response.bytes());
+            let now_moved = request.progress().wrapping_add(response.progress());
             if now_moved != moved {
                 moved = now_moved;
                 self.connection.count_received();
@@ -387,10 +393,16 @@ impl BodyObserver for FromClient<'_> {
         self.manager.stats.inc(HttpStat::DownstreamFlowControlResumedReadingTotal);
         self.target.cluster.stats().inc(ClusterStat::UpstreamFlowControlDrainedTotal);
     }
+
+    fn metadata_dropped(&self) {
+        let stats = self.manager.upstream_http1_stats(self.target);
+        stats.inc(Http1CodecStat::MetadataNotSupportedError);
+    }
 }
 
 /// Counts the pauses that a slow client causes.
 struct FromHost<'a> {
+    manager: &'a HttpManager,
     target: &'a Target,
 }
 
@@ -403,6 +415,10 @@ impl BodyObserver for FromHost<'_> {
     fn resumed(&self) {
         let stats = self.target.cluster.stats();
         stats.inc(ClusterStat::UpstreamFlowControlResumedReadingTotal);
+    }
+
+    fn metadata_dropped(&self) {
+        self.manager.codec_stats.inc(Http1CodecStat::MetadataNotSupportedError);
     }
 }
 

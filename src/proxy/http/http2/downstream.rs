@@ -128,6 +128,11 @@ impl BodySink for Response<'_> {
         }
     }
 
+    fn send_metadata(&mut self, map: &HeaderList) -> bool {
+        self.port.send_metadata(map);
+        true
+    }
+
     fn end(&mut self, trailers: Option<&HeaderList>) {
         if !self.is_head_only {
             self.port.end(trailers);

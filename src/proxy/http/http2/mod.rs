@@ -38,6 +38,7 @@ fn poll_part(
 ) -> Poll<Result<BodyPart, SourceError>> {
     Poll::Ready(match ready!(port.poll_part(context, credit)) {
         Ok(PortPart::Data(span)) => Ok(BodyPart::Data(span)),
+        Ok(PortPart::Metadata(map)) => Ok(BodyPart::Metadata(map)),
         Ok(PortPart::Trailers) => {
             port.take_trailers(trailers);
             Ok(BodyPart::Trailers)

@@ -132,6 +132,13 @@ impl BodySink for UpstreamRequest<'_> {
         }
     }
 
+    fn send_metadata(&mut self, map: &HeaderList) -> bool {
+        if let Some(port) = self.stream.port() {
+            port.send_metadata(map);
+        }
+        true
+    }
+
     fn end(&mut self, trailers: Option<&HeaderList>) {
         if let Some(port) = self.stream.port() {
             port.end(trailers);
@@ -206,6 +213,10 @@ impl ResponseSource for UpstreamResponse<'_> {
             Ok(None) => Ok(ResponseStart::Interim),
             Err(end) => Err(lost(end)),
         })
+    }
+
+    fn take_early_metadata(&mut self) -> Option<Box<HeaderList>> {
+        self.stream.port().and_then(StreamPort::take_early_metadata)
     }
 
     fn swap_trailers(&mut self, list: &mut HeaderList) {
