@@ -60,15 +60,15 @@ pub struct Handle {
 #[derive(Debug)]
 struct Shared {
     state: AtomicU8,
-    health_failed: AtomicBool,
+    health_failed: Arc<AtomicBool>,
     stop: Notify,
 }
 
 impl Handle {
     pub(crate) fn new() -> Self {
         let state = AtomicU8::new(State::Initializing.number());
-        let health_failed = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { state, health_failed, stop: Notify::new() }) }
+        let shared = Shared { state, health_failed: Arc::default(), stop: Notify::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Sets what the admin pages show; [`State::Initializing`] until the first call.
@@ -91,8 +91,14 @@ impl Handle {
         self.shared.health_failed.store(failed, Ordering::Relaxed);
     }
 
+    /// What [`health_failed`](Self::health_failed) says, for those who ask often: as long as it is
+    /// set, connections that carry HTTP end with their next response, as in Envoy.
+    #[must_use]
+    pub fn health_failed_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.health_failed)
+    }
+
     /// Whether the operator wants this process to look unhealthy, so that traffic goes elsewhere.
-    /// Connections are served as before.
     #[must_use]
     pub fn health_failed(&self) -> bool {
         self.shared.health_failed.load(Ordering::Relaxed)

@@ -14,7 +14,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use cluster::Shared;
 use config::Position;
-use control::{Configured, Control, Limits, ListenerInfo, Order, ServerInfo, Shutdown, State};
+use control::{
+    Configured, Control, Handle, Limits, ListenerInfo, Order, ServerInfo, Shutdown, State,
+};
 use control::{StatsFlush, StatsOptions};
 use observe::names::{MAIN_CLUSTER_MANAGER_PREFIX, ThreadClusterManagerStat};
 use observe::{Registry, Shard, ShardIndex};
@@ -231,8 +233,15 @@ fn serve(
             log_plan.iter().for_each(|plan| plan.follow_runtime(runtime));
         }
     });
-    let plans =
-        plans(features, hands, &clusters, &registry, (&random, local_address), access_logs)?;
+    let plans = plans(
+        features,
+        hands,
+        &clusters,
+        &registry,
+        (&random, local_address),
+        access_logs,
+        &handle,
+    )?;
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -408,6 +417,7 @@ fn plans(
     registry: &Registry,
     (random, local_address): (&RandomState, IpAddr),
     access_logs: Vec<AccessLogPart>,
+    handle: &Handle,
 ) -> Result<Vec<(Plan, reactor::Sender<Command>)>, Failures> {
     let workers = access_logs.len();
     let cores = affinity::cores(workers);
@@ -425,6 +435,7 @@ fn plans(
             local_address,
             random: random.clone(),
             access_logs,
+            health_failed: handle.health_failed_flag(),
             handovers,
             commands,
         };

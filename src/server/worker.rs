@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub(crate) struct Plan {
     /// Where seeds come from.
     pub(crate) random: RandomState,
     pub(crate) access_logs: AccessLogPart,
+    /// Set while the process is to look unhealthy.
+    pub(crate) health_failed: Arc<AtomicBool>,
     /// If connections are handed over between workers.
     pub(crate) handovers: Option<Handovers>,
     pub(crate) commands: InboxParts<Command>,
@@ -151,7 +154,7 @@ impl Worker {
             attendant.spawn(Rc::clone(&access_logs).attend(reactor.clone(), returns));
         }
         let connection_ids = Rc::new(ConnectionIds::new(plan.index, plan.registry.workers()));
-        let drain = Drain::default();
+        let drain = Drain::new(plan.health_failed);
         let context = WorkerContext {
             reactor,
             clusters: &clusters,

@@ -8,6 +8,7 @@
 mod ends;
 mod errors;
 mod floods;
+mod health;
 mod keepalive;
 mod limits;
 mod live_runtime;
@@ -31,6 +32,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(errors::scenarios());
     all.extend(floods::scenarios());
     all.extend(keepalive::scenarios());
+    all.extend(health::scenarios());
     all.extend(limits::scenarios());
     all.extend(live_runtime::scenarios());
     all.extend(metadata::scenarios());

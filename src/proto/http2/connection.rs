@@ -396,7 +396,7 @@ impl Connection {
 
     /// Announces that streams will be refused soon: a server sends this, lets a round trip pass, in
     /// which clients may still open streams, and then calls [`go_away`](Self::go_away). RFC 9113
-    /// section 6.8.
+    /// section 6.8. As in Envoy it does not count as a GOAWAY.
     pub fn shutdown_notice(&mut self) {
         if self.goaway_sent.is_none() {
             self.queue_goaway(STREAM_ID_MAX, ErrorCode::NO_ERROR);
@@ -406,6 +406,7 @@ impl Connection {
     /// Refuses all streams that the peer opens from now on. Those that are open go on.
     pub fn go_away(&mut self) {
         if self.goaway_sent.is_none_or(|last| last > self.last_peer_id) && self.failure.is_none() {
+            self.counts.goaway_sent += 1;
             self.queue_goaway(self.last_peer_id, ErrorCode::NO_ERROR);
         }
     }
@@ -438,6 +439,7 @@ impl Connection {
         self.failure = Some(kind);
         self.counts.error(kind);
         if kind.scope() != Scope::Flood {
+            self.counts.goaway_sent += 1;
             self.queue_goaway(self.last_peer_id, kind.code());
         }
         kind.into()
@@ -600,7 +602,6 @@ impl Connection {
     fn queue_goaway(&mut self, last_id: u32, code: ErrorCode) {
         let last_id = self.goaway_sent.map_or(last_id, |before| before.min(last_id));
         self.goaway_sent = Some(last_id);
-        self.counts.goaway_sent += 1;
         let mut payload = [0; 8];
         payload[..4].copy_from_slice(&last_id.to_be_bytes());
         payload[4..].copy_from_slice(&code.0.to_be_bytes());

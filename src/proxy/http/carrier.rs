@@ -35,7 +35,8 @@ pub(crate) trait Carrier {
     fn head_received(&self, start: &RequestStart) -> bool;
 
     /// Told that the head of a response is about to be sent. Returns whether the connection closes
-    /// behind it because the process drains; a shared connection starts to drain instead.
+    /// behind it because the process drains, or is to look unhealthy; a shared connection starts to
+    /// drain instead.
     fn drains(&self) -> bool;
 
     /// Whether the head of a response is to say that the connection closes soon, if not at once.
@@ -69,7 +70,7 @@ impl Carrier for HttpConnection {
     }
 
     fn drains(&self) -> bool {
-        let drains = self.manager.is_draining();
+        let drains = self.manager.closes_with_response();
         if drains {
             self.manager.stats.inc(HttpStat::DownstreamCxDrainClose);
         }

@@ -221,6 +221,11 @@ impl HttpManager {
         self.drain.has_begun()
     }
 
+    /// Whether a connection is to end with the response that is about to be sent on it.
+    pub(super) fn closes_with_response(&self) -> bool {
+        self.drain.closes_with_response()
+    }
+
     /// Serves one connection to its end.
     // No `async fn`: the future of one keeps its arguments twice.
     pub(crate) fn serve<'a>(

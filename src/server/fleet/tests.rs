@@ -57,6 +57,7 @@ fn plans(
             local_address: Ipv4Addr::LOCALHOST.into(),
             random: RandomState::new(),
             access_logs: no_access_logs(),
+            health_failed: Arc::default(),
             handovers: None,
             commands,
         };

@@ -254,8 +254,10 @@ fn sized(stream: u32, octets: usize) -> Vec<u8> {
     map(stream, &[("a", &"x".repeat(octets - 4))])
 }
 
+type Frames = fn() -> Vec<u8>;
+
 /// What ends a client's connection.
-const BROKEN: &[(&str, fn() -> Vec<u8>)] = &[
+const BROKEN: &[(&str, Frames)] = &[
     ("no header block:", || frame(METADATA, END_METADATA, 1, &[0xff; 6])),
     ("the table of another map:", || {
         let named = frame(METADATA, END_METADATA, 1, b"\x40\x01a\x01b");

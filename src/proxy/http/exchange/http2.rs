@@ -126,7 +126,7 @@ impl Carrier for StreamCarrier<'_> {
     }
 
     fn drains(&self) -> bool {
-        if self.connection.connection.manager.is_draining() {
+        if self.connection.connection.manager.closes_with_response() {
             self.connection.drain_with_process();
         }
         false
