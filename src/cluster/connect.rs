@@ -21,6 +21,7 @@ use crate::breaker::{ConnectionToken, Token};
 use crate::connector::ConnectError;
 use crate::context::Context;
 use crate::existence::{ClosedBy, Counts, Existence};
+use crate::outlier::Outcome;
 
 /// Why [`crate::Cluster::connect`] gave no connection.
 #[derive(Debug)]
@@ -74,6 +75,23 @@ impl ConnectFailure {
             | Self::Refused { .. }
             | Self::Local { .. }
             | Self::Timeout { .. } => true,
+        }
+    }
+}
+
+impl ConnectFailure {
+    /// What it says about the host to somebody who wanted no more than a connection. A limit, and a
+    /// socket that was not to be had, say nothing.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Refused { .. } => Some(Outcome::ConnectFailed),
+            Self::Timeout { .. } => Some(Outcome::Timeout),
+            Self::Overflow
+            | Self::RequestOverflow { .. }
+            | Self::PendingOverflow { .. }
+            | Self::NoHealthyHost
+            | Self::Local { .. } => None,
         }
     }
 }

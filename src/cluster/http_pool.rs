@@ -27,6 +27,7 @@ use crate::breaker::Resource;
 use crate::connect::ConnectFailure;
 use crate::context::Context;
 use crate::existence::Counts;
+use crate::outlier::Monitor;
 use http1::Http1Pool;
 use http2::Http2Pool;
 use pool::{Pool, PoolBase};
@@ -35,12 +36,17 @@ use table::PoolTable;
 /// A host that was picked for an exchange.
 #[derive(Debug)]
 pub struct HttpHost {
-    pool: HostPool,
+    pool: PickedPool,
+    monitor: Option<Rc<Monitor>>,
 }
 
-impl Drop for HttpHost {
+/// The pool of a host, which counts as picked.
+#[derive(Debug)]
+pub(crate) struct PickedPool(HostPool);
+
+impl Drop for PickedPool {
     fn drop(&mut self) {
-        match &self.pool {
+        match &self.0 {
             HostPool::Http1(pool) => pool.base().leave(),
             HostPool::Http2(pool) => pool.base().leave(),
         }
@@ -63,10 +69,20 @@ pub enum HttpStream {
 }
 
 impl HttpHost {
+    pub(crate) fn new(pool: PickedPool, monitor: Option<Rc<Monitor>>) -> Self {
+        Self { pool, monitor }
+    }
+
+    /// What is to be told what comes of the exchange, if outliers are detected.
+    #[must_use]
+    pub fn monitor(&self) -> Option<&Rc<Monitor>> {
+        self.monitor.as_ref()
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> &Address {
-        match &self.pool {
+        match &self.pool.0 {
             HostPool::Http1(pool) => &pool.base().address,
             HostPool::Http2(pool) => &pool.base().address,
         }
@@ -75,7 +91,7 @@ impl HttpHost {
     /// The host's stats on this worker.
     #[must_use]
     pub fn stats(&self) -> &Scope<HostStat> {
-        match &self.pool {
+        match &self.pool.0 {
             HostPool::Http1(pool) => &pool.base().counts.host,
             HostPool::Http2(pool) => &pool.base().counts.host,
         }
@@ -87,7 +103,7 @@ impl HttpHost {
     /// # Errors
     /// [`ConnectFailure`] says what forbade it; it has been counted.
     pub async fn stream(&self) -> Result<HttpStream, ConnectFailure> {
-        match &self.pool {
+        match &self.pool.0 {
             HostPool::Http1(pool) => pool.stream().await.map(HttpStream::Http1),
             HostPool::Http2(pool) => pool.stream().await.map(HttpStream::Http2),
         }
@@ -121,7 +137,7 @@ impl HttpPools {
         request: Option<Version>,
         header: Option<Box<[u8]>>,
         counts: impl FnOnce() -> Counts,
-    ) -> Option<HttpHost> {
+    ) -> Option<PickedPool> {
         let is_http2 = match self.context.shared.config().http.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
@@ -140,7 +156,14 @@ impl HttpPools {
             let pool = self.http1.host(index, header, |header| Http1Pool::new(base(header)))?;
             HostPool::Http1(self.enter(index, pool)?)
         };
-        Some(HttpHost { pool })
+        Some(PickedPool(pool))
+    }
+
+    /// Closes the connections to the host at this place of the configuration, each once nobody has
+    /// it.
+    pub(crate) fn drain(&self, index: usize) {
+        self.http1.drain(index);
+        self.http2.drain(index);
     }
 
     /// Books that a pool of the host is picked. None if it would be one pool too many, which is

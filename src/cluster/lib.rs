@@ -15,6 +15,7 @@
 //! It does not relay bytes, retry, or know who the downstream is.
 #![forbid(unsafe_code)]
 
+mod balancer;
 mod breaker;
 mod connect;
 mod connection;
@@ -23,11 +24,14 @@ mod context;
 mod existence;
 mod http_pool;
 mod introduction;
+mod outlier;
 mod preconnect;
 mod round_robin;
 mod shared;
 mod tally;
 mod tcp_pool;
+#[cfg(test)]
+mod test_config;
 mod waiters;
 mod worker_view;
 
@@ -36,6 +40,8 @@ pub use connection::UpstreamConnection;
 pub use existence::ClosedBy;
 pub use http_pool::{Http1Stream, Http2Stream, HttpHost, HttpStream};
 pub use introduction::Client;
-pub use round_robin::RoundRobin;
+pub use outlier::{
+    Cause, Comparison, Detector, Event, EventKind, Monitor, Origin, Outcome, Situation,
+};
 pub use shared::Shared;
-pub use worker_view::{Cluster, Clusters};
+pub use worker_view::{Cluster, Clusters, MetHost};

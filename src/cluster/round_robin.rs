@@ -9,18 +9,25 @@
 //! by cross multiplication, and after `sum of weights` picks the count begins anew: in each such
 //! round every host is picked exactly `weight` times, for ever.
 //!
-//! It knows nothing of health: every host it is given is a candidate.
+//! It knows nothing of health: every host it is given is a candidate. Whoever gives it others
+//! restarts it, and as in Envoy what it had picked does not matter then, except for the turn among
+//! hosts of equal weight.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 /// The rotation through the hosts of one cluster on one worker.
 #[derive(Debug)]
-pub struct RoundRobin(Rotation);
+pub(crate) struct RoundRobin {
+    seed: u64,
+    /// Among hosts of equal weight.
+    turn: u64,
+    rotation: Rotation,
+}
 
 #[derive(Debug)]
 enum Rotation {
-    Equal { count: usize, next: usize },
+    Equal { count: u64 },
     Weighted(BinaryHeap<Reverse<Due>>),
 }
 
@@ -28,25 +35,30 @@ impl RoundRobin {
     /// A rotation through hosts of these weights, begun at a place that `seed` chooses. A weight
     /// of 0 counts as 1; Envoy refuses it in the configuration.
     #[must_use]
-    pub fn new(weights: impl IntoIterator<Item = u32>, seed: u64) -> Self {
+    pub(crate) fn new(weights: impl IntoIterator<Item = u32>, seed: u64) -> Self {
+        let mut new = Self { seed, turn: seed, rotation: Rotation::Equal { count: 0 } };
+        new.restart(weights);
+        new
+    }
+
+    /// Goes on with hosts of these weights.
+    pub(crate) fn restart(&mut self, weights: impl IntoIterator<Item = u32>) {
         let weights: Vec<u32> = weights.into_iter().map(|weight| weight.max(1)).collect();
-        if weights.windows(2).all(|pair| pair[0] == pair[1]) {
-            let count = weights.len();
-            let count_wide = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
-            let next = usize::try_from(seed % count_wide).unwrap_or(0);
-            return Self(Rotation::Equal { count, next });
-        }
-        Self(Rotation::Weighted(seeded_schedule(&weights, seed)))
+        self.rotation = if weights.windows(2).all(|pair| pair[0] == pair[1]) {
+            Rotation::Equal { count: u64::try_from(weights.len()).unwrap_or(u64::MAX) }
+        } else {
+            Rotation::Weighted(seeded_schedule(&weights, self.seed))
+        };
     }
 
     /// The index of the next host, or `None` if there is no host.
-    pub fn pick(&mut self) -> Option<usize> {
-        match &mut self.0 {
-            Rotation::Equal { count: 0, .. } => None,
-            Rotation::Equal { count, next } => {
-                let picked = *next;
-                *next = (picked + 1) % *count;
-                Some(picked)
+    pub(crate) fn pick(&mut self) -> Option<usize> {
+        match &mut self.rotation {
+            Rotation::Equal { count: 0 } => None,
+            Rotation::Equal { count } => {
+                let picked = self.turn % *count;
+                self.turn = self.turn.wrapping_add(1);
+                usize::try_from(picked).ok()
             }
             Rotation::Weighted(schedule) => pick_due(schedule),
         }
@@ -136,8 +148,24 @@ mod tests {
     fn equal_weights_take_turns_from_a_start_that_the_seed_chooses() {
         assert_eq!(picks(&[1, 1, 1], 0, 7), [0, 1, 2, 0, 1, 2, 0]);
         assert_eq!(picks(&[5, 5, 5], 2, 4), [2, 0, 1, 2]);
-        assert_eq!(picks(&[1, 1, 1], u64::MAX, 3), [0, 1, 2]);
+        assert_eq!(picks(&[1, 1, 1], u64::MAX - 2, 2), [1, 2]);
         assert_eq!(picks(&[9], 4, 2), [0, 0]);
+    }
+
+    #[test]
+    fn other_hosts_of_equal_weight_go_on_with_the_turn_and_others_begin_anew() {
+        let mut balancer = RoundRobin::new([1, 1, 1], 0);
+        assert_eq!([balancer.pick(), balancer.pick()], [Some(0), Some(1)]);
+        balancer.restart([1, 1]);
+        assert_eq!([balancer.pick(), balancer.pick()], [Some(0), Some(1)]);
+        balancer.restart([1, 1, 1]);
+        assert_eq!([balancer.pick(), balancer.pick()], [Some(1), Some(2)]);
+        balancer.restart([1, 2]);
+        assert_eq!([balancer.pick(), balancer.pick()], [Some(1), Some(0)]);
+        balancer.restart([1, 2]);
+        assert_eq!(balancer.pick(), Some(1));
+        balancer.restart([]);
+        assert_eq!(balancer.pick(), None);
     }
 
     #[test]

@@ -6,11 +6,13 @@ use base::Limit;
 use config::{RuntimeSnapshot, model};
 use observe::names::{
     ClusterDormantStat, ClusterStat, HostStat, Http1CodecStat, Http2CodecDormantStat,
-    Http2CodecStat, UpstreamProxyProtocolStat, cluster_prefix,
+    Http2CodecStat, UpstreamProxyProtocolStat, cluster_prefix, outlier_detection_prefix,
 };
 use observe::{Registry, ScopeId, Shard};
 
+use crate::balancer::PanicThreshold;
 use crate::breaker::Limits;
+use crate::outlier::{Detector, Watched};
 
 /// The configuration of a cluster, its circuit breakers and its stats scope. Made once by
 /// `server`; every worker makes its own [`crate::Cluster`] from it.
@@ -28,6 +30,9 @@ pub struct Shared {
     /// How many connections each host may have, with `per_host_thresholds` only.
     host_limits: Box<[Arc<Limit>]>,
     proxy_protocol: Option<ScopeId<UpstreamProxyProtocolStat>>,
+    panic: PanicThreshold,
+    /// With `outlier_detection` only.
+    watched: Option<Arc<Watched>>,
 }
 
 impl Shared {
@@ -49,8 +54,12 @@ impl Shared {
         let host_limit = |max: u32| Arc::new(Limit::new(max.into()));
         let max = config.host_connections_max;
         let host_limits = config.endpoints.iter().filter_map(|_| max.map(host_limit)).collect();
+        let watched = config.outlier_detection.as_ref();
+        let watched = watched.map(|it| Watched::new(it, config.endpoints.len(), registry));
         let registry = registry.clone();
         Arc::new(Self {
+            panic: PanicThreshold::new(config.panic),
+            watched: watched.map(Arc::new),
             config,
             limits,
             high_limits,
@@ -87,6 +96,32 @@ impl Shared {
         stats.add(ClusterStat::DefaultTotalMatchCount, hosts);
     }
 
+    /// Who decides which hosts are left out, if the cluster is configured so. To be made once, on
+    /// control's shard.
+    #[must_use]
+    pub fn detector(&self, control: &Shard) -> Option<Detector> {
+        let prefix = outlier_detection_prefix(&self.config.stat_name);
+        let watched = self.watched.as_ref()?;
+        let stats = (&self.registry.scope(&prefix), &self.scope);
+        Some(Detector::new(&self.config, watched, stats, control))
+    }
+
+    /// Whether the host at this place of the configuration is left out.
+    #[must_use]
+    pub fn is_ejected(&self, host: usize) -> bool {
+        self.watched.as_ref().is_some_and(|watched| watched.is_ejected(host))
+    }
+
+    /// What outlier detection sees of the hosts, if they are watched.
+    pub(crate) fn watched(&self) -> Option<&Arc<Watched>> {
+        self.watched.as_ref()
+    }
+
+    /// When too few hosts are healthy.
+    pub(crate) fn panic(&self) -> &PanicThreshold {
+        &self.panic
+    }
+
     /// Takes the limits over that the runtime says, on control's shard.
     pub fn follow_runtime(&self, runtime: &RuntimeSnapshot, control: &Shard) {
         let model::Cluster { name, thresholds, high_thresholds, .. } = &*self.config;
@@ -95,6 +130,10 @@ impl Shared {
         for (priority, limits, thresholds) in priorities {
             let name = format!("circuit_breakers.{name}.{priority}");
             limits.follow_runtime(runtime, &name, thresholds, control);
+        }
+        self.panic.follow_runtime(runtime);
+        if let (Some(watched), Some(config)) = (&self.watched, &self.config.outlier_detection) {
+            watched.follow_runtime(runtime, config);
         }
     }
 

@@ -49,6 +49,13 @@ impl TcpPools {
         Self { context: Rc::clone(context), hosts }
     }
 
+    /// Closes the connections to the host at this place of the configuration that nobody has.
+    pub(crate) fn drain(&self, index: usize) {
+        if let Some(pool) = self.hosts.get(index).and_then(OnceCell::get) {
+            pool.drain();
+        }
+    }
+
     /// The pool of the host at this place of the configuration, which is at `address` and counted
     /// in `counts`.
     pub(crate) fn host(
@@ -164,6 +171,21 @@ impl TcpPool {
             }
         }
         None
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ready_connections(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    fn drain(&self) {
+        let ready = std::mem::take(&mut *self.ready.borrow_mut());
+        for spare in ready {
+            drop(spare.connection.take());
+            if let Some(task) = spare.task.take() {
+                task.wake();
+            }
+        }
     }
 
     /// Waits until a user who has `token` may dial. Until then the token is others'.

@@ -1,6 +1,6 @@
 //! A cluster as one worker sees it, and the table of all of them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use observe::{Scope, Shard};
 use proto::Version;
 use reactor::Reactor;
 
+use crate::balancer::Balancer;
 use crate::breaker::Resource;
 use crate::connect::{self, ConnectFailure, Waiting};
 use crate::connection::UpstreamConnection;
@@ -20,7 +21,7 @@ use crate::context::Context;
 use crate::existence::Counts;
 use crate::http_pool::{HttpHost, HttpPools};
 use crate::introduction::{self, Client};
-use crate::round_robin::RoundRobin;
+use crate::outlier::Monitor;
 use crate::shared::Shared;
 use crate::tcp_pool::{TcpPool, TcpPools, Turn};
 
@@ -29,9 +30,9 @@ use crate::tcp_pool::{TcpPool, TcpPools, Turn};
 pub struct Cluster {
     context: Rc<Context>,
     shard: Shard,
-    /// What this worker counts of each host it has met.
-    hosts: Box<[OnceCell<Scope<HostStat>>]>,
-    balancer: RefCell<RoundRobin>,
+    /// The hosts that this worker has met.
+    hosts: Box<[OnceCell<MetHost>]>,
+    balancer: RefCell<Balancer>,
     /// Made when the first HTTP request comes.
     http: OnceCell<HttpPools>,
     /// By host; only where connections are made ahead, or hosts have limits of their own.
@@ -46,8 +47,7 @@ impl Cluster {
     #[must_use]
     pub fn new(shared: Arc<Shared>, reactor: Reactor, shard: &Shard, seed: u64) -> Rc<Self> {
         let config = shared.config();
-        let weights = config.endpoints.iter().map(|endpoint| endpoint.weight);
-        let balancer = RefCell::new(RoundRobin::new(weights, seed));
+        let balancer = Balancer::new(config, shared.panic(), shared.watched().cloned(), seed);
         let hosts = shared.hosts().map(|_| OnceCell::new()).collect();
         let needs_pools =
             config.preconnect_per_mille > 1000 || config.host_connections_max.is_some();
@@ -58,7 +58,7 @@ impl Cluster {
             context,
             shard: shard.clone(),
             hosts,
-            balancer,
+            balancer: RefCell::new(balancer),
             http: OnceCell::new(),
             proxy_protocol_stats,
         })
@@ -90,11 +90,12 @@ impl Cluster {
         request: Option<Version>,
         proxy_header: Option<Box<[u8]>>,
     ) -> Result<HttpHost, ConnectFailure> {
-        let Picked { index, host, stats } = self.pick()?;
+        let Picked { index, host, met } = self.pick()?;
         let pools = self.http.get_or_init(|| HttpPools::new(&self.context));
-        let counts = || self.counts(stats);
-        let host = pools.host(index, &host.address, request, proxy_header, counts);
-        host.ok_or(ConnectFailure::NoHealthyHost)
+        let counts = || self.counts(&met.stats);
+        let pool = pools.host(index, &host.address, request, proxy_header, counts);
+        let pool = pool.ok_or(ConnectFailure::NoHealthyHost)?;
+        Ok(HttpHost::new(pool, met.monitor.clone()))
     }
 
     /// As [`Cluster::http_host`], for an exchange that keeps its connection to itself: a tunnel.
@@ -124,7 +125,8 @@ impl Cluster {
     }
 
     /// Connects to the next host in turn. One call is one attempt; each may meet another host,
-    /// which `picked` is told about, with its stats, before it is connected to.
+    /// which `picked` is told about, with what is known of it, before it is connected to. What
+    /// comes of it is the caller's to tell the host's monitor.
     ///
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
@@ -136,17 +138,17 @@ impl Cluster {
     /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
     pub async fn connect(
         &self,
-        picked: impl FnOnce(&Address, &Scope<HostStat>),
+        picked: impl FnOnce(&Address, &MetHost),
     ) -> Result<UpstreamConnection, ConnectFailure> {
         let limits = &self.context.limits;
         let Some(token) = limits.try_connection() else {
             self.stats().inc(ClusterStat::UpstreamCxOverflow);
             return Err(ConnectFailure::Overflow);
         };
-        let Picked { index, host, stats } = self.pick()?;
-        let counts = self.counts(stats);
+        let Picked { index, host, met } = self.pick()?;
+        let counts = self.counts(&met.stats);
         let address = &host.address;
-        picked(address, stats);
+        picked(address, met);
         let pool = self.tcp.as_ref().and_then(|pools| pools.host(index, address, &counts));
         let connected = |stream, existence| {
             let used = pool.map(TcpPool::used);
@@ -183,12 +185,34 @@ impl Cluster {
         Ok(connection)
     }
 
+    /// Drains the pools of the hosts that were ejected since the last call. To be called on each
+    /// [`Detector`](crate::Detector)'s ejection: connections to such a host may be its only
+    /// trouble, and are not used again once it is let back in.
+    pub fn drain_ejected(&self) {
+        let Some(watched) = self.context.shared.watched() else { return };
+        for (index, met) in self.hosts.iter().enumerate() {
+            let Some(met) = met.get() else { continue };
+            let ejections = watched.ejections(index);
+            if met.ejections.replace(ejections) == ejections {
+                continue;
+            }
+            if let Some(pools) = self.http.get() {
+                pools.drain(index);
+            }
+            if let Some(pools) = &self.tcp {
+                pools.drain(index);
+            }
+        }
+    }
+
     /// The next host in turn.
     fn pick(&self) -> Result<Picked<'_>, ConnectFailure> {
-        let index = self.balancer.borrow_mut().pick();
-        index.and_then(|index| self.host(index)).ok_or_else(|| {
-            // Envoy finds an empty cluster to be in panic before it finds no host in it.
+        let shared = &self.context.shared;
+        let pick = self.balancer.borrow_mut().pick(shared.config(), shared.panic());
+        if pick.is_panic {
             self.stats().inc(ClusterStat::LbHealthyPanic);
+        }
+        pick.host.and_then(|index| self.host(index)).ok_or_else(|| {
             self.stats().inc(ClusterStat::UpstreamCxNoneHealthy);
             ConnectFailure::NoHealthyHost
         })
@@ -197,9 +221,13 @@ impl Cluster {
     fn host(&self, index: usize) -> Option<Picked<'_>> {
         let shared = &self.context.shared;
         let host = shared.config().endpoints.get(index)?;
-        let (stats, scope) = (self.hosts.get(index)?, shared.host(index)?);
-        let stats = stats.get_or_init(|| scope.on(&self.shard));
-        Some(Picked { index, host, stats })
+        let (met, stats) = (self.hosts.get(index)?, shared.host(index)?);
+        let met = met.get_or_init(|| MetHost {
+            stats: stats.on(&self.shard),
+            monitor: shared.watched().and_then(|all| Monitor::new(all, index, &self.shard)),
+            ejections: Cell::new(shared.watched().map_or(0, |all| all.ejections(index))),
+        });
+        Some(Picked { index, host, met })
     }
 
     fn counts(&self, host: &Scope<HostStat>) -> Counts {
@@ -218,7 +246,32 @@ struct Picked<'a> {
     /// Its place in the configuration.
     index: usize,
     host: &'a model::Endpoint,
-    stats: &'a Scope<HostStat>,
+    met: &'a MetHost,
+}
+
+/// A host that this worker has picked before.
+#[derive(Debug)]
+pub struct MetHost {
+    /// What this worker counts of it.
+    stats: Scope<HostStat>,
+    /// With `outlier_detection` only.
+    monitor: Option<Rc<Monitor>>,
+    /// How often it had been ejected when its pools were last drained for that.
+    ejections: Cell<u64>,
+}
+
+impl MetHost {
+    /// What this worker counts of it.
+    #[must_use]
+    pub fn stats(&self) -> &Scope<HostStat> {
+        &self.stats
+    }
+
+    /// What is to be told what comes of asking it, if outliers are detected.
+    #[must_use]
+    pub fn monitor(&self) -> Option<&Rc<Monitor>> {
+        self.monitor.as_ref()
+    }
 }
 
 /// Every cluster of the configuration on one worker, by name.
@@ -232,6 +285,15 @@ impl Clusters {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Rc<Cluster>> {
         self.by_name.get(name).cloned()
+    }
+}
+
+impl Clusters {
+    /// Those whose hosts may be ejected.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Rc<Cluster>> {
+        let is_watched = |cluster: &&Rc<Cluster>| cluster.context.shared.watched().is_some();
+        self.by_name.values().filter(is_watched).cloned().collect()
     }
 }
 

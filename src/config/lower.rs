@@ -16,6 +16,7 @@ mod listener;
 mod listener_filter;
 mod log_format;
 mod network_filter;
+mod outlier_detection;
 mod overload;
 mod protocol_options;
 mod route;
@@ -86,6 +87,10 @@ pub(crate) fn bootstrap<'a>(
         stats_flush_interval.map(|d| lower.milliseconds(d, "stats_flush_interval"));
     let StatsFlush::StatsFlushOnAdmin(stats_flush_on_admin) =
         message.stats_flush.unwrap_or(StatsFlush::StatsFlushOnAdmin(false));
+    let manager = message.cluster_manager.as_ref();
+    let outlier_events = manager.and_then(|manager| manager.outlier_detection.as_ref());
+    // Envoy writes no events where the path is empty.
+    let outlier_event_log = outlier_events.map(|events| events.event_log_path.clone());
     let log_format = lower.log_format(message.application_log_config.as_ref());
     model::Bootstrap {
         node,
@@ -96,6 +101,7 @@ pub(crate) fn bootstrap<'a>(
         stats_flush_interval,
         stats_flush_on_admin,
         log_format,
+        outlier_event_log: outlier_event_log.filter(|path| !path.is_empty()),
         listeners,
         clusters,
     }

@@ -9,6 +9,7 @@ mod http;
 mod http2;
 mod listener_filter;
 mod network_filter;
+mod outlier_detection;
 mod route;
 mod runtime;
 mod socket;
@@ -41,6 +42,7 @@ pub use network_filter::{
     ConnectionLimit, LocalRateLimit, NetworkFilter, Permission, Principal, Rbac, RbacAction,
     RbacPolicy, RbacRules, TokenBucket,
 };
+pub use outlier_detection::{Enforcing, OutlierDetection};
 pub use route::{
     DirectResponse, Domain, ForwardAction, GrpcTimeout, PathMatch, RedirectAction, RedirectPath,
     RedirectScheme, Route, RouteAction, RouteConfiguration, StreamDuration, VirtualHost,
@@ -78,6 +80,9 @@ pub struct Bootstrap {
     /// How many connections all listeners together may have at a time, from the overload manager;
     /// absent means that the runtime's value [`Bootstrap::CONNECTIONS_KEY`] says it.
     pub connection_limit: Option<u64>,
+    /// `cluster_manager.outlier_detection.event_log_path`: a line for each ejection and each end
+    /// of one.
+    pub outlier_event_log: Option<String>,
     /// `static_resources.listeners`, in file order.
     pub listeners: Vec<Arc<Listener>>,
     /// `static_resources.clusters`, in file order; names are unique.
@@ -201,6 +206,10 @@ pub struct Cluster {
     pub sockets: UpstreamSockets,
     /// `transport_socket`, if it is `envoy.transport_sockets.upstream_proxy_protocol`.
     pub proxy_protocol: Option<UpstreamProxyProtocol>,
+    /// `outlier_detection`: absent means that every host is always used.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// When hosts that should be left out are used all the same.
+    pub panic: Panic,
     /// Endpoints of `load_assignment`, in file order, priority 0.
     pub endpoints: Vec<Endpoint>,
 }
@@ -241,6 +250,32 @@ pub struct UpstreamTcp {
     /// `idle_timeout`: how long a connection is kept that nobody has used yet; 10 minutes unless
     /// set, `None` when the file switches it off with `0s`.
     pub idle_timeout: Option<Duration>,
+}
+
+/// When a cluster has too few healthy hosts to do without the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panic {
+    /// `common_lb_config.healthy_panic_threshold`, in percent of all hosts: with fewer healthy
+    /// ones all are used; 50 unless set, and never with 0. The runtime may say otherwise, as
+    /// [`Panic::RUNTIME_KEY`].
+    pub threshold: u32,
+    /// `load_assignment.policy.overprovisioning_factor`, in percent: the healthy part times this
+    /// is the part of the traffic that the healthy hosts bear, and if that is all of it there is no
+    /// panic; 140 unless set.
+    pub overprovisioning_factor: u32,
+    /// `load_assignment.policy.weighted_priority_health`: that part is one of the weights.
+    pub weighted_health: bool,
+}
+
+impl Panic {
+    /// What the runtime calls the threshold.
+    pub const RUNTIME_KEY: &str = "upstream.healthy_panic_threshold";
+}
+
+impl Default for Panic {
+    fn default() -> Self {
+        Self { threshold: 50, overprovisioning_factor: 140, weighted_health: false }
+    }
 }
 
 /// Envoy's `config.endpoint.v3.LbEndpoint`.

@@ -276,11 +276,22 @@ pub mod envoy {
                 pub struct ClusterManager {
                     #[prost(string, tag = "1")]
                     pub local_cluster_name: ::prost::alloc::string::String,
+                    #[prost(message, optional, tag = "2")]
+                    pub outlier_detection:
+                        ::core::option::Option<cluster_manager::OutlierDetection>,
                     #[prost(message, optional, tag = "3")]
                     pub upstream_bind_config:
                         ::core::option::Option<super::super::core::v3::BindConfig>,
                     #[prost(bool, tag = "5")]
                     pub enable_deferred_cluster_creation: bool,
+                }
+                /// Nested message and enum types in `ClusterManager`.
+                pub mod cluster_manager {
+                    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct OutlierDetection {
+                        #[prost(string, tag = "1")]
+                        pub event_log_path: ::prost::alloc::string::String,
+                    }
                 }
                 #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct RuntimeLayer {
@@ -351,6 +362,59 @@ pub mod envoy {
                         pub max_connection_pools: ::core::option::Option<u32>,
                     }
                 }
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                pub struct OutlierDetection {
+                    #[prost(message, optional, tag = "1")]
+                    pub consecutive_5xx: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "2")]
+                    pub interval: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "3")]
+                    pub base_ejection_time: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "4")]
+                    pub max_ejection_percent: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "5")]
+                    pub enforcing_consecutive_5xx: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "6")]
+                    pub enforcing_success_rate: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "7")]
+                    pub success_rate_minimum_hosts: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "8")]
+                    pub success_rate_request_volume: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "9")]
+                    pub success_rate_stdev_factor: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "10")]
+                    pub consecutive_gateway_failure: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "11")]
+                    pub enforcing_consecutive_gateway_failure: ::core::option::Option<u32>,
+                    #[prost(bool, tag = "12")]
+                    pub split_external_local_origin_errors: bool,
+                    #[prost(message, optional, tag = "13")]
+                    pub consecutive_local_origin_failure: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "14")]
+                    pub enforcing_consecutive_local_origin_failure: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "15")]
+                    pub enforcing_local_origin_success_rate: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "16")]
+                    pub failure_percentage_threshold: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "17")]
+                    pub enforcing_failure_percentage: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "18")]
+                    pub enforcing_failure_percentage_local_origin: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "19")]
+                    pub failure_percentage_minimum_hosts: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "20")]
+                    pub failure_percentage_request_volume: ::core::option::Option<u32>,
+                    #[prost(message, optional, tag = "21")]
+                    pub max_ejection_time: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "22")]
+                    pub max_ejection_time_jitter: ::core::option::Option<::prost_types::Duration>,
+                    #[prost(message, optional, tag = "23")]
+                    pub successful_active_health_check_uneject_host: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "25")]
+                    pub always_eject_one_host: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "26")]
+                    pub detect_degraded_hosts: ::core::option::Option<bool>,
+                }
                 #[derive(Clone, PartialEq, ::prost::Message)]
                 pub struct Cluster {
                     #[prost(string, tag = "1")]
@@ -404,11 +468,15 @@ pub mod envoy {
                     pub use_tcp_for_dns_lookups: bool,
                     #[prost(message, optional, tag = "54")]
                     pub wait_for_warm_on_init: ::core::option::Option<bool>,
+                    #[prost(message, optional, tag = "19")]
+                    pub outlier_detection: ::core::option::Option<OutlierDetection>,
                     #[prost(message, optional, tag = "20")]
                     pub cleanup_interval: ::core::option::Option<::prost_types::Duration>,
                     #[prost(message, optional, tag = "21")]
                     pub upstream_bind_config:
                         ::core::option::Option<super::super::core::v3::BindConfig>,
+                    #[prost(message, optional, tag = "27")]
+                    pub common_lb_config: ::core::option::Option<cluster::CommonLbConfig>,
                     #[prost(message, optional, tag = "24")]
                     pub transport_socket:
                         ::core::option::Option<super::super::core::v3::TransportSocket>,
@@ -436,6 +504,18 @@ pub mod envoy {
                 }
                 /// Nested message and enum types in `Cluster`.
                 pub mod cluster {
+                    #[derive(Clone, Copy, PartialEq, ::prost::Message)]
+                    pub struct CommonLbConfig {
+                        #[prost(message, optional, tag = "1")]
+                        pub healthy_panic_threshold:
+                            ::core::option::Option<super::super::super::super::r#type::v3::Percent>,
+                        #[prost(message, optional, tag = "4")]
+                        pub update_merge_window: ::core::option::Option<::prost_types::Duration>,
+                        #[prost(bool, tag = "5")]
+                        pub ignore_new_hosts_until_first_hc: bool,
+                        #[prost(bool, tag = "6")]
+                        pub close_connections_on_host_set_change: bool,
+                    }
                     #[derive(Clone, Copy, PartialEq, ::prost::Message)]
                     pub struct PreconnectPolicy {
                         #[prost(message, optional, tag = "1")]
@@ -1498,6 +1578,20 @@ pub mod envoy {
                     pub cluster_name: ::prost::alloc::string::String,
                     #[prost(message, repeated, tag = "2")]
                     pub endpoints: ::prost::alloc::vec::Vec<LocalityLbEndpoints>,
+                    #[prost(message, optional, tag = "4")]
+                    pub policy: ::core::option::Option<cluster_load_assignment::Policy>,
+                }
+                /// Nested message and enum types in `ClusterLoadAssignment`.
+                pub mod cluster_load_assignment {
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct Policy {
+                        #[prost(message, optional, tag = "3")]
+                        pub overprovisioning_factor: ::core::option::Option<u32>,
+                        #[prost(message, optional, tag = "4")]
+                        pub endpoint_stale_after: ::core::option::Option<::prost_types::Duration>,
+                        #[prost(bool, tag = "6")]
+                        pub weighted_priority_health: bool,
+                    }
                 }
             }
         }
@@ -2213,17 +2307,6 @@ pub mod envoy {
                 }
                 /// Nested message and enum types in `RouteAction`.
                 pub mod route_action {
-                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-                    pub struct MaxStreamDuration {
-                        #[prost(message, optional, tag = "1")]
-                        pub max_stream_duration: ::core::option::Option<::prost_types::Duration>,
-                        #[prost(message, optional, tag = "2")]
-                        pub grpc_timeout_header_max:
-                            ::core::option::Option<::prost_types::Duration>,
-                        #[prost(message, optional, tag = "3")]
-                        pub grpc_timeout_header_offset:
-                            ::core::option::Option<::prost_types::Duration>,
-                    }
                     #[derive(Clone, PartialEq, ::prost::Message)]
                     pub struct UpgradeConfig {
                         #[prost(string, tag = "1")]
@@ -2244,6 +2327,17 @@ pub mod envoy {
                             #[prost(bool, tag = "2")]
                             pub allow_post: bool,
                         }
+                    }
+                    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+                    pub struct MaxStreamDuration {
+                        #[prost(message, optional, tag = "1")]
+                        pub max_stream_duration: ::core::option::Option<::prost_types::Duration>,
+                        #[prost(message, optional, tag = "2")]
+                        pub grpc_timeout_header_max:
+                            ::core::option::Option<::prost_types::Duration>,
+                        #[prost(message, optional, tag = "3")]
+                        pub grpc_timeout_header_offset:
+                            ::core::option::Option<::prost_types::Duration>,
                     }
                     #[derive(
                         Clone,

@@ -18,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use crate::admin::{Admin, Configured, Drain, Levers, Limits, ServerInfo, View};
 use crate::log::LogControl;
 use crate::order::{Order, Shutdown};
+use crate::outliers::{EventLog, Outliers};
 use crate::runtime::Runtime as Values;
 use crate::signals::{Heard, Signals};
 use crate::state::Handle;
@@ -41,6 +42,8 @@ pub struct Options {
     pub configured: Configured,
     /// The layers of the runtime.
     pub runtime: config::model::Runtime,
+    /// Where the events of outlier detection go, if anywhere.
+    pub outlier_log: Option<EventLog>,
     /// How long a graceful drain of listeners takes: `--drain-time-s`.
     pub drain_time: Duration,
 }
@@ -57,6 +60,7 @@ pub struct Control {
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
     values: Rc<Values>,
+    outliers: Rc<Outliers>,
     handle: Handle,
 }
 
@@ -66,9 +70,20 @@ impl Control {
     /// # Errors
     /// When the kernel refuses the event loop or a signal handler.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { admin, limits, registry, shard, info, log, configured, runtime, drain_time } =
-            options;
+        let Options {
+            admin,
+            limits,
+            registry,
+            shard,
+            info,
+            log,
+            configured,
+            runtime,
+            outlier_log,
+            drain_time,
+        } = options;
         let values = Values::new(runtime, &info.node.cluster, &registry, &shard);
+        let outliers = Outliers::new(&configured.clusters, &shard, &values, outlier_log);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::install()?;
@@ -81,6 +96,7 @@ impl Control {
             log: Arc::clone(&log),
             drain: Rc::clone(&drain),
             runtime: Rc::clone(&values),
+            outliers: Rc::clone(&outliers),
         };
         let view = View::new(registry, &shard, info, configured, levers);
         let admin = admin.map(|listener| Admin::new(listener, limits, view)).transpose()?;
@@ -94,6 +110,7 @@ impl Control {
             log,
             drain,
             values,
+            outliers,
             handle,
         })
     }
@@ -113,7 +130,8 @@ impl Control {
     /// Runs on the calling thread until [`Handle::stop`]. `on_order` is called on this thread when
     /// something is asked for, by a signal or on an admin page; it must not block.
     pub fn run(self, mut on_order: impl FnMut(Order)) {
-        let Self { runtime, tasks, mut signals, admin, quit, log, drain, values, handle } = self;
+        let Self { runtime, tasks, mut signals, admin, quit, log, .. } = self;
+        let Self { drain, values, outliers, handle, .. } = self;
         tasks.block_on(&runtime, async {
             let (closing, closed) = watch::channel(false);
             let serving = spawn_local(async move {
@@ -125,6 +143,7 @@ impl Control {
             if values.has_disk_layers() {
                 spawn_local(async move { values.watch().await });
             }
+            outliers.start();
             let mut asked = false;
             let mut closed_before = None;
             loop {
@@ -146,6 +165,7 @@ impl Control {
                         }
                         asked = true;
                     }
+                    () = outliers.ejected.notified() => on_order(Order::DrainEjected),
                     listeners = drain.next() => {
                         if closed_before < Some(listeners) {
                             tracing::info!(?listeners, "closing listeners");

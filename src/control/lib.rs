@@ -16,6 +16,7 @@ mod clock;
 mod event_loop;
 mod log;
 mod order;
+mod outliers;
 mod runtime;
 mod signals;
 mod state;
@@ -24,4 +25,5 @@ pub use admin::{Configured, Limits, ListenerInfo, ServerInfo, StatsFlush, StatsO
 pub use event_loop::{Control, Options};
 pub use log::{LogControl, LogLevel, LogLosses};
 pub use order::{Listeners, Order, Shutdown};
+pub use outliers::EventLog;
 pub use state::{Handle, State};

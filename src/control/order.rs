@@ -8,6 +8,8 @@ pub enum Order {
     /// Close these listeners; connections go on. Asked for more listeners each time, so at most
     /// twice.
     Close(Listeners),
+    /// Tell the workers that a host was ejected. Any number of times.
+    DrainEjected,
 }
 
 /// Which listeners.

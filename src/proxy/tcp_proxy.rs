@@ -16,6 +16,7 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::pin::{Pin, pin};
@@ -23,7 +24,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::{ClosedBy, Cluster, Clusters, Http1Stream, UpstreamConnection};
+use base::Address;
+use cluster::{ClosedBy, Cluster, Clusters, Http1Stream, MetHost, Outcome, UpstreamConnection};
 use config::model::{self, EarlyDataOptions, MaxDuration};
 use net::{
     Flushed, HalfClose, PumpObserver, RelayEnd, RelayRules, SendMeter, Side, Stream, flush, relay,
@@ -243,7 +245,21 @@ impl TcpProxy {
     ) -> impl Future<Output = Option<(&'a Cluster, UpstreamConnection)>> + use<'a> {
         let log = &context.log;
         self.attempts(context, async |cluster: &'a Rc<Cluster>| {
-            let connected = cluster.connect(|host, _| log.trying(host)).await;
+            let monitor = OnceCell::new();
+            let picked = |address: &Address, host: &MetHost| {
+                log.trying(address);
+                if let Some(known) = host.monitor() {
+                    let _ = monitor.set(Rc::clone(known));
+                }
+            };
+            let connected = cluster.connect(picked).await;
+            if let Some(monitor) = monitor.get() {
+                let outcome = match &connected {
+                    Ok(_) => Some(Outcome::ConnectedFinal),
+                    Err(failure) => failure.outcome(),
+                };
+                outcome.into_iter().for_each(|outcome| monitor.report(outcome));
+            }
             connected.map_err(|failure| {
                 log.connect_failed(&failure);
                 NoUpstream::from(&failure)

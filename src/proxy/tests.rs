@@ -73,6 +73,8 @@ pub(crate) fn cluster_config(host: SocketAddr) -> model::Cluster {
         tcp: model::UpstreamTcp::default(),
         sockets: model::UpstreamSockets::default(),
         proxy_protocol: None,
+        outlier_detection: None,
+        panic: model::Panic::default(),
         endpoints: vec![model::Endpoint { address: host.into(), weight: 1 }],
     }
 }

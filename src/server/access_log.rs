@@ -36,7 +36,7 @@ const FILE_WRITE_BYTES_MAX: usize = 64 * 1024;
 const PIPE_WRITE_BYTES_MAX: usize = 4096;
 
 /// How long the end of the process waits for all destinations to take the last lines.
-const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
+pub(crate) const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Compiles the access logs of a configuration.
 ///
@@ -65,7 +65,12 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn problem_at(bootstrap: &Bootstrap, path: &str, kind: ProblemKind, message: String) -> Problem {
+pub(crate) fn problem_at(
+    bootstrap: &Bootstrap,
+    path: &str,
+    kind: ProblemKind,
+    message: String,
+) -> Problem {
     let position = bootstrap.loaded.places.find(path).value;
     Problem {
         file: Arc::from(bootstrap.file.as_str()),
@@ -207,13 +212,13 @@ impl Writers {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread outside the data path waits to a deadline")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// A destination.
 #[derive(Debug)]
-struct Target {
+pub(crate) struct Target {
     /// `None` for what cannot be opened anew.
     path: Option<PathBuf>,
     file: File,
@@ -221,7 +226,7 @@ struct Target {
 }
 
 impl Target {
-    fn open(sink: &AccessLogSink) -> io::Result<Self> {
+    pub(crate) fn open(sink: &AccessLogSink) -> io::Result<Self> {
         let (path, file) = match sink {
             AccessLogSink::Stdout => (None, duplicate(&io::stdout())?),
             AccessLogSink::Stderr => (None, duplicate(&io::stderr())?),
@@ -234,6 +239,21 @@ impl Target {
         let may_be_torn = kind.is_fifo() || kind.is_socket() || file.is_terminal();
         let write_bytes_max = if may_be_torn { PIPE_WRITE_BYTES_MAX } else { FILE_WRITE_BYTES_MAX };
         Ok(Self { path, file, write_bytes_max })
+    }
+
+    /// Writes a whole line.
+    pub(crate) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(line)
+    }
+
+    /// Opens the file anew. One that cannot be opened is written on as it is.
+    pub(crate) fn reopen_or_keep(&mut self) -> bool {
+        let reopened = self.reopen();
+        if let Err(error) = &reopened {
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            tracing::warn!(%path, %error, "cannot reopen a log file; the old file is kept");
+        }
+        reopened.is_ok()
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -292,11 +312,7 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        if let Err(error) = self.target.reopen() {
-            self.reopens_failed += 1;
-            let path = self.target.path.as_deref().unwrap_or(Path::new("")).display();
-            tracing::warn!(%path, %error, "cannot reopen an access log; the old file is kept");
-        }
+        self.reopens_failed += u64::from(!self.target.reopen_or_keep());
     }
 
     fn write(&mut self, Batch { worker, mut buffer }: Batch) {

@@ -12,7 +12,8 @@
 //! **Invariant:** nothing is half-started: whatever fails before `LIVE` is told on standard error,
 //! all that can be known at once, and ends the process before a connection is accepted.
 //! **Invariant:** configuration reaches a worker only as an immutable snapshot; workers share
-//! nothing that changes except the process-wide limits ([`cluster::Shared`]).
+//! nothing that changes except the process-wide limits and the health of hosts
+//! ([`cluster::Shared`]).
 //! **Invariant:** the environment is read here and nowhere else.
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod affinity;
 mod base_id;
 mod bootstrap;
 mod demo;
+mod ejections;
 mod exit;
 mod fleet;
 mod global_connections;
@@ -32,6 +34,7 @@ mod loop_stats;
 mod managers;
 mod names;
 mod options;
+mod outlier_log;
 mod process;
 mod reopener;
 mod worker;

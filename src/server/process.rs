@@ -26,12 +26,14 @@ use reactor::Features;
 use crate::access_log::{self, AccessLogPart};
 use crate::base_id::BaseId;
 use crate::bootstrap::{self, Bootstrap, Origin};
+use crate::ejections;
 use crate::fleet::{COMMANDS_MAX, Fleet, OnEnd};
 use crate::global_connections::GlobalConnections;
 use crate::listen::{self, Bound, WorkerListener};
 use crate::logging::{self, Log};
 use crate::managers::Managers;
 use crate::options::{Mode, Options, ReportFormat, StatsTag};
+use crate::outlier_log;
 use crate::worker::{Command, Plan};
 use crate::{affinity, demo, exit, handovers, local_address, names};
 
@@ -171,6 +173,7 @@ fn serve(
         .map_err(|problems| lines(&problems))?;
     let targets =
         access_log::open_all(&access_logs, &bootstrap).map_err(|problems| lines(&problems))?;
+    let outlier_log = outlier_log::open(&bootstrap).map_err(|problem| lines(&[problem]))?;
     let admin_address = admin_address(bound.admin.as_ref())?;
     log_start(features, workers, &bound, admin_address.as_deref());
     if let Some(base_id) = base_id.as_ref().filter(|_| options.use_dynamic_base_id) {
@@ -184,6 +187,10 @@ fn serve(
     managers.set_up(bound.listeners.len(), clusters.len(), workers);
     inflate_clusters(&registry, &shard, clusters.len());
 
+    let no_thread =
+        |error| one(format!("cannot start the log of ejections: {error}; see 'ulimit -u'"));
+    let outlier_log = outlier_log.map(|target| outlier_log::start(target, &registry, &shard));
+    let (outlier_log, outlier_writer) = outlier_log.transpose().map_err(no_thread)?.unzip();
     let concurrency = u32::try_from(workers).unwrap_or(u32::MAX);
     let control = Control::new(control::Options {
         admin: bound.admin,
@@ -199,6 +206,7 @@ fn serve(
         log: Arc::<Log>::clone(log),
         configured: configured(options, &bootstrap, &bound.listeners, &clusters),
         runtime: bootstrap.loaded.bootstrap.runtime.clone(),
+        outlier_log,
         drain_time: Duration::from_secs(u64::from(options.drain_time_s)),
     })
     .map_err(|error| {
@@ -217,7 +225,9 @@ fn serve(
             one(format!("cannot start the access logs: {error}; see 'ulimit -n' and 'ulimit -u'"))
         })?;
     let log_plan = access_logs.first().map(|part| Arc::clone(&part.plan));
-    log.set_access_logs(log_writers.reopener());
+    let mut reopener = log_writers.reopener();
+    outlier_writer.iter().for_each(|writer| writer.add_to(&mut reopener));
+    log.set_access_logs(reopener);
     let local_address = local_address::find(options.local_address_ip_version);
     let config = &bootstrap.loaded.bootstrap;
     let connections = GlobalConnections::new(config);
@@ -233,7 +243,8 @@ fn serve(
             log_plan.iter().for_each(|plan| plan.follow_runtime(runtime));
         }
     });
-    let plans = plans(
+    let (herald, ejections) = ejections::parts(&clusters, workers).map_err(no_mailbox)?;
+    let mut plans = plans(
         features,
         hands,
         &clusters,
@@ -242,6 +253,9 @@ fn serve(
         access_logs,
         &handle,
     )?;
+    for ((plan, _), ejections) in plans.iter_mut().zip(ejections) {
+        plan.ejections = ejections;
+    }
     let on_end: OnEnd = Arc::new({
         let handle = handle.clone();
         move || handle.stop()
@@ -271,6 +285,7 @@ fn serve(
             managers.closed(listeners);
             fleet.command(Command::Close(listeners));
         }
+        Order::DrainEjected => herald.tell(),
         Order::Shutdown(Shutdown::Graceful) => {
             tracing::info!(grace_s = grace.as_secs(), "draining");
             handle.set_state(State::Draining);
@@ -281,6 +296,9 @@ fn serve(
     });
     let failures = fleet.finish();
     log_writers.finish();
+    if let Some(writer) = outlier_writer {
+        writer.finish();
+    }
     tracing::info!("exiting");
     drop(base_id);
     if failures.is_empty() { Ok(()) } else { Err(describe(failures)) }
@@ -437,6 +455,7 @@ fn plans(
             access_logs,
             health_failed: handle.health_failed_flag(),
             handovers,
+            ejections: None,
             commands,
         };
         Ok((plan, sender))

@@ -34,6 +34,7 @@ use proxy::{Drain, Listener, Random, Reception, WorkerContext, take_handovers};
 use reactor::{Acceptor, Features, Inbox, InboxParts, Reactor, Settings, TaskSet};
 
 use crate::access_log::AccessLogPart;
+use crate::ejections::{self, Ejections};
 use crate::handovers::Handovers;
 use crate::listen::WorkerListener;
 use crate::{affinity, loop_stats};
@@ -72,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) health_failed: Arc<AtomicBool>,
     /// If connections are handed over between workers.
     pub(crate) handovers: Option<Handovers>,
+    /// If hosts may be ejected.
+    pub(crate) ejections: Option<Ejections>,
     pub(crate) commands: InboxParts<Command>,
 }
 
@@ -97,7 +100,8 @@ struct Worker {
     serving: bool,
     connections: Rc<TaskSet>,
     access_logs: Rc<WorkerLogs>,
-    /// Attends to the access logs and to what other workers hand over, while there is either.
+    /// Attends to the access logs, to what other workers hand over, and to ejections of hosts,
+    /// while there is any of these.
     attendant: TaskSet,
     drain: Drain,
     stats: Scope<WorkerStat>,
@@ -152,6 +156,10 @@ impl Worker {
         if !access_logs.is_empty() {
             let returns = reactor.open_inbox(returns);
             attendant.spawn(Rc::clone(&access_logs).attend(reactor.clone(), returns));
+        }
+        if let Some(ejections) = plan.ejections {
+            let told = reactor.open_inbox(ejections);
+            attendant.spawn(ejections::drain(clusters.watched(), told));
         }
         let connection_ids = Rc::new(ConnectionIds::new(plan.index, plan.registry.workers()));
         let drain = Drain::new(plan.health_failed);

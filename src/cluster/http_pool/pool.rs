@@ -43,6 +43,8 @@ pub(super) struct PoolBase<G> {
     open: Tally,
     /// Exchanges that have what they need.
     pub(super) served: Tally,
+    /// How often the pool was drained.
+    drains: Cell<u64>,
 }
 
 impl<G> PoolBase<G> {
@@ -65,11 +67,22 @@ impl<G> PoolBase<G> {
             connecting: Tally::default(),
             open: Tally::default(),
             served: Tally::default(),
+            drains: Cell::new(0),
         }
     }
 
     pub(super) fn stats(&self) -> &Scope<ClusterStat> {
         &self.counts.cluster
+    }
+
+    /// The pool is drained: connections of an earlier age are not used again.
+    pub(super) fn begin_age(&self) {
+        self.drains.set(self.drains.get() + 1);
+    }
+
+    /// What a connection that is made now is told from older ones by.
+    pub(super) fn age(&self) -> u64 {
+        self.drains.get()
     }
 
     /// The host was picked, to be asked for connections until [`PoolBase::leave`].
@@ -153,6 +166,10 @@ pub(super) trait Pool: Sized + 'static {
 
     /// Closes the connections that nobody has.
     fn close_idle(&self);
+
+    /// Closes the connections that nobody has, and lets those that somebody has go once he is done
+    /// with them. Who comes then gets new ones.
+    fn drain(self: &Rc<Self>);
 }
 
 /// Waits for a grant, and has connects started for that.

@@ -51,6 +51,18 @@ impl<P: Pool> PoolTable<P> {
         Some(pool)
     }
 
+    /// Drains the pools of the host at this place of the configuration.
+    pub(super) fn drain(&self, index: usize) {
+        if let Some(pool) = self.hosts.get(index).and_then(OnceCell::get) {
+            pool.drain();
+        }
+        let by_header = self.by_header.borrow();
+        let of_host = by_header.iter().filter(|((of, _), _)| *of == index);
+        let pools: Vec<_> = of_host.filter_map(|(_, pool)| pool.upgrade()).collect();
+        drop(by_header);
+        pools.iter().for_each(P::drain);
+    }
+
     /// Ends a pool of the host that nobody uses, if there is one. What it counted as is another's
     /// to give back.
     pub(super) fn end_one(&self, index: usize) -> Option<Token> {

@@ -171,6 +171,37 @@ impl Bench {
     }
 }
 
+// Rows: D4
+#[test]
+fn a_connection_to_an_ejected_host_goes_with_its_last_stream() {
+    let ejectable = |config: &mut model::Cluster| {
+        config.outlier_detection = Some(model::OutlierDetection::default());
+    };
+    let (bench, listener) = Bench::http2(ejectable);
+    let first = bench.stream();
+    let mut host = Host::accept(&listener);
+    host.send(&settings(100));
+    bench.eject();
+    // It is not used again, and what it carries is finished.
+    let second = bench.stream();
+    let mut other = Host::accept(&listener);
+    other.send(&settings(100));
+    assert_eq!(bench.stat(ClusterStat::UpstreamCxTotal), 2);
+    host.send(&response(1));
+    bench.complete(&first);
+    drop(first);
+    bench.until("closed", || host.read());
+    other.send(&response(1));
+    bench.complete(&second);
+    drop(second);
+    let third = bench.stream();
+    assert_eq!(bench.stat(ClusterStat::UpstreamCxTotal), 2, "made after the ejection");
+    drop(third);
+    bench.eject();
+    bench.until("closed", || other.read());
+    bench.until("gone", || bench.stat(ClusterStat::UpstreamCxActive) == 0);
+}
+
 // Rows: D2, F20
 #[test]
 fn requests_share_a_connection_and_one_that_is_given_up_costs_only_itself() {

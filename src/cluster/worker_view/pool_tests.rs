@@ -140,3 +140,77 @@ fn an_end_right_behind_a_response_is_seen_before_the_connection_is_given_to_anot
     });
     bench.expect_gauges_at_zero();
 }
+
+/// A cluster of one host that may be ejected; it is used all the same, in panic.
+fn ejectable(config: &mut model::Cluster) {
+    config.outlier_detection = Some(model::OutlierDetection::default());
+}
+
+impl Bench {
+    pub(super) fn eject(&self) {
+        self.cluster.context.shared.watched().unwrap().set_ejected(0, true);
+        self.cluster.drain_ejected();
+    }
+}
+
+// Rows: D4
+#[test]
+fn connections_to_an_ejected_host_go_once_nobody_has_them() {
+    let (_listener, address) = listener();
+    let bench = Bench::configured(&[address], ejectable);
+    let cluster = &bench.cluster;
+    let value = |stat| cluster.stats().value(stat);
+    bench.reactor.run(async {
+        let host = cluster.http_host(None, None).unwrap();
+        let idle = http1(host.stream().await);
+        let used = http1(host.stream().await);
+        idle.give_back(true);
+        bench.eject();
+        // In use, it stays; the idle one is not lent again.
+        let new = http1(host.stream().await);
+        assert_eq!(value(ClusterStat::UpstreamCxTotal), 3);
+        used.give_back(true);
+        new.give_back(true);
+        let new = http1(host.stream().await);
+        assert_eq!(value(ClusterStat::UpstreamCxTotal), 3, "made after the ejection");
+        while value(ClusterStat::UpstreamCxDestroyLocal) < 2 {
+            bench.reactor.sleep(std::time::Duration::from_millis(1)).await;
+        }
+        // Nothing is new since.
+        cluster.drain_ejected();
+        new.give_back(true);
+        http1(host.stream().await).give_back(false);
+        assert_eq!(value(ClusterStat::UpstreamCxTotal), 3);
+        drop(host);
+        cluster.context.tasks.wait_empty().await;
+    });
+    bench.expect_gauges_at_zero();
+}
+
+// Rows: D3
+#[test]
+fn connections_that_were_made_ahead_go_with_their_host() {
+    let (_listener, address) = listener();
+    let bench = Bench::configured(&[address], |config| {
+        config.preconnect_per_mille = 2000;
+        ejectable(config);
+    });
+    let cluster = &bench.cluster;
+    bench.reactor.run(async {
+        let used = cluster.connect(|_, _| ()).await.unwrap();
+        let all = cluster.tcp.as_ref().unwrap();
+        let counts = cluster.counts(&cluster.host(0).unwrap().met.stats);
+        let pool = all.host(0, &address.into(), &counts).unwrap();
+        while pool.ready_connections() == 0 {
+            bench.reactor.sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxActive), 2);
+        bench.eject();
+        assert_eq!(pool.ready_connections(), 0);
+        assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxActive), 1);
+        assert_eq!(cluster.stats().value(ClusterStat::UpstreamCxDestroyLocal), 1);
+        drop(used);
+        cluster.context.tasks.wait_empty().await;
+    });
+    bench.expect_gauges_at_zero();
+}

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use observe::{Kind, Registry, ShardIndex};
 use reactor::Settings;
@@ -12,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::existence::ClosedBy;
+use crate::test_config;
 
 /// One worker with one cluster.
 pub(super) struct Bench {
@@ -46,23 +46,7 @@ impl Bench {
         hosts: &[SocketAddr],
         change: impl FnOnce(&mut model::Cluster),
     ) -> Self {
-        let endpoints =
-            hosts.iter().map(|&address| model::Endpoint { address: address.into(), weight: 1 });
-        let mut config = model::Cluster {
-            name: "backend".to_owned(),
-            stat_name: "back:end".to_owned(),
-            connect_timeout: Duration::from_millis(100),
-            per_connection_buffer_limit_bytes: 1024 * 1024,
-            thresholds: model::Thresholds::default(),
-            high_thresholds: model::Thresholds::default(),
-            host_connections_max: None,
-            preconnect_per_mille: 1000,
-            http: model::UpstreamHttp::default(),
-            tcp: model::UpstreamTcp::default(),
-            sockets: model::UpstreamSockets::default(),
-            proxy_protocol: None,
-            endpoints: endpoints.collect(),
-        };
+        let mut config = test_config::cluster(hosts);
         change(&mut config);
         let registry = Registry::new(1);
         let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
@@ -318,7 +302,7 @@ fn one_event_starts_three_connects_at_most() {
     let (_sockets, address) = silent();
     let bench = Bench::preconnecting(&[address], 100, 100, 3000);
     let cluster = &bench.cluster;
-    let counts = cluster.counts(cluster.host(0).unwrap().stats);
+    let counts = cluster.counts(&cluster.host(0).unwrap().met.stats);
     let all = cluster.tcp.as_ref().unwrap();
     let pool = all.host(0, &address.into(), &counts).unwrap();
     // Twenty in use are to have forty spare ones.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Lower, address};
+use super::{Lower, address, outlier_detection};
 use crate::model;
 use crate::problem::ProblemKind;
 use crate::typed::envoy::config::cluster::v3 as pb;
@@ -32,6 +32,16 @@ impl Lower<'_> {
         let breakers_path = format!("{path}.circuit_breakers");
         let (thresholds, high_thresholds) = self.thresholds(message, &breakers_path);
         let options = self.protocol_options(message, path);
+        if message.close_connections_on_host_health_failure {
+            let path = format!("{path}.close_connections_on_host_health_failure");
+            if message.outlier_detection.is_some() {
+                let hint = "remove it: idle connections are closed, those in use live on";
+                self.not_yet(&path, "closing the connections of an ejected host", Some(hint));
+            } else {
+                let text = "no health check and no outlier detection is configured";
+                self.report(ProblemKind::Ignored, &path, text, None);
+            }
+        }
         model::Cluster {
             name: message.name.clone(),
             // Envoy's stat names keep ':' for itself.
@@ -46,6 +56,10 @@ impl Lower<'_> {
             tcp: options.tcp,
             sockets: self.upstream_sockets(message, bind, path),
             proxy_protocol: self.upstream_proxy_protocol(message.transport_socket.as_ref(), path),
+            outlier_detection: message.outlier_detection.as_ref().map(|message| {
+                self.outlier_detection(message, &format!("{path}.outlier_detection"))
+            }),
+            panic: outlier_detection::panic(message),
             endpoints: match &message.load_assignment {
                 // Another type, reported before, may well take host names.
                 Some(_) if self.is_of_another_type(path) => Vec::new(),

@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use super::Lower;
-use crate::model::{Bootstrap, HttpRuntimeKeys, Listener};
+use crate::model::{Bootstrap, HttpRuntimeKeys, Listener, OutlierDetection, Panic};
 use crate::typed::envoy::config::overload::v3 as pb;
 use crate::typed::envoy::extensions::resource_monitors::downstream_connections::v3 as connections;
 use pb::resource_monitor::ConfigType;
@@ -21,10 +21,15 @@ pub(super) fn is_read(name: &str) -> bool {
         let (_, limit) = name.strip_prefix(BREAKERS_PREFIX)?.rsplit_once('.')?;
         BREAKERS_LIMITS.contains(&limit).then_some(())
     };
-    name == Bootstrap::CONNECTIONS_KEY
+    let of_outlier_detection = || {
+        let key = name.strip_prefix(OutlierDetection::RUNTIME_PREFIX)?;
+        OutlierDetection::RUNTIME_KEYS.contains(&key).then_some(())
+    };
+    [Bootstrap::CONNECTIONS_KEY, Panic::RUNTIME_KEY].contains(&name)
         || HttpRuntimeKeys::ALL.contains(&name)
         || of_listener().is_some()
         || of_breaker().is_some()
+        || of_outlier_detection().is_some()
 }
 
 const BREAKERS_PREFIX: &str = "circuit_breakers.";

@@ -241,8 +241,8 @@ layered_runtime:
 
     #[test]
     fn a_value_that_envoy_acts_upon_is_not_left_out_silently() {
-        let text = problems("{name: s, static_layer: {upstream: {healthy_panic_threshold: 9}}}");
-        let expected = "not supported yet: the runtime value upstream.healthy_panic_threshold";
+        let text = problems("{name: s, static_layer: {upstream: {weight_enabled: 9}}}");
+        let expected = "not supported yet: the runtime value upstream.weight_enabled";
         assert!(text.contains(expected), "{text}");
     }
 

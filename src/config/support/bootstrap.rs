@@ -73,13 +73,11 @@ pub(super) const BOOTSTRAP: Area = &[
                 "enable_deferred_cluster_creation",
                 Ignored("it saves memory for unused clusters; here all exist from the start"),
             ),
-            (
-                "outlier_detection",
-                Ignored("no cluster detects outliers, so there is no event to log"),
-            ),
+            ("outlier_detection", Supported),
             ("upstream_bind_config", Supported),
         ],
     ),
+    ("envoy.config.bootstrap.v3.ClusterManager.OutlierDetection", &[("event_log_path", Supported)]),
     ("envoy.config.bootstrap.v3.LayeredRuntime", &[("layers", Supported)]),
     (
         "envoy.config.overload.v3.OverloadManager",

@@ -1,7 +1,7 @@
 //! Clusters, their limits and endpoints.
 
 use super::Area;
-use super::Support::{Extension, Ignored, Only, Supported};
+use super::Support::{Extension, Ignored, Only, Refused, Supported};
 
 /// Options of protocols that a cluster may have.
 const PROTOCOL_OPTIONS: &[&str] = &[
@@ -9,7 +9,7 @@ const PROTOCOL_OPTIONS: &[&str] = &[
     "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions",
 ];
 
-const ALL_HEALTHY: &str = "every host is healthy, as nothing checks";
+const NO_CHECKS: &str = "no active health check is configured";
 const ALL_THE_SAME: &str = "endpoints never change";
 const NO_HASH: &str = "no cluster balances by hash";
 const NO_LOCALITY: &str = "no locality-aware load balancing is configured";
@@ -25,7 +25,10 @@ pub(super) const CLUSTER: Area = &[
             ("alt_stat_name", Supported),
             ("circuit_breakers", Supported),
             ("cleanup_interval", Ignored("only a cluster of type ORIGINAL_DST cleans up")),
-            ("close_connections_on_host_health_failure", Ignored(ALL_HEALTHY)),
+            (
+                "close_connections_on_host_health_failure",
+                Refused("connections in use outlive their host's ejection, as they do by default"),
+            ),
             ("common_http_protocol_options", Supported),
             ("common_lb_config", Supported),
             ("connect_timeout", Supported),
@@ -37,12 +40,13 @@ pub(super) const CLUSTER: Area = &[
             ("dns_resolvers", Ignored(NO_LOOKUP)),
             ("http2_protocol_options", Supported),
             ("http_protocol_options", Supported),
-            ("ignore_health_on_host_removal", Ignored(ALL_HEALTHY)),
+            ("ignore_health_on_host_removal", Ignored(ALL_THE_SAME)),
             ("lb_policy", Only(&["ROUND_ROBIN"])),
             ("load_assignment", Supported),
             ("max_requests_per_connection", Supported),
             ("metadata", Ignored(NO_READER)),
             ("name", Supported),
+            ("outlier_detection", Supported),
             ("per_connection_buffer_limit_bytes", Supported),
             ("preconnect_policy", Supported),
             ("protocol_selection", Supported),
@@ -66,13 +70,46 @@ pub(super) const CLUSTER: Area = &[
         &[
             ("close_connections_on_host_set_change", Ignored(ALL_THE_SAME)),
             ("consistent_hashing_lb_config", Ignored(NO_HASH)),
-            ("healthy_panic_threshold", Ignored(ALL_HEALTHY)),
-            ("ignore_new_hosts_until_first_hc", Ignored(ALL_HEALTHY)),
-            ("update_merge_window", Ignored(ALL_THE_SAME)),
+            ("healthy_panic_threshold", Supported),
+            ("ignore_new_hosts_until_first_hc", Ignored(NO_CHECKS)),
+            (
+                "update_merge_window",
+                Ignored("each change of a host's health is known at once everywhere"),
+            ),
             (
                 "zone_aware_lb_config",
                 Ignored("it needs cluster_manager.local_cluster_name, which is not configured"),
             ),
+        ],
+    ),
+    (
+        "envoy.config.cluster.v3.OutlierDetection",
+        &[
+            ("always_eject_one_host", Supported),
+            ("base_ejection_time", Supported),
+            ("consecutive_5xx", Supported),
+            ("consecutive_gateway_failure", Supported),
+            ("consecutive_local_origin_failure", Supported),
+            ("detect_degraded_hosts", Only(&["false"])),
+            ("enforcing_consecutive_5xx", Supported),
+            ("enforcing_consecutive_gateway_failure", Supported),
+            ("enforcing_consecutive_local_origin_failure", Supported),
+            ("enforcing_failure_percentage", Supported),
+            ("enforcing_failure_percentage_local_origin", Supported),
+            ("enforcing_local_origin_success_rate", Supported),
+            ("enforcing_success_rate", Supported),
+            ("failure_percentage_minimum_hosts", Supported),
+            ("failure_percentage_request_volume", Supported),
+            ("failure_percentage_threshold", Supported),
+            ("interval", Supported),
+            ("max_ejection_percent", Supported),
+            ("max_ejection_time", Supported),
+            ("max_ejection_time_jitter", Supported),
+            ("split_external_local_origin_errors", Supported),
+            ("success_rate_minimum_hosts", Supported),
+            ("success_rate_request_volume", Supported),
+            ("success_rate_stdev_factor", Supported),
+            ("successful_active_health_check_uneject_host", Ignored(NO_CHECKS)),
         ],
     ),
     (
@@ -110,8 +147,8 @@ pub(super) const CLUSTER: Area = &[
         "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
         &[
             ("endpoint_stale_after", Ignored(ALL_THE_SAME)),
-            ("overprovisioning_factor", Ignored(ALL_HEALTHY)),
-            ("weighted_priority_health", Ignored(ALL_HEALTHY)),
+            ("overprovisioning_factor", Supported),
+            ("weighted_priority_health", Supported),
         ],
     ),
     (
@@ -137,7 +174,7 @@ pub(super) const CLUSTER: Area = &[
         "envoy.config.endpoint.v3.Endpoint",
         &[
             ("address", Supported),
-            ("health_check_config", Ignored(ALL_HEALTHY)),
+            ("health_check_config", Ignored(NO_CHECKS)),
             ("hostname", Ignored("no health check and no HTTP filter is configured to use it")),
         ],
     ),

@@ -24,6 +24,7 @@ use super::listeners::ListenerInfo;
 use super::stats::{StatsOptions, StatsPages};
 use crate::clock;
 use crate::log::LogControl;
+use crate::outliers::Outliers;
 use crate::runtime::Runtime;
 use crate::state::{Handle, State};
 
@@ -72,6 +73,7 @@ pub(crate) struct Levers {
     pub(crate) log: Arc<dyn LogControl>,
     pub(crate) drain: Rc<Drain>,
     pub(crate) runtime: Rc<Runtime>,
+    pub(crate) outliers: Rc<Outliers>,
 }
 
 /// Everything a page may read or ring.
@@ -93,6 +95,7 @@ pub(crate) struct View {
     log: Arc<dyn LogControl>,
     drain: Rc<Drain>,
     runtime: Rc<Runtime>,
+    outliers: Rc<Outliers>,
 }
 
 impl View {
@@ -103,7 +106,7 @@ impl View {
         mut configured: Configured,
         levers: Levers,
     ) -> Self {
-        let Levers { handle, quit, log, drain, runtime } = levers;
+        let Levers { handle, quit, log, drain, runtime, outliers } = levers;
         configured.clusters.sort_by(|a, b| a.config().name.cmp(&b.config().name));
         let server = registry.scope(SERVER_PREFIX).on(shard);
         set_constants(&server, &info);
@@ -129,6 +132,7 @@ impl View {
             log,
             drain,
             runtime,
+            outliers,
         }
     }
 
@@ -207,6 +211,11 @@ impl View {
     /// Every cluster, sorted by name.
     pub(crate) fn clusters(&self) -> &[Arc<Shared>] {
         &self.configured.clusters
+    }
+
+    /// The detectors of outliers.
+    pub(crate) fn outliers(&self) -> &Outliers {
+        &self.outliers
     }
 
     /// What the file says of the cluster at this place of the list sorted by name.

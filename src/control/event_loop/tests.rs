@@ -114,6 +114,7 @@ fn options(admin: Option<TcpListener>, limits: Limits, registry: Registry) -> Op
             loaded_at: SystemTime::UNIX_EPOCH,
         },
         runtime: Runtime { layers: vec![admin_layer] },
+        outlier_log: None,
         drain_time: Duration::ZERO,
     }
 }

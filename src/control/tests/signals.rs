@@ -73,6 +73,7 @@ fn first_signal_asks_gracefully_and_the_second_at_once() {
                 loaded_at: SystemTime::UNIX_EPOCH,
             },
             runtime: config::model::Runtime::default(),
+            outlier_log: None,
             drain_time: Duration::ZERO,
         })
         .unwrap();

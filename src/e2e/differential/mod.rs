@@ -29,6 +29,7 @@ mod live_runtime;
 mod masks;
 mod observed;
 mod operators;
+mod outliers;
 mod plan;
 mod process;
 mod proxy_headers;
@@ -94,6 +95,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(weighted_clusters::scenarios());
     all.extend(breakers::scenarios());
     all.extend(host_limits::scenarios());
+    all.extend(outliers::scenarios());
     all.extend(early_data::scenarios());
     all.extend(admin::scenarios());
     all.extend(access_logs::scenarios());

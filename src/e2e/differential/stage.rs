@@ -93,6 +93,40 @@ impl<'a> Stage<'a> {
         self.proxy.ask(request)
     }
 
+    /// The file `$FOLDER/$NAME` and `suffix`.
+    pub(super) fn own_path(&self, suffix: &str) -> PathBuf {
+        self.path(&format!("{}.{suffix}", self.name))
+    }
+
+    /// Lets the stats count from here: what came before is chance.
+    pub(super) fn count_from_here(&self) {
+        let mut last = Stats::default();
+        wait_for("the stats to rest", || {
+            let stats = self.all();
+            if stats == last {
+                return Ok(());
+            }
+            last = stats;
+            Err("they still change".to_owned())
+        });
+        *self.baseline.borrow_mut() = last;
+    }
+
+    /// Notes what the admin pages say about the health of the scenario's hosts.
+    pub(super) fn note_health(&self) {
+        let page = self.ask(&format!("GET /clusters?filter=^{}$", self.name)).body;
+        let is_health = |line: &&str| {
+            ["::outlier::", "::health_flags::", "success_rate::"].iter().any(|it| line.contains(it))
+        };
+        for line in page.lines().filter(is_health) {
+            self.note("health", self.masked(line));
+        }
+        let page = self.ask(&format!("GET /clusters?format=json&filter=^{}$", self.name)).body;
+        for line in page.lines().filter(|line| line.contains("failed_outlier_check")) {
+            self.note("health as JSON", line.trim());
+        }
+    }
+
     /// The scenario's listener, as its stats are called.
     pub(super) fn listener_scope(&self) -> String {
         listener_scope(&self.plan.listeners[0])
@@ -216,7 +250,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Text with the scenario's addresses by name, and without what differs from run to run.
-    fn masked(&self, text: &str) -> String {
+    pub(super) fn masked(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (index, listener) in self.plan.listeners.iter().enumerate() {
             text = text.replace(&listener.address.to_string(), &LISTENER.at(index));

@@ -13,6 +13,7 @@ mod http;
 mod listener;
 mod listener_filter;
 mod network_filter;
+mod outlier_detection;
 mod process;
 mod response_code;
 mod runtime;
@@ -38,6 +39,7 @@ pub use network_filter::{
     ConnectionLimitStat, LocalRateLimitStat, RbacShadowStat, RbacStat, connection_limit_prefix,
     local_rate_limit_prefix, rbac_prefix, rbac_shadow_prefix,
 };
+pub use outlier_detection::{OutlierDetectionStat, OutlierHostStat, outlier_detection_prefix};
 pub use process::{
     ADMIN_HTTP_PREFIX, ADMIN_LISTENER_HTTP_PREFIX, ADMIN_LISTENER_PREFIX, AdminHttpStat,
     AdminListenerStat, CLUSTER_MANAGER_PREFIX, ClusterManagerStat, LISTENER_MANAGER_PREFIX,

@@ -39,8 +39,27 @@ pub(super) fn status_of(http: u16) -> u8 {
 /// Whether a `grpc-status` says that the host has done its part, be it that it refused the call:
 /// whether no status of HTTP from 500 on is meant by it.
 pub(super) fn is_served(status: &[u8]) -> bool {
+    http_status(status) < 500
+}
+
+/// What a `grpc-status` means as a status of HTTP.
+pub(super) fn http_status(status: &[u8]) -> u16 {
     let number = std::str::from_utf8(status).ok().and_then(|text| text.parse::<u64>().ok());
-    matches!(number, Some(0 | 1 | 3 | 5..=11 | 16))
+    match number {
+        Some(0) => 200,
+        Some(1) => 499,
+        Some(3 | 9 | 11) => 400,
+        Some(4) => 504,
+        Some(5) => 404,
+        Some(6 | 10) => 409,
+        Some(7) => 403,
+        Some(8) => 429,
+        Some(12) => 501,
+        Some(14) => 503,
+        Some(16) => 401,
+        // Unknown, internal, data loss, and what is no status.
+        _ => 500,
+    }
 }
 
 /// Makes a reply one of gRPC: its body becomes the message.

@@ -59,6 +59,7 @@ fn plans(
             access_logs: no_access_logs(),
             health_failed: Arc::default(),
             handovers: None,
+            ejections: None,
             commands,
         };
         (plan, sender)
@@ -222,6 +223,8 @@ fn a_panic_of_a_worker_ends_all_and_is_told() {
         tcp: model::UpstreamTcp::default(),
         sockets: model::UpstreamSockets::default(),
         proxy_protocol: None,
+        outlier_detection: None,
+        panic: model::Panic::default(),
         endpoints: Vec::new(),
     };
     // A cluster of another registry: wiring so wrong that observe panics.

@@ -34,6 +34,8 @@ pub(crate) struct Http1Connection {
     requests_left: Cell<Option<u32>>,
     idle_since: Cell<Instant>,
     requests: Cell<u64>,
+    /// Of the pool, when it was made.
+    age: u64,
     /// Bytes received that have been counted.
     counted: Cell<u64>,
     /// Of its task.
@@ -46,6 +48,7 @@ impl Http1Connection {
         existence: Existence,
         requests_max: Option<u32>,
         now: Instant,
+        age: u64,
     ) -> Self {
         Self {
             stream,
@@ -54,6 +57,7 @@ impl Http1Connection {
             requests_left: Cell::new(requests_max),
             idle_since: Cell::new(now),
             requests: Cell::new(0),
+            age,
             counted: Cell::new(0),
             task: RefCell::new(None),
         }
@@ -69,6 +73,11 @@ impl Http1Connection {
 
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since.get()
+    }
+
+    /// Of the pool, when it was made.
+    pub(super) fn age(&self) -> u64 {
+        self.age
     }
 
     /// How many requests it was lent for.

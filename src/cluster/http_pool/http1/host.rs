@@ -77,6 +77,11 @@ impl Pool for Http1Pool {
             connection.close(ClosedBy::Local);
         }
     }
+
+    fn drain(self: &Rc<Self>) {
+        self.base.begin_age();
+        self.close_idle();
+    }
 }
 
 impl Http1Pool {
@@ -138,6 +143,10 @@ impl Http1Pool {
 
     /// Takes a connection that may be used: for whoever waits, or to be kept.
     fn make_ready(self: &Rc<Self>, connection: Rc<Http1Connection>) {
+        if connection.age() != self.base.age() {
+            connection.close(ClosedBy::Local);
+            return connect_for_waiters(self);
+        }
         // What nobody takes comes back as it went.
         let Some(Ok(connection)) = self.base.waiters.serve(Ok(connection)) else {
             return connect_for_waiters(self);
@@ -157,6 +166,7 @@ impl Http1Pool {
             existence,
             config.http.common.max_requests_per_connection,
             self.base.context.reactor.now(),
+            self.base.age(),
         ));
         self.make_ready(Rc::clone(&connection));
         let end = self.watch(&connection).await;

@@ -25,6 +25,8 @@ pub(super) struct Http2Connection {
     is_draining: Cell<bool>,
     /// It stands among those with room.
     pub(super) is_listed: Cell<bool>,
+    /// Of the pool, when it was made.
+    age: u64,
     requests: Cell<u64>,
     /// Bytes received that have been counted.
     counted: Cell<u64>,
@@ -37,6 +39,7 @@ impl Http2Connection {
         meter: CodecMeter,
         requests_max: Option<u32>,
         now: Instant,
+        age: u64,
     ) -> Self {
         Self {
             limit: Cell::new(endpoint.with_codec(|codec| codec.streams_max())),
@@ -46,6 +49,7 @@ impl Http2Connection {
             streams: Cell::new(0),
             is_draining: Cell::new(false),
             is_listed: Cell::new(false),
+            age,
             requests: Cell::new(0),
             counted: Cell::new(0),
             idle_since: Cell::new(now),
@@ -54,6 +58,11 @@ impl Http2Connection {
 
     pub(super) fn endpoint(&self) -> &Rc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Of the pool, when it was made.
+    pub(super) fn age(&self) -> u64 {
+        self.age
     }
 
     /// How many more streams it takes now.

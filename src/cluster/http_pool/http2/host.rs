@@ -111,6 +111,14 @@ impl Pool for Http2Pool {
             self.list(connection);
         }
     }
+
+    fn drain(self: &Rc<Self>) {
+        self.base.begin_age();
+        let ready = self.ready.borrow().clone();
+        for connection in &ready {
+            self.room_changed(connection);
+        }
+    }
 }
 
 impl Http2Pool {
@@ -163,6 +171,9 @@ impl Http2Pool {
 
     /// What follows from a connection having more room than before, or less.
     pub(super) fn room_changed(self: &Rc<Self>, connection: &Rc<Http2Connection>) {
+        if connection.age() != self.base.age() {
+            connection.drain();
+        }
         if connection.is_drained() {
             connection.endpoint().close();
         }
@@ -192,7 +203,7 @@ impl Http2Pool {
         let endpoint = Endpoint::new(Rc::new(stream), codec, limit);
         let requests_max = config.http.common.max_requests_per_connection;
         let meter = CodecMeter::new(http2.stats.clone());
-        Rc::new(Http2Connection::new(endpoint, meter, requests_max, now))
+        Rc::new(Http2Connection::new(endpoint, meter, requests_max, now, self.base.age()))
     }
 
     /// Drives a connection to its end.

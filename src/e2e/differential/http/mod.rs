@@ -11,6 +11,7 @@ mod limits;
 mod local_replies;
 mod messages;
 mod options;
+mod outliers;
 pub(super) mod plan;
 mod pools;
 mod timeouts;
@@ -29,6 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(local_replies::scenarios());
     all.extend(failures::scenarios());
     all.extend(options::scenarios());
+    all.extend(outliers::scenarios());
     all.extend(timeouts::scenarios());
     all.extend(pools::scenarios());
     all.extend(fields::scenarios());
@@ -188,6 +190,11 @@ pub(super) struct Origin<'a> {
 impl<'a> Origin<'a> {
     pub(super) fn new(upstream: &'a Upstream) -> Self {
         Self { upstream, kept: Vec::new() }
+    }
+
+    /// The connections that the upstream has answered on.
+    fn take_kept(&mut self) -> Vec<Peer> {
+        std::mem::take(&mut self.kept)
     }
 
     /// The connection that brings the next request, and whether it brought others before.

@@ -39,10 +39,19 @@ impl Http {
     }
 
     pub(in crate::differential) fn plan_to(self, endpoints: Vec<Endpoint>) -> Plan {
-        Plan::template(self.texts(endpoints.len()), endpoints)
+        Plan::template(self.texts(endpoints.len(), self.cluster), endpoints)
     }
 
-    fn texts(&self, endpoints: usize) -> Texts {
+    /// With these fields of the cluster.
+    pub(in crate::differential) fn plan_with(
+        self,
+        cluster: &[&str],
+        endpoints: Vec<Endpoint>,
+    ) -> Plan {
+        Plan::template(self.texts(endpoints.len(), cluster), endpoints)
+    }
+
+    fn texts(&self, endpoints: usize, cluster: &[&str]) -> Texts {
         let items = |indent: usize, all: &[&str]| {
             all.iter().fold(String::new(), |mut text, item| {
                 writeln!(text, "{:indent$}{item}", "").unwrap();
@@ -60,7 +69,7 @@ impl Http {
         ] {
             listeners = listeners.replace(mark, &text);
         }
-        let mut clusters = format!("- name: $NAME\n  type: STATIC\n{}", items(2, self.cluster));
+        let mut clusters = format!("- name: $NAME\n  type: STATIC\n{}", items(2, cluster));
         if !self.protocol.is_empty() {
             clusters.push_str(PROTOCOL.trim_start_matches('\n'));
             clusters.push_str(&items(6, self.protocol));

@@ -125,9 +125,11 @@ impl<C: Carrier> Exchange<'_, C> {
             Err(failure) => return Err(Stop::Failed(connect_failure(&failure))),
         };
         self.journal.host_picked(host.address());
-        self.at_host.picked(host.stats());
+        self.at_host.picked(host.stats(), host.monitor());
         let stream = self.unless_over(pin!(host.stream()), target, source).await?;
-        stream.map_err(|failure| self.not_connected(&failure))
+        let stream = stream.map_err(|failure| self.not_connected(&failure))?;
+        self.at_host.connected();
+        Ok(stream)
     }
 
     pub(super) fn not_connected(&mut self, failure: &ConnectFailure) -> Stop {

@@ -44,15 +44,18 @@ impl<C: Carrier> Exchange<'_, C> {
         source: &impl RequestSource,
     ) -> Result<UpstreamConnection, Stop> {
         let picked = OnceCell::new();
-        let connecting = target.cluster.connect(|host, stats| {
-            let _ = picked.set((host.clone(), stats.clone()));
+        let connecting = target.cluster.connect(|address, host| {
+            let _ = picked.set((address.clone(), host.stats().clone(), host.monitor().cloned()));
         });
         let connected = self.unless_over(pin!(connecting), target, source).await;
-        if let Some((host, stats)) = picked.get() {
-            self.journal.host_picked(host);
-            self.at_host.picked(stats);
+        if let Some((address, stats, monitor)) = picked.get() {
+            self.journal.host_picked(address);
+            // What was over before it began says nothing about the host.
+            self.at_host.picked(stats, monitor.as_ref().filter(|_| connected.is_ok()));
         }
-        connected?.map_err(|failure| self.not_connected(&failure))
+        let connection = connected?.map_err(|failure| self.not_connected(&failure))?;
+        self.at_host.connected();
+        Ok(connection)
     }
 
     /// Runs the exchange over a connection to a host, which ends with it.
