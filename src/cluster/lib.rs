@@ -44,4 +44,4 @@ pub use outlier::{
     Cause, Comparison, Detector, Event, EventKind, Monitor, Origin, Outcome, Situation,
 };
 pub use shared::Shared;
-pub use worker_view::{Cluster, Clusters, MetHost};
+pub use worker_view::{Cluster, Clusters, MetHost, Way};

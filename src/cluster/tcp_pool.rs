@@ -16,10 +16,10 @@
 //! **Invariant:** nobody waits for room at a host to which this worker has no connection.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -41,12 +41,18 @@ pub(crate) struct TcpPools {
     context: Rc<Context>,
     /// Made when the host is first picked.
     hosts: Box<[OnceCell<Rc<TcpPool>>]>,
+    /// Those of clients that share connections only with their like. A pool without connections
+    /// and without waiting users is gone.
+    by_likeness: RefCell<HashMap<PoolKey, Weak<TcpPool>>>,
 }
+
+/// A host's place in the configuration, and what users of the pool have in common.
+type PoolKey = (usize, Box<[u8]>);
 
 impl TcpPools {
     pub(crate) fn new(context: &Rc<Context>) -> Self {
         let hosts = context.shared.hosts().map(|_| OnceCell::new()).collect();
-        Self { context: Rc::clone(context), hosts }
+        Self { context: Rc::clone(context), hosts, by_likeness: RefCell::default() }
     }
 
     /// Closes the connections to the host at this place of the configuration that nobody has.
@@ -54,22 +60,50 @@ impl TcpPools {
         if let Some(pool) = self.hosts.get(index).and_then(OnceCell::get) {
             pool.drain();
         }
+        let by_likeness = self.by_likeness.borrow();
+        let of_host = by_likeness.iter().filter(|((of, _), _)| *of == index);
+        let pools: Vec<_> = of_host.filter_map(|(_, pool)| pool.upgrade()).collect();
+        drop(by_likeness);
+        pools.iter().for_each(|pool| pool.drain());
     }
 
     /// The pool of the host at this place of the configuration, which is at `address` and counted
-    /// in `counts`.
+    /// in `counts`; of several pools the one of users with this likeness.
     pub(crate) fn host(
         &self,
         index: usize,
         address: &Address,
         counts: &Counts,
-    ) -> Option<&Rc<TcpPool>> {
+        likeness: &[u8],
+    ) -> Option<Rc<TcpPool>> {
         let new = || {
             let (address, counts) = (address.clone(), counts.clone());
             let limit = self.context.shared.host_limit(index).cloned();
             Rc::new(TcpPool::new(&self.context, address, counts, limit))
         };
-        Some(self.hosts.get(index)?.get_or_init(new))
+        if likeness.is_empty() {
+            return Some(Rc::clone(self.hosts.get(index)?.get_or_init(new)));
+        }
+        let key = (index, Box::from(likeness));
+        let mut pools = self.by_likeness.borrow_mut();
+        if let Some(pool) = pools.get(&key).and_then(Weak::upgrade) {
+            return Some(pool);
+        }
+        // Each client may bring a key of its own; those that are gone make room.
+        if pools.len() == pools.capacity() {
+            pools.retain(|_, pool| pool.strong_count() > 0);
+        }
+        let pool = new();
+        pools.insert(key, Rc::downgrade(&pool));
+        Some(pool)
+    }
+}
+
+#[cfg(test)]
+impl TcpPools {
+    /// How many pools of users with a likeness are known.
+    pub(crate) fn alike(&self) -> usize {
+        self.by_likeness.borrow().len()
     }
 }
 

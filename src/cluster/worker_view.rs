@@ -112,6 +112,13 @@ impl Cluster {
         self.http_host(None, proxy_header)
     }
 
+    /// Whether several users of TCP connections have to do with each other: who connects is to
+    /// tell those apart that do not share any, by [`Way::likeness`].
+    #[must_use]
+    pub fn pools_tcp(&self) -> bool {
+        self.tcp.is_some()
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &model::Cluster {
@@ -131,13 +138,14 @@ impl Cluster {
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
     /// which `connect_timeout` bounds. At a host with a limit of its own it waits for room first,
-    /// without end. Dropping the future gives the attempt up and leaves every gauge as it was.
+    /// without end. `way` is for users with needs of their own. Dropping the future gives the attempt up and leaves every gauge as it was.
     ///
     /// # Errors
     /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:
     /// who gives up after the last one counts `upstream_cx_connect_attempts_exceeded`.
     pub async fn connect(
         &self,
+        way: Option<Box<Way>>,
         picked: impl FnOnce(&Address, &MetHost),
     ) -> Result<UpstreamConnection, ConnectFailure> {
         let limits = &self.context.limits;
@@ -147,12 +155,17 @@ impl Cluster {
         };
         let Picked { index, host, met } = self.pick()?;
         let counts = self.counts(&met.stats);
-        let address = &host.address;
-        picked(address, met);
-        let pool = self.tcp.as_ref().and_then(|pools| pools.host(index, address, &counts));
+        picked(&host.address, met);
+        let (address, likeness): (_, &[u8]) = match way.as_deref() {
+            None => (&host.address, &[]),
+            Some(way) => (way.proxy.as_ref().unwrap_or(&host.address), &way.likeness),
+        };
+        let pools = self.tcp.as_ref();
+        let pool = pools.and_then(|pools| pools.host(index, address, &counts, likeness));
+        let pool = pool.as_ref();
         let connected = |stream, existence| {
             let used = pool.map(TcpPool::used);
-            UpstreamConnection::new(stream, address.clone(), existence, used)
+            UpstreamConnection::new(stream, host.address.clone(), existence, used)
         };
         if let Some(pool) = pool
             && let Some((stream, existence)) = pool.take()
@@ -274,17 +287,32 @@ impl MetHost {
     }
 }
 
-/// Every cluster of the configuration on one worker, by name.
+/// How a connection of a user with needs of its own is made.
 #[derive(Debug, Default)]
+pub struct Way {
+    /// What it has in common with those whom it may share a pool with; empty for no needs.
+    pub likeness: Box<[u8]>,
+    /// Where to connect to in the place of the host.
+    pub proxy: Option<Address>,
+}
+
+/// Every cluster of the configuration on one worker, by name.
+#[derive(Debug, Clone, Default)]
 pub struct Clusters {
-    by_name: HashMap<String, Rc<Cluster>>,
+    by_name: Rc<HashMap<String, Rc<Cluster>>>,
 }
 
 impl Clusters {
     /// The cluster called `name`, which the configuration may lack (row C6).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Rc<Cluster>> {
-        self.by_name.get(name).cloned()
+        self.find(name).cloned()
+    }
+
+    /// As [`Clusters::get`].
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Rc<Cluster>> {
+        self.by_name.get(name)
     }
 }
 
@@ -301,7 +329,7 @@ impl FromIterator<Rc<Cluster>> for Clusters {
     /// Names are unique in a checked configuration; of two equal ones the later would count.
     fn from_iter<T: IntoIterator<Item = Rc<Cluster>>>(clusters: T) -> Self {
         let named = |cluster: Rc<Cluster>| (cluster.config().name.clone(), cluster);
-        Self { by_name: clusters.into_iter().map(named).collect() }
+        Self { by_name: Rc::new(clusters.into_iter().map(named).collect()) }
     }
 }
 

@@ -10,6 +10,7 @@ mod access_log;
 mod address;
 mod cluster;
 mod filter_chain;
+mod filter_state;
 mod http;
 mod http2;
 mod listener;

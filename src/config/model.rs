@@ -5,6 +5,7 @@
 
 mod access_log;
 mod filter_chain;
+mod filter_state;
 mod http;
 mod http2;
 mod listener_filter;
@@ -29,6 +30,7 @@ pub use access_log::{
     AccessLogSink, TcpAccessLogOptions,
 };
 pub use filter_chain::{FilterChain, FilterChainMatch, SourceType, TerminalFilter};
+pub use filter_state::{FilterStateValue, ObjectFactory, SetFilterState};
 pub use http::{
     HeadersWithUnderscores, Http1Options, HttpCodec, HttpConnectionManager, HttpOptions,
     ServerHeader, UpstreamHttp, UpstreamProtocol,

@@ -9,12 +9,14 @@
 
 mod chain_match;
 mod ends;
+mod filter_state;
 mod listener;
 mod network;
 mod origin;
 
 pub use chain_match::{ChainIndex, ChainMatch};
 pub use ends::Ends;
+pub use filter_state::{StateFormats, StateHolder};
 pub use listener::{Inspection, ListenerFilter, ProxyProtocolFilter, Wish};
-pub use network::{BucketsByKey, Close, ConnectionToken, NetworkFilters, SharedFilters};
+pub use network::{BucketsByKey, Close, ConnectionToken, NetworkFilters, SharedFilters, Subject};
 pub use origin::{Introduction, Origin};

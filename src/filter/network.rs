@@ -22,6 +22,7 @@ pub use connection_limit::ConnectionToken;
 pub use shared::{BucketsByKey, SharedFilters};
 
 use crate::ends::Ends;
+use crate::filter_state::{StateFormats, StateHolder, StateSetter};
 use connection_limit::ConnectionLimit;
 use local_ratelimit::LocalRateLimit;
 use rbac::Rbac;
@@ -58,13 +59,29 @@ enum Filter {
     ConnectionLimit(ConnectionLimit),
     LocalRateLimit(LocalRateLimit),
     Rbac(Rbac),
+    SetFilterState { on_new_connection: StateSetter, on_downstream_data: StateSetter },
+}
+
+/// The connection that filters are asked about.
+pub trait Subject {
+    /// A filter will close the connection, now or later.
+    fn refusing(&self, close: &Close);
+
+    /// What filters leave on it.
+    fn state(&self) -> impl StateHolder;
 }
 
 impl NetworkFilters {
     /// The filters of the chain at the place `index` of [`config::model::Listener::chains`]. Their
     /// stats are those of `shard`.
     #[must_use]
-    pub fn new(index: usize, shared: &SharedFilters, registry: &Registry, shard: &Shard) -> Self {
+    pub fn new(
+        index: usize,
+        shared: &SharedFilters,
+        formats: StateFormats<'_>,
+        registry: &Registry,
+        shard: &Shard,
+    ) -> Self {
         let filter = |filter: &SharedFilter| match filter {
             SharedFilter::ConnectionLimit(config, switch, limit) => {
                 let shared = (switch, limit);
@@ -75,6 +92,10 @@ impl NetworkFilters {
                 Filter::LocalRateLimit(LocalRateLimit::new(config, shared, registry, shard))
             }
             SharedFilter::Rbac(config) => Filter::Rbac(Rbac::new(config, registry, shard)),
+            SharedFilter::SetFilterState(config) => Filter::SetFilterState {
+                on_new_connection: StateSetter::new(&config.on_new_connection, formats),
+                on_downstream_data: StateSetter::new(&config.on_downstream_data, formats),
+            },
         };
         Self { filters: shared.of_chain(index).iter().map(filter).collect() }
     }
@@ -88,12 +109,22 @@ impl NetworkFilters {
     /// Whether one of them waits for the first bytes.
     #[must_use]
     pub fn awaits_data(&self) -> bool {
-        self.filters.iter().any(|filter| matches!(filter, Filter::Rbac(_)))
+        self.filters.iter().any(|filter| match filter {
+            Filter::Rbac(_) => true,
+            Filter::SetFilterState { on_downstream_data, .. } => !on_downstream_data.is_empty(),
+            Filter::ConnectionLimit(_) | Filter::LocalRateLimit(_) => false,
+        })
+    }
+
+    /// Whether one of them leaves something on connections.
+    #[must_use]
+    pub fn leaves_state(&self) -> bool {
+        self.filters.iter().any(|filter| matches!(filter, Filter::SetFilterState { .. }))
     }
 
     /// Shows a new connection to each filter in turn. Returns when all have let it in, or when it
     /// is to be closed. `held` gets what the connection takes out of limits; it is to live as long
-    /// as the connection. `refusing` is told at once when a filter will close it.
+    /// as the connection. `subject` is told at once when a filter will close it.
     ///
     /// # Errors
     /// [`Close`], once the time has passed for which the filter holds the connection.
@@ -101,15 +132,19 @@ impl NetworkFilters {
         &self,
         reactor: &Reactor,
         held: &mut Vec<ConnectionToken>,
-        refusing: impl Fn(&Close),
+        subject: &impl Subject,
     ) -> Result<(), Close> {
         for filter in &self.filters {
             let verdict = match filter {
                 Filter::ConnectionLimit(filter) => filter.on_new_connection(held),
                 Filter::LocalRateLimit(filter) => filter.on_new_connection(reactor.now()),
                 Filter::Rbac(_) => Verdict::Continue,
+                Filter::SetFilterState { on_new_connection, .. } => {
+                    on_new_connection.apply(&mut subject.state());
+                    Verdict::Continue
+                }
             };
-            carried_out(verdict, reactor, &refusing).await?;
+            carried_out(verdict, reactor, subject).await?;
         }
         Ok(())
     }
@@ -122,11 +157,17 @@ impl NetworkFilters {
         &self,
         reactor: &Reactor,
         ends: &Ends,
-        refusing: impl Fn(&Close),
+        subject: &impl Subject,
     ) -> Result<(), Close> {
         for filter in &self.filters {
-            if let Filter::Rbac(filter) = filter {
-                carried_out(filter.on_first_data(ends), reactor, &refusing).await?;
+            match filter {
+                Filter::Rbac(filter) => {
+                    carried_out(filter.on_first_data(ends), reactor, subject).await?;
+                }
+                Filter::SetFilterState { on_downstream_data, .. } => {
+                    on_downstream_data.apply(&mut subject.state());
+                }
+                Filter::ConnectionLimit(_) | Filter::LocalRateLimit(_) => {}
             }
         }
         Ok(())
@@ -136,10 +177,10 @@ impl NetworkFilters {
 async fn carried_out(
     verdict: Verdict,
     reactor: &Reactor,
-    refusing: &impl Fn(&Close),
+    subject: &impl Subject,
 ) -> Result<(), Close> {
     let Verdict::Close(delay, close) = verdict else { return Ok(()) };
-    refusing(&close);
+    subject.refusing(&close);
     if let Some(delay) = delay {
         reactor.sleep(delay).await;
     }

@@ -4,7 +4,7 @@
 //! protocol the first one is what an upstream is told, as in Envoy.
 
 use base::Address;
-use observe::access_log::Metadata;
+use observe::access_log::{FilterState, Metadata};
 
 use crate::ends::Ends;
 
@@ -16,8 +16,8 @@ pub struct Origin {
     introduction: Option<Introduction>,
     /// `%DYNAMIC_METADATA%`.
     pub dynamic_metadata: Metadata,
-    /// `%FILTER_STATE%`: a namespace for each object.
-    pub filter_state: Metadata,
+    /// `%FILTER_STATE%`.
+    pub filter_state: FilterState,
 }
 
 /// What an upstream is told of a connection.
@@ -45,7 +45,7 @@ impl Origin {
             is_local_restored: false,
             introduction: None,
             dynamic_metadata: Metadata::default(),
-            filter_state: Metadata::default(),
+            filter_state: FilterState::default(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Origin {
         Self {
             introduction: None,
             dynamic_metadata: Metadata::default(),
-            filter_state: Metadata::default(),
+            filter_state: FilterState::default(),
             ..self
         }
     }

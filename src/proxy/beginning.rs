@@ -9,11 +9,15 @@ use std::time::{Instant, SystemTime};
 use filter::Origin;
 use reactor::Receiver;
 
+use crate::connection_state::ConnectionState;
+
 /// What is known of a connection before its filter chain gets it.
 #[derive(Debug)]
 pub(crate) struct Beginning {
     pub(crate) origin: Rc<Origin>,
     pub(crate) accepted: Accepted,
+    /// What listener filters left on the connection, if they left something.
+    pub(crate) state: Option<Rc<ConnectionState>>,
     receiver: RefCell<Option<Receiver>>,
 }
 
@@ -26,8 +30,15 @@ pub(crate) struct Accepted {
 
 impl Beginning {
     /// `receiver` is the connection's, if something was received on it.
-    pub(crate) fn new(origin: Origin, accepted: Accepted, receiver: Option<Receiver>) -> Box<Self> {
-        Box::new(Self { origin: Rc::new(origin), accepted, receiver: RefCell::new(receiver) })
+    pub(crate) fn new(
+        mut origin: Origin,
+        accepted: Accepted,
+        receiver: Option<Receiver>,
+    ) -> Box<Self> {
+        let state = std::mem::take(&mut origin.filter_state);
+        let state = (!state.is_empty()).then(|| Rc::new(ConnectionState::new(state)));
+        let (origin, receiver) = (Rc::new(origin), RefCell::new(receiver));
+        Box::new(Self { origin, accepted, state, receiver })
     }
 
     /// The receiver, for who makes the connection's stream.

@@ -14,16 +14,18 @@ use std::time::{Duration, Instant, SystemTime};
 use base::{Address, ConnectionIds};
 use cluster::{Cluster, ConnectFailure, UpstreamConnection};
 use config::model;
-use filter::{Close, Origin};
+use filter::{Close, Origin, StateHolder, Subject};
 use net::Stream;
 use observe::access_log::{
-    AccessLogType, CloseType, Protocol, Record, TimePoint, Timing, UpstreamRecord,
+    AccessLogType, CloseType, FilterObject, FilterState, Protocol, Record, Sharing, TimePoint,
+    Timing, UpstreamRecord,
 };
 use observe::{ResponseFlag, ResponseFlags};
 use reactor::{Reactor, Socket};
 
 use crate::access_log::AccessLogs;
 use crate::beginning::Beginning;
+use crate::connection_state::ConnectionState;
 use crate::random::Random;
 
 /// What the connections of one listener have in common in their lines.
@@ -38,6 +40,8 @@ pub(crate) struct ConnectionLogging {
     pub(crate) of_filter: AccessLogs,
     /// Whether the filter asks about its connections though nobody logs.
     pub(crate) of_tunnel: bool,
+    /// Whether filters leave something on its connections.
+    pub(crate) leaves_state: bool,
     pub(crate) ids: Rc<ConnectionIds>,
     /// Where stream ids are drawn from.
     pub(crate) random: Rc<Random>,
@@ -62,6 +66,8 @@ struct Facts {
     protocol: Cell<Option<Protocol>>,
     /// What listener filters found out, if there are any.
     origin: Option<Rc<Origin>>,
+    /// What filters left, or may leave.
+    state: Option<Rc<ConnectionState>>,
     bytes_received: Cell<u64>,
     bytes_sent: Cell<u64>,
     changing: RefCell<Changing>,
@@ -96,6 +102,8 @@ struct Upstream {
     connect_began: Option<Duration>,
     pool_ready: Option<Duration>,
     tunnel: Option<Tunnel>,
+    /// What filters left for the connection to the host, when it was there.
+    state: Option<FilterState>,
 }
 
 /// What is known of the requests that ask for a tunnel, all attempts together.
@@ -128,11 +136,13 @@ impl<'a> ConnectionLog<'a> {
             "new connection"
         );
         let is_logged = !logging.of_listener.is_empty() || !logging.of_filter.is_empty();
-        if !is_logged && !logging.of_tunnel {
+        let left = beginning.and_then(|beginning| beginning.state.clone());
+        let state = left.or_else(|| logging.leaves_state.then(Rc::default));
+        if !is_logged && !logging.of_tunnel && state.is_none() {
             return Self { logging, id, facts: None };
         }
         let facts = match beginning {
-            Some(beginning) => Facts::known(id, beginning),
+            Some(beginning) => Facts { state, ..Facts::known(id, beginning) },
             None => Facts {
                 id,
                 start: logging.reactor.wall_now(),
@@ -141,6 +151,7 @@ impl<'a> ConnectionLog<'a> {
                 remote_address: socket.peer_address().ok(),
                 local_address: socket.local_address().ok(),
                 origin: None,
+                state,
                 protocol: Cell::new(None),
                 bytes_received: Cell::new(0),
                 bytes_sent: Cell::new(0),
@@ -182,7 +193,7 @@ impl<'a> ConnectionLog<'a> {
     }
 
     /// A filter will close the connection, now or later.
-    pub(crate) fn refused_by_filter(&self, close: &Close) {
+    fn refused_by_filter(&self, close: &Close) {
         let reason = close.reason;
         tracing::debug!(connection_id = self.id, phase = "filters", reason, "refused by a filter");
         self.note(|changing, _| {
@@ -221,8 +232,18 @@ impl<'a> ConnectionLog<'a> {
     /// The filter sends its connections to an upstream.
     pub(crate) fn begin_upstream(&self) {
         let Some(facts) = &self.facts else { return };
-        let stream_id = self.logging.random.uuid().to_string();
-        facts.changing.borrow_mut().upstream = Some(Upstream { stream_id, ..Upstream::default() });
+        facts.changing.borrow_mut().upstream = Some(Upstream::default());
+    }
+
+    /// The filters before have let the connection in.
+    pub(crate) fn let_in(&self) {
+        let random = &self.logging.random;
+        self.note_upstream(|upstream, _| upstream.stream_id = random.uuid().to_string());
+    }
+
+    /// What filters left on the connection, or may leave yet.
+    pub(crate) fn state(&self) -> Option<&Rc<ConnectionState>> {
+        self.facts.as_ref()?.state.as_ref()
     }
 
     /// The cluster does not exist.
@@ -330,7 +351,10 @@ impl<'a> ConnectionLog<'a> {
             upstream.pool_ready = Some(age.saturating_sub(began));
             let local_address = stream.socket().local_address().ok();
             upstream.local_address = local_address.filter(|address| !address.is_unnamed());
-            upstream.remote_address.clone_from(&upstream.host);
+            let state = self.state();
+            let proxy = state.and_then(|state| state.proxy());
+            upstream.remote_address = proxy.or_else(|| upstream.host.clone());
+            upstream.state = state.and_then(|state| state.borrow().of_upstream());
         });
     }
 
@@ -475,7 +499,7 @@ impl<'a> ConnectionLog<'a> {
     /// Shows what is known of the connection by now; nothing, if nobody wants to know.
     pub(crate) fn with_record(&self, see: impl FnOnce(&Record<'_>)) {
         match &self.facts {
-            Some(facts) => self.record(facts, AccessLogType::NotSet, see),
+            Some(facts) => self.record(facts, Line::None, see),
             None => see(&Record::default()),
         }
     }
@@ -484,20 +508,27 @@ impl<'a> ConnectionLog<'a> {
         if let Some(facts) = &self.facts
             && !logs.is_empty()
         {
-            self.record(facts, log_type, |record| logs.log(record));
+            self.record(facts, Line::Of(log_type), |record| logs.log(record));
         }
     }
 
-    fn record(&self, facts: &Facts, log_type: AccessLogType, see: impl FnOnce(&Record<'_>)) {
+    fn record(&self, facts: &Facts, line: Line, see: impl FnOnce(&Record<'_>)) {
         let changing = facts.changing.borrow();
         let (received, sent) = (facts.bytes_received.get(), facts.bytes_sent.get());
         let upstream = changing.upstream.as_ref();
         let age = self.logging.reactor.now().saturating_duration_since(facts.started);
-        let is_last = matches!(log_type, AccessLogType::NotSet | AccessLogType::TcpConnectionEnd);
+        let (log_type, is_last) = match line {
+            Line::None => (AccessLogType::NotSet, false),
+            Line::Of(kind @ (AccessLogType::NotSet | AccessLogType::TcpConnectionEnd)) => {
+                (kind, true)
+            }
+            Line::Of(kind) => (kind, false),
+        };
         // As Envoy, which learns of it from the filter that has an upstream.
         let is_over = is_last && upstream.is_some();
         let origin = facts.origin.as_deref();
         let ends = origin.map(Origin::ends);
+        let state = facts.state.as_deref().map(ConnectionState::borrow);
         see(&Record {
             log_type,
             start: facts.start,
@@ -516,7 +547,7 @@ impl<'a> ConnectionLog<'a> {
             response_code_details: changing.response_code_details,
             connection_termination_details: changing.termination_details.as_deref(),
             connection_id: facts.id,
-            stream_id: upstream.map(|upstream| upstream.stream_id.as_str()),
+            stream_id: upstream.map(|it| it.stream_id.as_str()).filter(|id| !id.is_empty()),
             remote_address: facts.remote_address.as_ref(),
             direct_remote_address: ends
                 .map_or(facts.remote_address.as_ref(), |ends| Some(&ends.direct_remote)),
@@ -524,7 +555,7 @@ impl<'a> ConnectionLog<'a> {
             direct_local_address: ends
                 .map_or(facts.local_address.as_ref(), |ends| Some(&ends.direct_local)),
             dynamic_metadata: origin.map(|origin| &origin.dynamic_metadata),
-            filter_state: origin.map(|origin| &origin.filter_state),
+            filter_state: state.as_deref(),
             close_type: changing.close_type,
             local_close_reason: changing.local_close_reason,
             filter_chain_name: &self.logging.filter_chain_name,
@@ -536,10 +567,19 @@ impl<'a> ConnectionLog<'a> {
     }
 }
 
+/// What a record is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// A line of this kind.
+    Of(AccessLogType),
+    /// Something else, while the connection lasts.
+    None,
+}
+
 impl Facts {
     /// Of a connection about which listener filters have found out.
     fn known(id: u64, beginning: &Beginning) -> Self {
-        let Beginning { origin, accepted, .. } = beginning;
+        let Beginning { origin, accepted, state, .. } = beginning;
         Self {
             id,
             start: accepted.wall,
@@ -547,10 +587,36 @@ impl Facts {
             remote_address: Some(origin.ends().remote.clone()),
             local_address: Some(origin.ends().local.clone()),
             origin: Some(Rc::clone(origin)),
+            state: state.clone(),
             protocol: Cell::new(None),
             bytes_received: Cell::new(0),
             bytes_sent: Cell::new(0),
             changing: RefCell::default(),
+        }
+    }
+}
+
+impl Subject for ConnectionLog<'_> {
+    fn refusing(&self, close: &Close) {
+        self.refused_by_filter(close);
+    }
+
+    fn state(&self) -> impl StateHolder {
+        Holder(self)
+    }
+}
+
+/// A connection that filters leave something on.
+struct Holder<'a>(&'a ConnectionLog<'a>);
+
+impl StateHolder for Holder<'_> {
+    fn show(&self, see: &mut dyn FnMut(&Record<'_>)) {
+        self.0.with_record(see);
+    }
+
+    fn keep(&mut self, key: &str, object: FilterObject, sharing: Sharing) {
+        if let Some(state) = self.0.state() {
+            state.set(key, object, sharing);
         }
     }
 }
@@ -612,6 +678,7 @@ impl Upstream {
             pool_ready: self.pool_ready,
             tunnel_response_headers: response_headers,
             tunnel_response_trailers: None,
+            filter_state: self.state.as_ref(),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn enter(
     log: &ConnectionLog<'_>,
 ) -> Option<Held> {
     let mut held = Vec::new();
-    let let_in = filters.let_in(reactor, &mut held, |close| log.refused_by_filter(close)).await;
+    let let_in = filters.let_in(reactor, &mut held, log).await;
     let_in.inspect_err(|close| log.closed_by_filter(close)).ok()?;
     Some(held.into())
 }
@@ -71,7 +71,7 @@ pub(crate) async fn enter_reading(
     received: impl Fn(usize),
 ) -> (Passage, Held) {
     let mut held = Vec::new();
-    let let_in = filters.let_in(reactor, &mut held, |close| log.refused_by_filter(close));
+    let let_in = filters.let_in(reactor, &mut held, log);
     let passage = while_discarding(let_in, receiver, log, received).await;
     (passage, held.into())
 }
@@ -96,7 +96,7 @@ pub(crate) async fn first_data(
         }
     }
     let ends = ends_of(socket, origin);
-    let let_through = filters.let_through(reactor, &ends, |close| log.refused_by_filter(close));
+    let let_through = filters.let_through(reactor, &ends, log);
     while_discarding(let_through, receiver, log, received).await
 }
 

@@ -15,6 +15,7 @@ mod balance;
 mod beginning;
 mod connection_context;
 mod connection_log;
+mod connection_state;
 mod direct_response;
 mod drain;
 mod early_data;

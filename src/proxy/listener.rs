@@ -85,7 +85,7 @@ impl Listener {
         // A listener has an address.
         let first = bound.first().unwrap_or(&config.sockets.address.address);
         let prefix = listener_prefix(config.stat_prefix.as_deref(), first);
-        let logging = |filter_chain_name: &str, terminal: Option<&TerminalFilter>| {
+        let logging = |filter_chain_name: &str, terminal: Option<&TerminalFilter>, leaves_state| {
             let (of_filter, of_tunnel): (&[_], _) = match terminal {
                 Some(TerminalFilter::TcpProxy(tcp_proxy)) => {
                     (&tcp_proxy.access_logs, tcp_proxy.tunneling.is_some())
@@ -100,17 +100,21 @@ impl Listener {
                 of_listener: context.access_logs.logs(&config.access_logs),
                 of_filter: context.access_logs.logs(of_filter),
                 of_tunnel,
+                leaves_state,
                 ids: Rc::clone(context.connection_ids),
                 random: Rc::clone(context.random),
             }
         };
         let chain = |(index, chain): (usize, &model::FilterChain)| {
-            let logging = logging(&chain.name, Some(&chain.terminal));
             let ListenerShared { filters, managers, .. } = shared;
+            let formats = |value: &model::FilterStateValue| context.access_logs.state(value);
+            let (registry, shard) = (context.registry, context.shard);
+            let filters = NetworkFilters::new(index, filters, &formats, registry, shard);
+            let logging = logging(&chain.name, Some(&chain.terminal), filters.leaves_state());
             let chain_context = ChainContext {
                 reactor: context.reactor.clone(),
                 buffer_limit: config.per_connection_buffer_limit_bytes,
-                filters: NetworkFilters::new(index, filters, context.registry, context.shard),
+                filters,
                 logging,
             };
             let names = Names { listener: config.name.clone(), filter_chain: chain.name.clone() };
@@ -127,7 +131,7 @@ impl Listener {
             others: OnceCell::new(),
             chain_match: ChainMatch::new(config),
             chains: config.chains().enumerate().map(chain).collect(),
-            logging: logging("", None),
+            logging: logging("", None, false),
             stats: context.registry.scope::<ListenerStat>(&prefix).on(context.shard),
         })
     }

@@ -25,7 +25,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use base::Address;
-use cluster::{ClosedBy, Cluster, Clusters, Http1Stream, MetHost, Outcome, UpstreamConnection};
+use cluster::{
+    ClosedBy, Cluster, Clusters, Http1Stream, MetHost, Outcome, UpstreamConnection, Way,
+};
 use config::model::{self, EarlyDataOptions, MaxDuration};
 use net::{
     Flushed, HalfClose, PumpObserver, RelayEnd, RelayRules, SendMeter, Side, Stream, flush, relay,
@@ -36,6 +38,7 @@ use reactor::{Reactor, Socket};
 
 use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
+use crate::connection_state;
 use crate::early_data::{self, EarlyData};
 use crate::gate::{self, Held, Passage, client_of};
 use crate::meter::{self, FromDownstream, FromTunnel, FromUpstream};
@@ -51,6 +54,8 @@ pub(crate) struct TcpProxy {
     tunnel: Option<TcpTunnel>,
     rules: RelayRules,
     route: Route,
+    /// For connections that a filter sends elsewhere.
+    clusters: Clusters,
     stats: Scope<TcpProxyStat>,
     to_downstream: Rc<SendMeter<TcpProxyStat>>,
     random: Rc<Random>,
@@ -68,9 +73,9 @@ impl TcpProxy {
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
         let route = Route::new(&config.route, clusters);
-        let half_close = if tunnel.is_some() { HalfClose::EndsBoth } else { HalfClose::PassedOn };
-        let rules = RelayRules { idle_timeout: config.idle_timeout, half_close };
-        Self { config, tunnel, rules, route, stats, to_downstream, random }
+        let rules = relay_rules(config.idle_timeout, tunnel.as_ref());
+        let clusters = clusters.clone();
+        Self { config, tunnel, rules, route, clusters, stats, to_downstream, random }
     }
 
     /// Serves one connection to its end, and answers what is left of it.
@@ -87,7 +92,8 @@ impl TcpProxy {
             if !context.filters().is_empty() {
                 held = Box::pin(enter(context)).await?;
             }
-            if let Some(tunnel) = &self.tunnel {
+            context.log.let_in();
+            if let Some(tunnel) = self.let_in(context) {
                 // Boxed, so that connections without tunnels keep no room for them.
                 Box::pin(self.serve_through(tunnel, socket, context)).await;
                 drop(held);
@@ -100,13 +106,28 @@ impl TcpProxy {
             context.log.connected(&upstream, self.config.access_log_options.flush_on_connected);
             let asks_filters = early.is_none() && context.filters().awaits_data();
             let rest = self.relay(downstream, cluster, &upstream, context, asks_filters).await;
-            let idle = self.config.idle_timeout;
+            let idle = self.rules(context).idle_timeout;
             drop(held);
             match rest {
                 Rest::Dropped => None,
                 Rest::Sent => upstream_flush::begin(context.reactor(), upstream, &self.stats, idle),
             }
         }
+    }
+
+    /// The filters before have let a connection in, and may have left something on it. Answers
+    /// through which tunnel it goes, if through one.
+    fn let_in(&self, context: &ConnectionContext<'_>) -> Option<&TcpTunnel> {
+        let Some(state) = context.log.state() else { return self.tunnel.as_ref() };
+        let tunnel = self.tunnel.as_ref().filter(|_| !state.disables_tunneling());
+        let idle_timeout = state.idle_timeout().or(self.config.idle_timeout);
+        state.set_relay_rules(relay_rules(idle_timeout, tunnel));
+        tunnel
+    }
+
+    fn rules<'a>(&'a self, context: &'a ConnectionContext<'_>) -> &'a RelayRules {
+        let own = context.log.state().and_then(|state| state.relay_rules());
+        own.unwrap_or(&self.rules)
     }
 
     /// How long the next connection may last.
@@ -164,7 +185,7 @@ impl TcpProxy {
         if let Some(options) = early {
             return self.connect_with_early_data(socket, options, context).await;
         }
-        let connecting = pin!(self.connect(context));
+        let connecting = pin!(self.connect(socket.clone(), context));
         let (cluster, upstream) = self.unless_idle(context, connecting).await?;
         introduce(&socket, context, cluster, upstream.stream());
         Some((self.downstream(socket, context), cluster, upstream))
@@ -181,6 +202,7 @@ impl TcpProxy {
         let downstream = self.downstream(socket, context);
         let receiver = downstream.receiver();
         let mut early = EarlyData::new(receiver, &self.stats, log, options.bytes_max);
+        let connect = self.connect(downstream.socket().clone(), context);
         let connecting = async {
             if filters.awaits_data() {
                 let client = (downstream.socket(), receiver, context.origin().map(Rc::as_ref));
@@ -197,7 +219,7 @@ impl TcpProxy {
                     return None;
                 }
             }
-            let mut connecting = pin!(self.connect(context));
+            let mut connecting = pin!(connect);
             poll_fn(|context| {
                 if let Poll::Ready(connected) = connecting.as_mut().poll(context) {
                     return Poll::Ready(connected);
@@ -222,7 +244,7 @@ impl TcpProxy {
         context: &ConnectionContext<'_>,
         mut connecting: Pin<&mut impl Future<Output = Option<T>>>,
     ) -> Option<T> {
-        let idle = self.config.idle_timeout;
+        let idle = self.rules(context).idle_timeout;
         let mut expiry = pin!(idle.map(|timeout| context.reactor().sleep(timeout)));
         let log = &context.log;
         poll_fn(|context| {
@@ -238,13 +260,15 @@ impl TcpProxy {
         .await
     }
 
-    /// Connects to a host.
+    /// Connects to a host, for the client on `socket`.
     fn connect<'a>(
         &'a self,
+        socket: Socket,
         context: &'a ConnectionContext<'_>,
     ) -> impl Future<Output = Option<(&'a Cluster, UpstreamConnection)>> + use<'a> {
         let log = &context.log;
-        self.attempts(context, async |cluster: &'a Rc<Cluster>| {
+        self.attempts(context, async move |cluster: &'a Rc<Cluster>| {
+            let way = way(&socket, context, cluster);
             let monitor = OnceCell::new();
             let picked = |address: &Address, host: &MetHost| {
                 log.trying(address);
@@ -252,7 +276,7 @@ impl TcpProxy {
                     let _ = monitor.set(Rc::clone(known));
                 }
             };
-            let connected = cluster.connect(picked).await;
+            let connected = cluster.connect(way, picked).await;
             if let Some(monitor) = monitor.get() {
                 let outcome = match &connected {
                     Ok(_) => Some(Outcome::ConnectedFinal),
@@ -274,10 +298,12 @@ impl TcpProxy {
         attempt: impl AsyncFn(&'a Rc<Cluster>) -> Result<U, NoUpstream>,
     ) -> impl Future<Output = Option<(&'a Cluster, U)>> {
         let (reactor, log) = (context.reactor(), &context.log);
+        // At once, also where the first attempt is made later.
+        let mut picked = self.pick(context);
         async move {
             let mut waits = None;
             for number in 1.. {
-                let Some(cluster) = self.route.pick(&self.random) else {
+                let Some(cluster) = picked else {
                     self.stats.inc(TcpProxyStat::DownstreamCxNoRoute);
                     log.no_cluster();
                     return None;
@@ -297,8 +323,21 @@ impl TcpProxy {
                     let waits = waits.get_or_insert_with(|| Waits::new(backoff));
                     reactor.sleep(waits.next(&self.random)).await;
                 }
+                picked = self.pick(context);
             }
             None
+        }
+    }
+
+    /// The cluster for one attempt.
+    fn pick(&self, context: &ConnectionContext<'_>) -> Option<&Rc<Cluster>> {
+        let asked = context.log.state().and_then(|state| state.cluster());
+        match (&self.route, asked) {
+            (Route::One(_), Some(name)) => {
+                std::str::from_utf8(&name).ok().and_then(|name| self.clusters.find(name))
+            }
+            // Clusters with weights are drawn whatever a filter says (row C3).
+            _ => self.route.pick(&self.random),
         }
     }
 
@@ -315,7 +354,7 @@ impl TcpProxy {
             let from_downstream =
                 FromDownstream { filter: &self.stats, cluster: cluster.stats(), log: &context.log };
             let from_upstream = FromUpstream { cluster: cluster.stats(), log: &context.log };
-            let rules = &self.rules;
+            let rules = self.rules(context);
             let end = if asks_filters {
                 let observers = (&from_downstream, &from_upstream);
                 relay_after_first_data((&downstream, upstream), observers, rules, context).await
@@ -387,7 +426,7 @@ impl TcpProxy {
         let (filter, cluster) = (&self.stats, cluster.stats());
         let from_downstream = FromDownstream { filter, cluster, log };
         let from_upstream = FromTunnel { stream: &tunnel, upstream: FromUpstream { cluster, log } };
-        let rules = &self.rules;
+        let rules = self.rules(context);
         let streams = (&downstream, tunnel.stream());
         let observers = (&from_downstream, &from_upstream);
         let end = relay_after_first_data(streams, observers, rules, context).await;
@@ -413,7 +452,8 @@ impl TcpProxy {
     }
 
     async fn flush(&self, downstream: &Stream, context: &ConnectionContext<'_>) {
-        if flush(context.reactor(), downstream, self.config.idle_timeout).await == Flushed::Idle {
+        let idle = self.rules(context).idle_timeout;
+        if flush(context.reactor(), downstream, idle).await == Flushed::Idle {
             self.idle(&context.log);
         }
     }
@@ -422,6 +462,21 @@ impl TcpProxy {
         self.stats.inc(TcpProxyStat::IdleTimeout);
         log.idle();
     }
+}
+
+fn relay_rules(idle_timeout: Option<Duration>, tunnel: Option<&TcpTunnel>) -> RelayRules {
+    let half_close = if tunnel.is_some() { HalfClose::EndsBoth } else { HalfClose::PassedOn };
+    RelayRules { idle_timeout, half_close }
+}
+
+/// How the client on `client` is connected to a host of `cluster`, if not as all others.
+fn way(client: &Socket, context: &ConnectionContext<'_>, cluster: &Cluster) -> Option<Box<Way>> {
+    let state = context.log.state();
+    if let Some(state) = state {
+        state.begin_upstream();
+    }
+    let client = || client_of(client, context.origin().map(Rc::as_ref));
+    connection_state::way(state.map(Rc::as_ref), cluster, client)
 }
 
 /// What becomes of bytes that wait for upstream when downstream is gone.

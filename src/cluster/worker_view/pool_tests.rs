@@ -26,10 +26,10 @@ fn at_a_host_without_room_users_wait_in_their_order() {
     let cluster = &bench.cluster;
     let value = |stat| cluster.stats().value(stat);
     bench.reactor.run(async {
-        let first = cluster.connect(|_, _| ()).await.unwrap();
-        let mut second = pin!(cluster.connect(|_, _| ()));
-        let mut gives_up = Box::pin(cluster.connect(|_, _| ()));
-        let mut third = pin!(cluster.connect(|_, _| ()));
+        let first = cluster.connect(None, |_, _| ()).await.unwrap();
+        let mut second = pin!(cluster.connect(None, |_, _| ()));
+        let mut gives_up = Box::pin(cluster.connect(None, |_, _| ()));
+        let mut third = pin!(cluster.connect(None, |_, _| ()));
         not_ready(second.as_mut()).await;
         not_ready(gives_up.as_mut()).await;
         not_ready(third.as_mut()).await;
@@ -51,6 +51,37 @@ fn at_a_host_without_room_users_wait_in_their_order() {
     bench.expect_gauges_at_zero();
 }
 
+// Rows: C12
+#[test]
+fn users_with_needs_of_their_own_share_with_their_like_and_leave_no_pool_behind() {
+    let (_listener, address) = listener();
+    let (_other, proxy) = listener();
+    let bench = Bench::configured(&[address], |config| config.host_connections_max = Some(1));
+    let cluster = &bench.cluster;
+    let connect = |likeness: &str, proxy: Option<Address>| {
+        let way = Way { likeness: likeness.as_bytes().into(), proxy };
+        cluster.connect(Some(Box::new(way)), |_, _| ())
+    };
+    bench.reactor.run(async {
+        let first = connect("a", None).await.unwrap();
+        // There is no room at the host, but its own pool has no connection yet.
+        let second = connect("b", Some(proxy.into())).await.unwrap();
+        let peer = |connection: &UpstreamConnection| connection.stream().socket().peer_address();
+        assert_eq!(peer(&first).unwrap(), address);
+        assert_eq!(peer(&second).unwrap(), proxy);
+        assert_eq!(*second.host(), address);
+        let mut third = pin!(connect("a", None));
+        not_ready(third.as_mut()).await;
+        drop((first, second));
+        drop(third.await.unwrap());
+        for number in 0..100 {
+            drop(connect(&number.to_string(), None).await.unwrap());
+        }
+    });
+    assert!(cluster.tcp.as_ref().unwrap().alike() < 10, "the gone ones make room");
+    bench.expect_gauges_at_zero();
+}
+
 #[test]
 fn a_panic_at_any_await_point_leaves_nobody_waiting_for_room() {
     let (_sockets, address) = silent();
@@ -60,7 +91,7 @@ fn a_panic_at_any_await_point_leaves_nobody_waiting_for_room() {
         let tasks = bench.reactor.task_set();
         for _ in 0..3 {
             let cluster = Rc::clone(&bench.cluster);
-            tasks.spawn(async move { drop(cluster.connect(|_, _| ()).await.unwrap_err()) });
+            tasks.spawn(async move { drop(cluster.connect(None, |_, _| ()).await.unwrap_err()) });
         }
         bench.reactor.run(tasks.wait_empty());
         bench.reactor.inject_panic(None)
@@ -197,10 +228,10 @@ fn connections_that_were_made_ahead_go_with_their_host() {
     });
     let cluster = &bench.cluster;
     bench.reactor.run(async {
-        let used = cluster.connect(|_, _| ()).await.unwrap();
+        let used = cluster.connect(None, |_, _| ()).await.unwrap();
         let all = cluster.tcp.as_ref().unwrap();
         let counts = cluster.counts(&cluster.host(0).unwrap().met.stats);
-        let pool = all.host(0, &address.into(), &counts).unwrap();
+        let pool = all.host(0, &address.into(), &counts, &[]).unwrap();
         while pool.ready_connections() == 0 {
             bench.reactor.sleep(std::time::Duration::from_millis(1)).await;
         }

@@ -57,7 +57,7 @@ impl Bench {
     }
 
     fn connect(&self) -> Result<UpstreamConnection, ConnectFailure> {
-        self.reactor.run(self.cluster.connect(|_, _| ()))
+        self.reactor.run(self.cluster.connect(None, |_, _| ()))
     }
 
     /// Names and values of the stats that are not zero.
@@ -197,7 +197,7 @@ fn a_connect_given_up_leaves_no_gauge_behind() {
     let (_sockets, address) = silent();
     let bench = Bench::new(&[address], 1);
     bench.reactor.run(async {
-        let mut connecting = pin!(bench.cluster.connect(|_, _| ()));
+        let mut connecting = pin!(bench.cluster.connect(None, |_, _| ()));
         poll_fn(|context| {
             assert!(connecting.as_mut().poll(context).is_pending());
             Poll::Ready(())
@@ -283,7 +283,7 @@ fn a_panic_at_any_await_point_leaves_no_gauge_behind() {
         bench.reactor.inject_panic(panic_at);
         let tasks = bench.reactor.task_set();
         let cluster = Rc::clone(&bench.cluster);
-        tasks.spawn(async move { drop(cluster.connect(|_, _| ()).await.unwrap_err()) });
+        tasks.spawn(async move { drop(cluster.connect(None, |_, _| ()).await.unwrap_err()) });
         bench.reactor.run(tasks.wait_empty());
         bench.reactor.inject_panic(None)
     };
@@ -304,7 +304,7 @@ fn one_event_starts_three_connects_at_most() {
     let cluster = &bench.cluster;
     let counts = cluster.counts(&cluster.host(0).unwrap().met.stats);
     let all = cluster.tcp.as_ref().unwrap();
-    let pool = all.host(0, &address.into(), &counts).unwrap();
+    let pool = all.host(0, &address.into(), &counts, &[]).unwrap();
     // Twenty in use are to have forty spare ones.
     let used: Vec<_> = (0..20).map(|_| pool.used()).collect();
     let total = || cluster.stats().value(ClusterStat::UpstreamCxTotal);

@@ -106,7 +106,7 @@ impl Lower<'_> {
         Some(AccessLog { field_path: path.to_owned(), sink, filter, format })
     }
 
-    fn access_log_format(
+    pub(super) fn access_log_format(
         &mut self,
         message: &core::SubstitutionFormatString,
         path: &str,

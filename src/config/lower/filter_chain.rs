@@ -108,7 +108,9 @@ impl Lower<'_> {
         });
         let (name, matches) = (message.name.clone(), matches?);
         let filters = before.collect::<Option<_>>()?;
-        Some(model::FilterChain { name, matches, filters, terminal })
+        let chain = model::FilterChain { name, matches, filters, terminal };
+        self.state_suits(&chain);
+        Some(chain)
     }
 
     /// `filters` are those of `message`; None for one that was reported.
@@ -237,6 +239,11 @@ impl Lower<'_> {
                 let filter = self.network_rbac(&message, &path)?;
                 Filter::Network(model::NetworkFilter::Rbac(filter))
             }
+            "set_filter_state.v3.Config" => {
+                let message = self.decoded(any, &path)?;
+                let filter = self.set_filter_state(&message, &path)?;
+                Filter::Network(model::NetworkFilter::SetFilterState(filter))
+            }
             "tcp_proxy.v3.TcpProxy" => {
                 let message = self.decoded(any, &path)?;
                 let filter = self.tcp_proxy(&message, &path);
@@ -274,6 +281,7 @@ impl Filter {
                 }
                 model::NetworkFilter::LocalRateLimit(_) => "envoy.filters.network.local_ratelimit",
                 model::NetworkFilter::Rbac(_) => "envoy.filters.network.rbac",
+                model::NetworkFilter::SetFilterState(_) => "envoy.filters.network.set_filter_state",
             },
             Self::Terminal(filter) => match filter {
                 model::TerminalFilter::DirectResponse(_) => "envoy.filters.network.direct_response",

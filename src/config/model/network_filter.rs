@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Cidr;
 
-use super::RuntimeFlag;
+use super::{FilterStateValue, RuntimeFlag, SetFilterState};
 
 /// A filter that decides whether a connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,19 @@ pub enum NetworkFilter {
     LocalRateLimit(LocalRateLimit),
     /// `envoy.filters.network.rbac`.
     Rbac(Rbac),
+    /// `envoy.filters.network.set_filter_state`.
+    SetFilterState(SetFilterState),
+}
+
+impl NetworkFilter {
+    /// What it leaves on connections.
+    pub fn filter_state(&self) -> impl Iterator<Item = &FilterStateValue> {
+        let (new, data): (&[_], &[_]) = match self {
+            Self::SetFilterState(set) => (&set.on_new_connection, &set.on_downstream_data),
+            Self::ConnectionLimit(_) | Self::LocalRateLimit(_) | Self::Rbac(_) => (&[], &[]),
+        };
+        new.iter().chain(data)
+    }
 }
 
 /// Envoy's `extensions.filters.network.connection_limit.v3.ConnectionLimit`.

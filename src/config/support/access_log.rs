@@ -58,7 +58,10 @@ pub(super) const ACCESS_LOG: Area = &[
     (
         "envoy.config.core.v3.SubstitutionFormatString",
         &[
-            ("content_type", Ignored("an access log has no content type")),
+            (
+                "content_type",
+                Ignored("neither a line of a log nor filter state has a content type"),
+            ),
             ("json_format", Supported),
             ("json_format_options", Supported),
             ("omit_empty_values", Supported),

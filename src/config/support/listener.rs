@@ -11,6 +11,7 @@ const NETWORK_FILTERS: &[&str] = &[
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
     "envoy.extensions.filters.network.rbac.v3.RBAC",
+    "envoy.extensions.filters.network.set_filter_state.v3.Config",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
 ];
 

@@ -1,7 +1,7 @@
 //! Network filters that stand before the one that ends a chain.
 
 use super::Area;
-use super::Support::{Ignored, Only, Supported};
+use super::Support::{Ignored, Moot, Only, Supported};
 
 pub(super) const NETWORK_FILTERS: Area = &[
     (
@@ -72,6 +72,25 @@ pub(super) const NETWORK_FILTERS: Area = &[
         ],
     ),
     ("envoy.config.rbac.v3.Principal.Set", &[("ids", Supported)]),
+    (
+        "envoy.extensions.filters.network.set_filter_state.v3.Config",
+        &[
+            ("on_downstream_data", Supported),
+            ("on_downstream_tls_handshake", Supported),
+            ("on_new_connection", Supported),
+        ],
+    ),
+    (
+        "envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue",
+        &[
+            ("factory_key", Supported),
+            ("format_string", Supported),
+            ("object_key", Supported),
+            ("read_only", Moot("deprecated: Envoy 1.40 replaces such an object like any other")),
+            ("shared_with_upstream", Supported),
+            ("skip_if_empty", Supported),
+        ],
+    ),
     (
         "envoy.config.rbac.v3.Principal.Authenticated",
         &[("principal_name", Ignored("without TLS nobody is authenticated, whatever the name"))],

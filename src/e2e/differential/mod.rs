@@ -19,6 +19,7 @@ mod cluster_choice;
 mod durations;
 mod early_data;
 mod endings;
+mod filter_state;
 mod filters;
 mod half_close;
 mod host_limits;
@@ -103,6 +104,7 @@ fn scenarios(filter: &str) -> Vec<Scenario> {
     all.extend(http::scenarios());
     all.extend(http2::scenarios());
     all.extend(filters::scenarios());
+    all.extend(filter_state::scenarios());
     all.extend(live_runtime::scenarios());
     all.extend(listener_filters::scenarios());
     all.extend(sockets::scenarios());

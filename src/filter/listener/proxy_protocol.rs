@@ -136,7 +136,7 @@ impl ProxyProtocolFilter {
             TlvLocation::DynamicMetadata => {
                 origin.dynamic_metadata.add(&rule.namespace, &rule.key, text);
             }
-            TlvLocation::FilterState => origin.filter_state.set(TLV_OBJECT, &rule.key, text),
+            TlvLocation::FilterState => origin.filter_state.set_field(TLV_OBJECT, &rule.key, text),
         }
     }
 }
@@ -155,6 +155,7 @@ fn sanitized(bytes: &[u8]) -> String {
 mod tests {
     use config::model::PassThroughTlvs;
     use observe::ShardIndex;
+    use observe::access_log::FilterObject;
     use proto::proxy_protocol::{Malformed, encode_v2};
 
     use super::*;
@@ -259,7 +260,10 @@ mod tests {
         assert_eq!(*passed, [(2, b"\0\xff".to_vec()), (3, b"c".to_vec())]);
         let location = TlvLocation::FilterState;
         let origin = found(model::ProxyProtocol { location, ..config });
-        assert_eq!(origin.filter_state.get(TLV_OBJECT, "a"), Some("again"));
+        let texts = [("a", "again"), ("b", "AP8=")];
+        let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
+        let object = FilterObject::Fields(texts.into());
+        assert_eq!(origin.filter_state.get(TLV_OBJECT), Some(&object));
         assert!(origin.dynamic_metadata.is_empty());
     }
 }

@@ -27,6 +27,7 @@ pub(super) enum SharedFilter {
     ConnectionLimit(model::ConnectionLimit, Arc<Switch>, Arc<Limit>),
     LocalRateLimit(model::LocalRateLimit, Arc<Switch>, Arc<TokenBucket>),
     Rbac(model::Rbac),
+    SetFilterState(model::SetFilterState),
 }
 
 impl SharedFilters {
@@ -45,6 +46,7 @@ impl SharedFilters {
                 SharedFilter::LocalRateLimit(config.clone(), switch(&config.enabled), bucket)
             }
             NetworkFilter::Rbac(config) => SharedFilter::Rbac(config.clone()),
+            NetworkFilter::SetFilterState(config) => SharedFilter::SetFilterState(config.clone()),
         };
         let mut chain =
             |chain: &model::FilterChain| chain.filters.iter().map(&mut filter).collect();
@@ -57,7 +59,7 @@ impl SharedFilters {
             match filter {
                 SharedFilter::ConnectionLimit(_, switch, _)
                 | SharedFilter::LocalRateLimit(_, switch, _) => switch.follow_runtime(runtime),
-                SharedFilter::Rbac(_) => {}
+                SharedFilter::Rbac(_) | SharedFilter::SetFilterState(_) => {}
             }
         }
     }

@@ -1,5 +1,4 @@
-//! `%DYNAMIC_METADATA(namespace:key)%` and `%FILTER_STATE(object:FIELD:name)%`: what filters left
-//! behind.
+//! `%DYNAMIC_METADATA(namespace:key)%`: what filters found out.
 
 use super::metadata::Metadata;
 use super::value::Value;
@@ -16,8 +15,6 @@ pub(super) struct FoundText {
 enum What {
     /// Everything of the namespace, as a JSON object.
     Object,
-    /// The same as one text.
-    ObjectText,
     /// One text.
     Field(String),
     /// Something below a text, where there is nothing.
@@ -37,26 +34,12 @@ impl FoundText {
         Self { namespace, what, length_max }
     }
 
-    /// One text of the filter-state object `key`.
-    pub(super) fn field(key: &str, field: &str, length_max: Option<usize>) -> Self {
-        Self { namespace: key.to_owned(), what: What::Field(field.to_owned()), length_max }
-    }
-
-    /// The whole filter-state object `key`; typed, it stays an object in a JSON line.
-    pub(super) fn object(key: &str, typed: bool, length_max: Option<usize>) -> Self {
-        let what = if typed { What::Object } else { What::ObjectText };
-        Self { namespace: key.to_owned(), what, length_max }
-    }
-
     pub(super) fn value<'r>(&'r self, found: Option<&'r Metadata>) -> Value<'r> {
         let Self { namespace, what, length_max } = self;
         let Some(found) = found else { return Value::Missing };
         let fields = || found.namespace(namespace);
         match what {
             What::Object => fields().map_or(Value::Missing, |it| Value::Object(it, *length_max)),
-            What::ObjectText => {
-                fields().map_or(Value::Missing, |it| Value::ObjectText(it, *length_max))
-            }
             What::Field(key) => {
                 Value::bytes(found.get(namespace, key).map(str::as_bytes), *length_max)
             }

@@ -1,7 +1,7 @@
-//! What filters found out about a connection and left for others to read: texts by name.
+//! Dynamic metadata: what filters found out about a connection and left for others to read, as
+//! texts by name.
 //!
-//! Envoy's dynamic metadata and filter state hold values of any shape. What is written here are
-//! texts only, one level deep.
+//! Envoy's holds values of any shape. What is written here are texts only, one level deep.
 
 use super::value::write_escaped;
 
@@ -13,7 +13,7 @@ pub struct Metadata {
 }
 
 /// Texts by key, sorted.
-pub(super) type Fields = Vec<(String, String)>;
+type Fields = Vec<(String, String)>;
 
 impl Metadata {
     /// Whether there is nothing in it.
@@ -30,14 +30,6 @@ impl Metadata {
         }
     }
 
-    /// Puts a text in, in the place of one of this name.
-    pub fn set(&mut self, namespace: &str, key: &str, text: String) {
-        match self.place(namespace, key) {
-            (fields, Ok(place)) => fields[place].1 = text,
-            (fields, Err(place)) => fields.insert(place, (key.to_owned(), text)),
-        }
-    }
-
     fn place(&mut self, namespace: &str, key: &str) -> (&mut Fields, Result<usize, usize>) {
         let found = self.namespaces.binary_search_by(|(name, _)| name.as_str().cmp(namespace));
         let index = found.unwrap_or_else(|index| {
@@ -45,7 +37,7 @@ impl Metadata {
             index
         });
         let fields = &mut self.namespaces[index].1;
-        let place = fields.binary_search_by(|(name, _)| name.as_str().cmp(key));
+        let place = place_of(fields, key);
         (fields, place)
     }
 
@@ -61,6 +53,11 @@ impl Metadata {
         let mut fields = self.namespace(namespace)?.iter();
         fields.find(|(name, _)| name == key).map(|(_, text)| text.as_str())
     }
+}
+
+/// Where the text of this name is among sorted ones, or belongs.
+pub(super) fn place_of(fields: &[(String, String)], name: &str) -> Result<usize, usize> {
+    fields.binary_search_by(|(other, _)| other.as_str().cmp(name))
 }
 
 /// Appends the fields as a JSON object.
@@ -84,20 +81,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_text_stays_or_the_last_one_as_asked() {
+    fn the_first_text_of_a_name_stays() {
         let mut metadata = Metadata::default();
         assert!(metadata.is_empty());
         metadata.add("n", "b", "first".to_owned());
         metadata.add("n", "b", "second".to_owned());
         metadata.add("m", "b", "other".to_owned());
-        metadata.set("n", "a", "first".to_owned());
-        metadata.set("n", "a", "second".to_owned());
+        metadata.add("n", "a", "third".to_owned());
         assert_eq!(metadata.get("n", "b"), Some("first"));
         assert_eq!(metadata.get("m", "b"), Some("other"));
         assert_eq!(metadata.get("n", "c"), None);
         assert_eq!(metadata.get("o", "b"), None);
         let mut out = Vec::new();
         write_object(metadata.namespace("n").unwrap(), &mut out);
-        assert_eq!(out, b"{\"a\":\"second\",\"b\":\"first\"}");
+        assert_eq!(out, b"{\"a\":\"third\",\"b\":\"first\"}");
     }
 }

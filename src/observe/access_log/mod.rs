@@ -29,11 +29,12 @@ mod record;
 mod tests;
 mod text;
 mod time_format;
+mod tunnel_state;
 mod value;
 
 pub use error::{FormatError, FormatErrorKind};
 pub use filter::{Comparison, Filter, FilterOperator, Share};
-pub use filter_state::tunnel_fields;
+pub use filter_state::{FilterObject, FilterState, Sharing};
 pub use format::{DEFAULT_FORMAT, Format};
 pub use json::JsonTemplate;
 pub use metadata::Metadata;
@@ -41,3 +42,4 @@ pub use operator::Surroundings;
 pub use record::{
     AccessLogType, CloseType, HttpMessages, Protocol, Record, TimePoint, Timing, UpstreamRecord,
 };
+pub use tunnel_state::tunnel_fields;

@@ -8,11 +8,12 @@ use base::{Address, Cidr};
 
 use super::duration::CommonDuration;
 use super::error::FormatError;
-use super::filter_state::FilterState;
+use super::filter_state::ObjectText;
 use super::found_text::FoundText;
 use super::http_value::{GrpcStatus, Header, Path};
 use super::record::{Protocol, Record, TimePoint};
 use super::time_format::TimeFormat;
+use super::tunnel_state::TunnelState;
 use super::value::Value;
 
 /// What a format takes from the process, once, when it is compiled.
@@ -63,8 +64,10 @@ pub(super) enum Operator {
     /// The range of addresses with a prefix of so many bits that an address is in.
     AddressRange(OneAddress, u8),
     DynamicMetadata(FoundText),
-    FilterState(FoundText),
-    TunnelState(FilterState),
+    FilterState(ObjectText),
+    UpstreamFilterState(ObjectText),
+    /// What a tunnel left, or else an object of this key.
+    TunnelState(TunnelState, ObjectText),
 }
 
 type Yield = for<'r> fn(&'r Record<'r>) -> Value<'r>;
@@ -148,9 +151,16 @@ impl Operator {
                     command.length_max,
                 )))
             }
-            "FILTER_STATE" => command.filter_state(),
-            // Nothing writes any.
-            "UPSTREAM_FILTER_STATE" => command.filter_state().map(|_| Self::Constant(None)),
+            "FILTER_STATE" => {
+                let (object, tunnel) = command.filter_state()?;
+                Ok(match tunnel {
+                    Some(tunnel) => Self::TunnelState(tunnel, object),
+                    None => Self::FilterState(object),
+                })
+            }
+            "UPSTREAM_FILTER_STATE" => {
+                command.filter_state().map(|(object, _)| Self::UpstreamFilterState(object))
+            }
             "DOWNSTREAM_PEER_CERT_V_START"
             | "DOWNSTREAM_PEER_CERT_V_END"
             | "UPSTREAM_PEER_CERT_V_START"
@@ -195,7 +205,11 @@ impl Operator {
             },
             Self::DynamicMetadata(text) => text.value(record.dynamic_metadata),
             Self::FilterState(text) => text.value(record.filter_state),
-            Self::TunnelState(state) => state.value(record),
+            Self::UpstreamFilterState(text) => text.value(record.upstream.filter_state),
+            Self::TunnelState(tunnel, object) => match tunnel.value(record) {
+                Value::Missing => object.value(record.filter_state),
+                value => value,
+            },
         }
     }
 }
@@ -271,7 +285,8 @@ impl Command<'_> {
         Ok(Operator::AddressRange(address, u8::try_from(bits).unwrap_or(u8::MAX)))
     }
 
-    fn filter_state(&self) -> Result<Operator, FormatError> {
+    /// An object of the filter state, and what tunnels leave under its key.
+    fn filter_state(&self) -> Result<(ObjectText, Option<TunnelState>), FormatError> {
         let mut parts = self.argument.splitn(3, ':');
         let key = parts.next().unwrap_or_default();
         if key.is_empty() {
@@ -289,13 +304,11 @@ impl Command<'_> {
                 "Invalid filter state serialize type, FIELD should be used with the field name.";
             return Err(self.invalid(text));
         }
-        if let Some(state) = FilterState::find(key, kind, self.length_max) {
-            return Ok(Operator::TunnelState(state));
-        }
-        Ok(Operator::FilterState(match field {
-            Some(field) => FoundText::field(key, field, self.length_max),
-            None => FoundText::object(key, kind == "TYPED", self.length_max),
-        }))
+        let object = match field {
+            Some(field) => ObjectText::field(key, field, self.length_max),
+            None => ObjectText::whole(key, kind == "TYPED", self.length_max),
+        };
+        Ok((object, TunnelState::find(key, kind, self.length_max)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Address;
 
+use super::filter_state::FilterState;
 use super::metadata::Metadata;
 use crate::ResponseFlags;
 
@@ -268,6 +269,8 @@ pub struct UpstreamRecord<'a> {
     pub tunnel_response_headers: Option<&'a [u8]>,
     /// The trailers of that response, likewise.
     pub tunnel_response_trailers: Option<&'a [u8]>,
+    /// The filter state that the upstream connection began with, if there was any.
+    pub filter_state: Option<&'a FilterState>,
 }
 
 /// One connection or request, as its log line sees it. Values that do not exist are `None` or 0
@@ -344,8 +347,8 @@ pub struct Record<'a> {
     pub listener_name: &'a str,
     /// The connection's or request's dynamic metadata, if there is any.
     pub dynamic_metadata: Option<&'a Metadata>,
-    /// The connection's filter state: a namespace for each object.
-    pub filter_state: Option<&'a Metadata>,
+    /// The connection's filter state, if there is any.
+    pub filter_state: Option<&'a FilterState>,
     /// The upstream side.
     pub upstream: UpstreamRecord<'a>,
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use base::{Address, Cidr};
 
 use super::digits::write_unsigned;
+use super::filter_state::Shown;
 use super::metadata::write_object;
 use super::time_format::TimeFormat;
 use crate::ResponseFlags;
@@ -39,8 +40,8 @@ pub(super) enum Value<'a> {
     Numbers(&'a [u64]),
     /// Texts by name, as JSON, in a text cut after so many bytes.
     Object(&'a [(String, String)], Option<usize>),
-    /// The same, and a text in a JSON line too.
-    ObjectText(&'a [(String, String)], Option<usize>),
+    /// An object of the filter state, or a part of it.
+    Shown(Shown<'a>),
     /// A JSON document; as text, so many bytes of it.
     Json(&'a [u8], Option<usize>),
 }
@@ -83,7 +84,8 @@ impl<'a> Value<'a> {
             Self::Addresses(all) => write_list(all, write_address, out),
             Self::Ips(all) => write_list(all, write_ip, out),
             Self::Numbers(all) => write_list(all, |one, out| write_unsigned(*one, out), out),
-            Self::Object(fields, length_max) | Self::ObjectText(fields, length_max) => {
+            Self::Shown(shown) => shown.write_text(out),
+            Self::Object(fields, length_max) => {
                 let start = out.len();
                 write_object(fields, out);
                 out.truncate(start.saturating_add(length_max.unwrap_or(usize::MAX)));
@@ -102,6 +104,7 @@ impl<'a> Value<'a> {
             Self::Number(number) => write_unsigned(number, out),
             Self::Object(fields, _) => write_object(fields, out),
             Self::Json(document, _) => out.extend_from_slice(document),
+            Self::Shown(shown) if shown.write_json(out) => {}
             _ => {
                 out.push(b'"');
                 self.write_json_inner(out);
@@ -126,7 +129,7 @@ impl<'a> Value<'a> {
             Self::Addresses(_)
             | Self::Ips(_)
             | Self::Object(..)
-            | Self::ObjectText(..)
+            | Self::Shown(_)
             | Self::Json(..) => {
                 let start = out.len();
                 self.write_text(out);

@@ -1,5 +1,5 @@
 //! From the configuration's format strings to compiled ones, once for the whole process: those of
-//! access logs, and those of the requests that ask for tunnels.
+//! access logs, of the requests that ask for tunnels, and of what filters leave on connections.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Plan {
     logs: HashMap<String, Arc<Compiled>>,
     /// By the place of `tunneling_config`.
     tunnels: HashMap<String, Arc<TunnelHead>>,
+    /// By the place of the value of the filter state.
+    states: HashMap<String, Arc<Format>>,
     /// Each with the place of the first log that names it.
     sinks: Vec<(AccessLogSink, String)>,
 }
@@ -84,6 +86,14 @@ impl Plan {
                 }
             }
         }
+        for config in bootstrap.listeners.iter().flat_map(|listener| states(listener)) {
+            match format(&config.format, surroundings) {
+                Ok(format) => {
+                    plan.states.insert(config.field_path.clone(), Arc::new(format));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
         if problems.is_empty() { Ok(plan) } else { Err(problems) }
     }
 
@@ -108,6 +118,10 @@ impl Plan {
 
     pub(crate) fn tunnel(&self, config: &model::Tunneling) -> Option<&Arc<TunnelHead>> {
         self.tunnels.get(&config.field_path)
+    }
+
+    pub(crate) fn state(&self, config: &model::FilterStateValue) -> Option<&Arc<Format>> {
+        self.states.get(&config.field_path)
     }
 
     fn sink(&mut self, config: &model::AccessLog) -> usize {
@@ -139,6 +153,12 @@ fn tunnels(listener: &model::Listener) -> impl Iterator<Item = &model::Tunneling
         TerminalFilter::TcpProxy(tcp_proxy) => tcp_proxy.tunneling.as_deref(),
         TerminalFilter::Http(_) | TerminalFilter::DirectResponse(_) | TerminalFilter::Echo => None,
     })
+}
+
+/// What filters of a listener leave on connections.
+fn states(listener: &model::Listener) -> impl Iterator<Item = &model::FilterStateValue> {
+    let filters = listener.chains().flat_map(|chain| &chain.filters);
+    filters.flat_map(model::NetworkFilter::filter_state)
 }
 
 fn format(config: &AccessLogFormat, surroundings: Surroundings<'_>) -> Result<Format, Problem> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use config::model;
 use crossbeam_channel::Sender;
+use observe::access_log::Format;
 use observe::names::{ACCESS_LOG_PREFIX, AccessLogStat, FILESYSTEM_PREFIX, FilesystemStat};
 use observe::{Registry, Scope, Shard};
 use reactor::{Inbox, Reactor};
@@ -126,6 +127,11 @@ impl WorkerLogs {
     /// of.
     pub(crate) fn tunnel(&self, config: &model::Tunneling) -> Option<Arc<TunnelHead>> {
         self.plan.tunnel(config).cloned()
+    }
+
+    /// The text that a filter makes an object of. `None` as for tunnels.
+    pub(crate) fn state(&self, config: &model::FilterStateValue) -> Option<Arc<Format>> {
+        self.plan.state(config).cloned()
     }
 
     /// Whether there is anything to attend to.

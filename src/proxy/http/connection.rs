@@ -17,7 +17,7 @@ use std::time::Instant;
 use base::Address;
 use cluster::Client;
 use config::model;
-use filter::{NetworkFilters, Origin};
+use filter::NetworkFilters;
 use net::DeadlineTimer;
 use net::Stream;
 use observe::GaugeGuard;
@@ -34,6 +34,7 @@ use super::lifetime::{Due, Lifetime};
 use super::manager::HttpManager;
 use crate::connection_context::ConnectionContext;
 use crate::connection_log::ConnectionLog;
+use crate::connection_state::ConnectionState;
 use crate::gate::{self, Held, Passage};
 
 /// So many bytes of HTTP/2's preface are enough to know it by, as for Envoy.
@@ -48,6 +49,8 @@ pub(crate) struct HttpConnection {
     pub(super) id: u64,
     pub(super) buffer_limit: u32,
     socket: Socket,
+    /// What filters left on the connection, or may leave.
+    state: Option<Rc<ConnectionState>>,
     addresses: ClientAddresses,
     pub(super) lifetime: Lifetime,
     requests: Cell<u32>,
@@ -101,6 +104,7 @@ impl HttpConnection {
             buffer_limit: context.buffer_limit(),
             socket: socket_handle,
             addresses,
+            state: context.log.state().cloned(),
             lifetime: Lifetime::new(reactor.now()),
             requests: Cell::new(0),
             ended_by: Cell::new(EndedBy::Us),
@@ -318,9 +322,9 @@ impl HttpConnection {
         self.addresses.direct_local(&self.socket)
     }
 
-    /// What listener filters found out, if there are any.
-    pub(super) fn origin(&self) -> Option<&Origin> {
-        self.addresses.origin()
+    /// What filters left on the connection, if they left something.
+    pub(super) fn state(&self) -> Option<&ConnectionState> {
+        self.state.as_deref()
     }
 
     /// Whose connection it is, for an upstream that is told.

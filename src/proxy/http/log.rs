@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::manager::{Heads, HttpManager};
 use super::port::{CodecError, Metered, SourceError};
 use crate::connection_log::{connect_error, observability_name};
+use crate::connection_state::ConnectionState;
 
 /// The story of one exchange.
 #[derive(Debug)]
@@ -266,6 +267,7 @@ impl Journal {
         let cluster = self.cluster.as_ref().map(|cluster| cluster.config());
         // Its port is not told.
         let client = self.client.map(|client| Address::Ip(SocketAddr::new(client, 0)));
+        let state = connection.state().map(ConnectionState::borrow);
         let record = Record {
             log_type: AccessLogType::DownstreamEnd,
             start: self.started_wall,
@@ -289,7 +291,7 @@ impl Journal {
             local_address: connection.local_address(),
             direct_local_address: connection.direct_local_address(),
             // The connection's dynamic metadata is not the request's.
-            filter_state: connection.origin().map(|origin| &origin.filter_state),
+            filter_state: state.as_deref(),
             route_name,
             upstream: UpstreamRecord {
                 cluster: cluster.map(|cluster| cluster.name.as_str()),

@@ -14,6 +14,7 @@ use super::super::port::{RequestSource, ResponseSink, Upstream};
 use super::super::tcp_upstream::TcpUpstream;
 use super::tunnel::Tunnel;
 use super::{Exchange, Stop};
+use crate::connection_state::way;
 
 impl<C: Carrier> Exchange<'_, C> {
     /// Whether the route ends HTTP here for such a request.
@@ -44,7 +45,8 @@ impl<C: Carrier> Exchange<'_, C> {
         source: &impl RequestSource,
     ) -> Result<UpstreamConnection, Stop> {
         let picked = OnceCell::new();
-        let connecting = target.cluster.connect(|address, host| {
+        let way = way(self.connection.state(), &target.cluster, || self.connection.client());
+        let connecting = target.cluster.connect(way, |address, host| {
             let _ = picked.set((address.clone(), host.stats().clone(), host.monitor().cloned()));
         });
         let connected = self.unless_over(pin!(connecting), target, source).await;
