@@ -76,7 +76,6 @@ pub(crate) fn bootstrap<'a>(
             let bind = manager.and_then(|manager| manager.upstream_bind_config.as_ref());
             let listeners = lower.listeners(&resources.listeners);
             let clusters = lower.clusters(&resources.clusters, bind);
-            lower.tunnels_over_http1(&listeners, &clusters);
             (listeners, clusters)
         }
         None => (Vec::new(), Vec::new()),

@@ -21,6 +21,7 @@ use observe::access_log::{
     Timing, UpstreamRecord,
 };
 use observe::{ResponseFlag, ResponseFlags};
+use proto::http2::Meter;
 use reactor::{Reactor, Socket};
 
 use crate::access_log::AccessLogs;
@@ -115,7 +116,10 @@ struct Tunnel {
     head_bytes_received: u64,
     field_bytes_sent: u64,
     field_bytes_received: u64,
+    /// The counts above have the bodies, too.
+    has_bodies: bool,
     response_headers: Option<Vec<u8>>,
+    response_trailers: Option<Vec<u8>>,
 }
 
 impl<'a> ConnectionLog<'a> {
@@ -366,7 +370,10 @@ impl<'a> ConnectionLog<'a> {
     pub(crate) fn tunnel_begun(&self, host: &Address) {
         tracing::debug!(connection_id = self.id, phase = "connecting", %host, "asks for a tunnel");
         self.at_host(host);
-        self.note_tunnel(|tunnel| tunnel.awaits_response = true);
+        self.note_tunnel(|tunnel| {
+            tunnel.awaits_response = true;
+            tunnel.has_bodies = false;
+        });
     }
 
     /// The request for a tunnel was sent: so many bytes, so many of them fields.
@@ -389,6 +396,22 @@ impl<'a> ConnectionLog<'a> {
     /// The head of the answer, for those who ask for it.
     pub(crate) fn tunnel_response_headers(&self, document: impl FnOnce() -> Vec<u8>) {
         self.note_tunnel(|tunnel| tunnel.response_headers = Some(document()));
+    }
+
+    /// The trailers behind what came through the tunnel, for those who ask for them.
+    pub(crate) fn tunnel_response_trailers(&self, document: impl FnOnce() -> Vec<u8>) {
+        self.note_tunnel(|tunnel| tunnel.response_trailers = Some(document()));
+    }
+
+    /// A stream that carried a tunnel, or asked for one, is over. `noted` of its bytes is known.
+    pub(crate) fn tunnel_carried(&self, all: &Meter, noted: &Meter) {
+        self.note_tunnel(|tunnel| {
+            tunnel.has_bodies = true;
+            tunnel.head_bytes_sent += all.wire_bytes_sent - noted.wire_bytes_sent;
+            tunnel.head_bytes_received += all.wire_bytes_received - noted.wire_bytes_received;
+            tunnel.field_bytes_sent += all.header_bytes_sent - noted.header_bytes_sent;
+            tunnel.field_bytes_received += all.header_bytes_received - noted.header_bytes_received;
+        });
     }
 
     /// The host has not agreed, with this status if it has said one.
@@ -652,7 +675,12 @@ impl Upstream {
 
     fn record(&self, received: u64, sent: u64) -> UpstreamRecord<'_> {
         let of_tunnel = |part: fn(&Tunnel) -> u64| self.tunnel.as_ref().map_or(0, part);
-        let response_headers = self.tunnel.as_ref().and_then(|it| it.response_headers.as_deref());
+        let document = |part: fn(&Tunnel) -> &Option<Vec<u8>>| {
+            self.tunnel.as_ref().and_then(|tunnel| part(tunnel).as_deref())
+        };
+        let has_bodies = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_bodies);
+        // What was read for an upstream that never came was not sent to it.
+        let adds_bodies = self.is_connected() && !has_bodies;
         let config = self.cluster.as_ref().map(|cluster| cluster.config());
         UpstreamRecord {
             cluster: config.map(|config| config.name.as_str()),
@@ -668,16 +696,15 @@ impl Upstream {
             close_type: Some(self.close_type),
             local_close_reason: self.local_close_reason,
             protocol: None,
-            wire_bytes_received: if self.is_connected() { sent } else { 0 }
+            wire_bytes_received: if adds_bodies { sent } else { 0 }
                 + of_tunnel(|tunnel| tunnel.head_bytes_received),
-            // What was read for an upstream that never came was not sent to it.
-            wire_bytes_sent: if self.is_connected() { received } else { 0 }
+            wire_bytes_sent: if adds_bodies { received } else { 0 }
                 + of_tunnel(|tunnel| tunnel.head_bytes_sent),
             header_bytes_received: of_tunnel(|tunnel| tunnel.field_bytes_received),
             header_bytes_sent: of_tunnel(|tunnel| tunnel.field_bytes_sent),
             pool_ready: self.pool_ready,
-            tunnel_response_headers: response_headers,
-            tunnel_response_trailers: None,
+            tunnel_response_headers: document(|tunnel| &tunnel.response_headers),
+            tunnel_response_trailers: document(|tunnel| &tunnel.response_trailers),
             filter_state: self.state.as_ref(),
         }
     }

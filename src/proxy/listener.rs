@@ -328,8 +328,11 @@ impl Filter {
                 let config = tcp_proxy.clone();
                 let tunnel = config.tunneling.as_ref().and_then(|tunneling| {
                     let head = context.access_logs.tunnel(tunneling)?;
-                    let propagate_response_headers = tunneling.propagate_response_headers;
-                    Some(TcpTunnel { head, propagate_response_headers })
+                    Some(TcpTunnel {
+                        head,
+                        propagate_response_headers: tunneling.propagate_response_headers,
+                        propagate_response_trailers: tunneling.propagate_response_trailers,
+                    })
                 });
                 let filter = TcpProxy::new(config, tunnel, context.clusters, stats, random);
                 Self::TcpProxy(Rc::new(filter))

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use cluster::Http1Stream;
 use net::{PumpObserver, SendMeter};
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
 use reactor::OutboxMeter;
 
 use crate::connection_log::ConnectionLog;
+use crate::tcp_tunnel::Tunnel;
 
 /// Counts what is sent to downstream by a `tcp_proxy`.
 pub(crate) fn to_downstream(scope: &Scope<TcpProxyStat>) -> Rc<SendMeter<TcpProxyStat>> {
@@ -79,14 +79,14 @@ impl PumpObserver for FromUpstream<'_> {
 /// As [`FromUpstream`], of a connection of a pool, which counts by itself what it receives.
 #[derive(Debug)]
 pub(crate) struct FromTunnel<'a> {
-    pub(crate) stream: &'a Http1Stream,
+    pub(crate) tunnel: &'a Tunnel<'a>,
     pub(crate) upstream: FromUpstream<'a>,
 }
 
 impl PumpObserver for FromTunnel<'_> {
     fn received(&self, bytes: usize) {
         self.upstream.log.sent(bytes);
-        self.stream.count_received();
+        self.tunnel.count_received();
     }
 
     fn paused(&self) {

@@ -16,6 +16,8 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/tcp_proxy_filter>
 
+mod tunnelled;
+
 use std::cell::OnceCell;
 use std::future::{Future, poll_fn, ready};
 use std::io;
@@ -25,12 +27,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use base::Address;
-use cluster::{
-    ClosedBy, Cluster, Clusters, Http1Stream, MetHost, Outcome, UpstreamConnection, Way,
-};
+use cluster::{ClosedBy, Cluster, Clusters, MetHost, Outcome, UpstreamConnection, Way};
 use config::model::{self, EarlyDataOptions, MaxDuration};
 use net::{
-    Flushed, HalfClose, PumpObserver, RelayEnd, RelayRules, SendMeter, Side, Stream, flush, relay,
+    Flushed, HalfClose, PumpObserver, RelayEnd, RelayPeer, RelayRules, SendMeter, Side, Stream,
+    flush, relay,
 };
 use observe::Scope;
 use observe::names::{ClusterStat, TcpProxyStat};
@@ -41,7 +42,7 @@ use crate::connection_log::ConnectionLog;
 use crate::connection_state;
 use crate::early_data::{self, EarlyData};
 use crate::gate::{self, Held, Passage, client_of};
-use crate::meter::{self, FromDownstream, FromTunnel, FromUpstream};
+use crate::meter::{self, FromDownstream, FromUpstream};
 use crate::random::Random;
 use crate::tcp_route::{Route, Waits, random_below};
 use crate::tcp_tunnel::{NoUpstream, TcpTunnel};
@@ -73,7 +74,7 @@ impl TcpProxy {
     ) -> Self {
         let to_downstream = meter::to_downstream(&stats);
         let route = Route::new(&config.route, clusters);
-        let rules = relay_rules(config.idle_timeout, tunnel.as_ref());
+        let rules = relay_rules(config.idle_timeout);
         let clusters = clusters.clone();
         Self { config, tunnel, rules, route, clusters, stats, to_downstream, random }
     }
@@ -121,7 +122,7 @@ impl TcpProxy {
         let Some(state) = context.log.state() else { return self.tunnel.as_ref() };
         let tunnel = self.tunnel.as_ref().filter(|_| !state.disables_tunneling());
         let idle_timeout = state.idle_timeout().or(self.config.idle_timeout);
-        state.set_relay_rules(relay_rules(idle_timeout, tunnel));
+        state.set_relay_rules(relay_rules(idle_timeout));
         tunnel
     }
 
@@ -394,63 +395,6 @@ impl TcpProxy {
         }
     }
 
-    /// Serves one connection through a tunnel.
-    async fn serve_through(
-        &self,
-        tunnel: &TcpTunnel,
-        socket: Socket,
-        context: &ConnectionContext<'_>,
-    ) {
-        let opened = {
-            let ask = async |cluster| tunnel.open(cluster, &socket, context).await;
-            let opening = pin!(self.attempts(context, ask));
-            self.unless_idle(context, opening).await
-        };
-        let Some((cluster, stream)) = opened else { return };
-        let writes_line = self.config.access_log_options.flush_on_connected;
-        context.log.tunnel_opened(stream.stream(), writes_line);
-        self.relay_tunnel(socket, cluster, stream, context).await;
-    }
-
-    /// As [`TcpProxy::relay`], through a tunnel: no end and no reset is passed on, the other side
-    /// is closed.
-    async fn relay_tunnel(
-        &self,
-        socket: Socket,
-        cluster: &Cluster,
-        tunnel: Http1Stream,
-        context: &ConnectionContext<'_>,
-    ) {
-        let log = &context.log;
-        let downstream = self.downstream(socket, context);
-        let (filter, cluster) = (&self.stats, cluster.stats());
-        let from_downstream = FromDownstream { filter, cluster, log };
-        let from_upstream = FromTunnel { stream: &tunnel, upstream: FromUpstream { cluster, log } };
-        let rules = self.rules(context);
-        let streams = (&downstream, tunnel.stream());
-        let observers = (&from_downstream, &from_upstream);
-        let end = relay_after_first_data(streams, observers, rules, context).await;
-        let mut closed_by = ClosedBy::Local;
-        match end {
-            RelayEnd::Finished { last: Side::Upstream } | RelayEnd::Refused => {}
-            RelayEnd::Failed { side: Side::Downstream, error } => {
-                if is_reset(&error) {
-                    log.downstream_reset();
-                }
-            }
-            RelayEnd::Idle => self.idle(log),
-            // What has come for the client is its to have.
-            RelayEnd::Finished { last: Side::Downstream } => {
-                self.flush(&downstream, context).await;
-            }
-            RelayEnd::Failed { side: Side::Upstream, .. } => {
-                closed_by = ClosedBy::Remote;
-                self.flush(&downstream, context).await;
-            }
-        }
-        tunnel.close_tunnel(closed_by);
-    }
-
     async fn flush(&self, downstream: &Stream, context: &ConnectionContext<'_>) {
         let idle = self.rules(context).idle_timeout;
         if flush(context.reactor(), downstream, idle).await == Flushed::Idle {
@@ -464,9 +408,8 @@ impl TcpProxy {
     }
 }
 
-fn relay_rules(idle_timeout: Option<Duration>, tunnel: Option<&TcpTunnel>) -> RelayRules {
-    let half_close = if tunnel.is_some() { HalfClose::EndsBoth } else { HalfClose::PassedOn };
-    RelayRules { idle_timeout, half_close }
+fn relay_rules(idle_timeout: Option<Duration>) -> RelayRules {
+    RelayRules { idle_timeout, half_close: HalfClose::PassedOn }
 }
 
 /// How the client on `client` is connected to a host of `cluster`, if not as all others.
@@ -507,7 +450,7 @@ async fn enter(context: &ConnectionContext<'_>) -> Option<Held> {
 /// Relays once the first bytes of downstream have passed the filters that wait for them, if any
 /// does. Boxed, so that a connection without such filters keeps no room for them.
 fn relay_after_first_data<'a>(
-    (downstream, upstream): (&'a Stream, &'a Stream),
+    (downstream, upstream): (&'a Stream, &'a impl RelayPeer),
     observers: (&'a FromDownstream<'a>, &'a impl PumpObserver),
     rules: &'a RelayRules,
     context: &'a ConnectionContext<'a>,

@@ -4,32 +4,32 @@
 //! ```text
 //! host --none, overflow--> refused
 //!   \--> stream --refused, late--> refused
-//!          \--> CONNECT --2xx--> relayed as it is, until either side ends
-//!                 \--another status, no answer--> refused
+//!          \--> CONNECT or POST --agreed--> relayed, until the ends come
+//!                 \--another answer, none--> refused
 //! ```
-//! Whether there is another attempt is `tcp_proxy`'s business. What HTTP/1 carries behind the two
-//! heads are the bytes of the connection, so the relay of `net` moves them; but HTTP/1 has no half
-//! close: the end of either side ends the tunnel (row C16).
+//! Whether there is another attempt is `tcp_proxy`'s business. The pool's protocol is the
+//! cluster's: a connection of HTTP/1 carries one tunnel (`http1.rs`), one of HTTP/2 many
+//! (`http2.rs`). Either way the relay of `net` moves the bytes, with the [`Tunnel`] as its other
+//! end.
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/upgrades#tunneling-tcp-over-http>
 
-use std::future::poll_fn;
+mod http1;
+mod http2;
+
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
-use cluster::{ClosedBy, Cluster, ConnectFailure, Http1Stream, HttpStream};
-use net::Stream;
-use observe::access_log::tunnel_fields;
-use observe::names::ClusterStat;
-use proto::http1::{
-    ErrorKind, Event, Expect, ResponseDecoder, ResponseOptions, encode_request_head, field_lines,
-};
-use proto::{RequestHead, ResponseHead};
-use reactor::{RECV_CREDIT_MAX, Received, Socket};
+use cluster::{ClosedBy, Cluster, ConnectFailure, HttpStream};
+use net::{HalfClose, PumpSink, PumpSource, RelayPeer, Stream};
+use reactor::{Outbox, Received, Receiver, Socket, Span};
 
+use self::http1::Http1Tunnel;
+use self::http2::Http2Tunnel;
 use crate::connection_context::ConnectionContext;
-use crate::connection_log::ConnectionLog;
 use crate::gate::client_of;
 use crate::tunnel_head::TunnelHead;
 
@@ -38,6 +38,7 @@ use crate::tunnel_head::TunnelHead;
 pub(crate) struct TcpTunnel {
     pub(crate) head: Arc<TunnelHead>,
     pub(crate) propagate_response_headers: bool,
+    pub(crate) propagate_response_trailers: bool,
 }
 
 /// Why an attempt gave no upstream. It was noted in the log.
@@ -55,26 +56,14 @@ impl From<&ConnectFailure> for NoUpstream {
     }
 }
 
-/// Why the upstream has not agreed.
-enum Refusal {
-    /// It said this instead.
-    Status(u16),
-    /// What it said is not HTTP.
-    Protocol,
-    /// It has ended its side of the connection.
-    Ended,
-    /// The connection failed.
-    Failed,
-}
-
 impl TcpTunnel {
     /// Asks a host of `cluster` for a tunnel for the client on `socket`. One call is one attempt.
-    pub(crate) async fn open(
+    pub(crate) async fn open<'a>(
         &self,
         cluster: &Rc<Cluster>,
         socket: &Socket,
-        context: &ConnectionContext<'_>,
-    ) -> Result<Http1Stream, NoUpstream> {
+        context: &'a ConnectionContext<'_>,
+    ) -> Result<Tunnel<'a>, NoUpstream> {
         let log = &context.log;
         let client = || client_of(socket, context.origin().map(Rc::as_ref));
         let refused = |failure: ConnectFailure| {
@@ -83,121 +72,148 @@ impl TcpTunnel {
         };
         let host = cluster.tunnel_host(cluster.proxy_header(client)).map_err(refused)?;
         log.trying(host.address());
-        let HttpStream::Http1(stream) = host.stream().await.map_err(refused)? else {
-            // The configuration was checked not to ask for it.
-            return Err(NoUpstream::Final);
-        };
+        let stream = host.stream().await.map_err(refused)?;
         log.tunnel_begun(host.address());
-        let (sent_before, taken_before) = {
-            let stream = stream.stream();
-            (stream.outbox().bytes_queued(), stream.receiver().bytes_taken())
-        };
-        let fields_sent = self.send_head(stream.stream(), log);
-        let sent = stream.stream().outbox().bytes_queued() - sent_before;
-        log.tunnel_head_sent(sent, fields_sent);
-        let mut response = Response::new(cluster);
-        let answered = poll_fn(|context| response.poll_head(stream.stream(), context)).await;
-        let receiver = stream.stream().receiver();
-        if self.propagate_response_headers && response.head.status >= 200 {
-            let fields = response.head.headers.iter();
-            log.tunnel_response_headers(|| tunnel_fields(Some(response.head.status), fields));
-        }
-        let Err(refusal) = answered else {
-            let received = receiver.bytes_taken() - taken_before;
-            log.tunnel_head_received(received, response.field_bytes);
-            return Ok(stream);
-        };
-        log.tunnel_head_received(receiver.bytes_received() - taken_before, response.field_bytes);
-        let (status, closed_by) = match refusal {
-            Refusal::Status(status) => (Some(status), ClosedBy::Local),
-            Refusal::Protocol => {
-                cluster.stats().inc(ClusterStat::UpstreamCxProtocolError);
-                (None, ClosedBy::Local)
+        match stream {
+            HttpStream::Http1(stream) => {
+                self.ask_http1(stream, cluster, log).await.map(Tunnel::Http1)
             }
-            Refusal::Ended => (None, ClosedBy::Local),
-            Refusal::Failed => (None, ClosedBy::Remote),
-        };
-        log.tunnel_refused(status);
-        stream.close_tunnel(closed_by);
-        Err(NoUpstream::MayRetry)
-    }
-
-    /// Sends the request. Returns how many bytes of it are fields.
-    fn send_head(&self, stream: &Stream, log: &ConnectionLog<'_>) -> u64 {
-        let mut head = RequestHead::new();
-        log.with_record(|record| self.head.fill(record, &mut head));
-        let mut fields = 0;
-        stream.outbox().write(|out| {
-            let start = out.len();
-            encode_request_head(&head, false, out);
-            fields = field_lines(&out[start..]).len() as u64;
-        });
-        fields
+            HttpStream::Http2(stream) => self.ask_http2(stream, log).await.map(Tunnel::Http2),
+        }
     }
 }
 
-/// The response that is awaited.
-struct Response {
-    decoder: ResponseDecoder,
-    options: ResponseOptions,
-    head: ResponseHead,
-    /// What the fields of the head count as.
-    field_bytes: u64,
+/// A tunnel that a host has agreed to: the far end of a relay.
+#[derive(Debug)]
+pub(crate) enum Tunnel<'a> {
+    Http1(Http1Tunnel<'a>),
+    Http2(Http2Tunnel<'a>),
 }
 
-impl Response {
-    fn new(cluster: &Cluster) -> Self {
-        let http = &cluster.config().http;
-        let mut decoder = ResponseDecoder::new();
-        decoder.expect(Expect::Connect);
-        Self {
-            decoder,
-            options: ResponseOptions {
-                headers_max: usize::try_from(http.common.max_headers_count).unwrap_or(usize::MAX),
-                allow_chunked_length: http.http1.allow_chunked_length,
-                ..ResponseOptions::default()
-            },
-            head: ResponseHead::new(),
-            field_bytes: 0,
+impl Tunnel<'_> {
+    /// The connection that carries it.
+    pub(crate) fn carrier(&self) -> &Stream {
+        match self {
+            Self::Http1(tunnel) => tunnel.carrier(),
+            Self::Http2(tunnel) => tunnel.port().endpoint().stream(),
         }
     }
 
-    /// Ready once the upstream has said whether there is a tunnel. What it said behind its head
-    /// stays with the stream.
-    fn poll_head(
-        &mut self,
-        stream: &Stream,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Refusal>> {
-        let receiver = stream.receiver();
-        loop {
-            let credit = RECV_CREDIT_MAX as usize;
-            let Ok(received) = ready!(receiver.poll_recv(context, credit)) else {
-                return Poll::Ready(Err(Refusal::Failed));
-            };
-            let Received::Data(mut bytes) = received else {
-                return Poll::Ready(Err(Refusal::Ended));
-            };
-            let step = match self.decoder.decode(&self.options, &bytes, &mut self.head) {
-                Ok(step) => step,
-                Err(error) if error.kind() == ErrorKind::UnexpectedUpgrade => {
-                    return Poll::Ready(Err(Refusal::Status(101)));
-                }
-                Err(_) => return Poll::Ready(Err(Refusal::Protocol)),
-            };
-            bytes.advance(step.consumed);
-            receiver.unread(bytes);
-            match step.event {
-                Event::Head(start) => {
-                    self.field_bytes = u64::from(start.field_bytes);
-                    let status = self.head.status;
-                    let agreed = (200..300).contains(&status);
-                    let result = if agreed { Ok(()) } else { Err(Refusal::Status(status)) };
-                    return Poll::Ready(result);
-                }
-                Event::Interim => self.head.clear(),
-                _ => {}
-            }
+    /// What the end of one direction means for the other: HTTP/1 has no half close (row C16).
+    pub(crate) const fn half_close(&self) -> HalfClose {
+        match self {
+            Self::Http1(_) => HalfClose::EndsBoth,
+            Self::Http2(_) => HalfClose::PassedOn,
+        }
+    }
+
+    /// Counts what its connection has received by now.
+    pub(crate) fn count_received(&self) {
+        match self {
+            Self::Http1(tunnel) => tunnel.count_received(),
+            // The task of the connection does.
+            Self::Http2(_) => {}
+        }
+    }
+
+    /// Whether the host has reset it, and the client is to see that.
+    pub(crate) fn is_reset(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(tunnel) => tunnel.is_reset(),
+        }
+    }
+
+    /// The client's end was the last one, which no relay passes on.
+    pub(crate) fn end_request(&self) {
+        match self {
+            Self::Http1(tunnel) => tunnel.end_request(),
+            Self::Http2(tunnel) => tunnel.port().finish(),
+        }
+    }
+
+    /// Ready once everything for the host was sent, or cannot be.
+    pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Http1(tunnel) => tunnel.poll_finished(context),
+            Self::Http2(tunnel) => tunnel.port().poll_sent(context),
+        }
+    }
+
+    /// Closes it: the connection of HTTP/1, by `side`; the stream of HTTP/2.
+    pub(crate) fn close(self, side: ClosedBy) {
+        match self {
+            Self::Http1(tunnel) => tunnel.close(side),
+            Self::Http2(tunnel) => drop(tunnel),
+        }
+    }
+}
+
+impl PumpSource for Tunnel<'_> {
+    fn poll_recv(&self, context: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Received>> {
+        match self {
+            Self::Http1(tunnel) => tunnel.poll_recv(context, bytes_max),
+            Self::Http2(tunnel) => tunnel.port().poll_recv(context, bytes_max),
+        }
+    }
+
+    fn receiver(&self) -> Option<&Receiver> {
+        match self {
+            Self::Http1(tunnel) => tunnel.plain().map(Stream::receiver),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
+impl PumpSink for Tunnel<'_> {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Http1(tunnel) => tunnel.carrier().poll_room(context),
+            Self::Http2(tunnel) => PumpSink::poll_room(tunnel.port(), context),
+        }
+    }
+
+    fn poll_failure(&self, context: &Context<'_>) -> Poll<io::Error> {
+        match self {
+            Self::Http1(tunnel) => tunnel.carrier().poll_failure(context),
+            Self::Http2(tunnel) => tunnel.port().poll_failure(context),
+        }
+    }
+
+    fn push(&self, bytes: Span) {
+        match self {
+            Self::Http1(tunnel) => tunnel.push(bytes),
+            Self::Http2(tunnel) => tunnel.port().push(bytes),
+        }
+    }
+
+    fn finish(&self) {
+        match self {
+            Self::Http1(tunnel) => tunnel.carrier().finish(),
+            Self::Http2(tunnel) => tunnel.port().finish(),
+        }
+    }
+
+    fn poll_drained(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Http1(tunnel) => tunnel.carrier().poll_drained(context),
+            Self::Http2(tunnel) => tunnel.port().poll_drained(context),
+        }
+    }
+
+    fn outbox(&self) -> Option<&Outbox> {
+        match self {
+            Self::Http1(tunnel) => tunnel.plain().map(Stream::outbox),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
+impl RelayPeer for Tunnel<'_> {
+    fn last_activity(&self) -> Option<Instant> {
+        match self {
+            Self::Http1(tunnel) => RelayPeer::last_activity(tunnel.carrier()),
+            Self::Http2(tunnel) => tunnel.port().last_activity(),
         }
     }
 }

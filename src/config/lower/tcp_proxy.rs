@@ -32,6 +32,14 @@ impl Lower<'_> {
             None => model::TcpRoute::Cluster(String::new()),
         };
         let backoff = message.backoff_options.as_ref();
+        let early_data = self.early_data(message, path);
+        let tunneling = message.tunneling_config.as_ref().map(|tunneling| {
+            let path = format!("{path}.tunneling_config");
+            if early_data.is_some() {
+                self.not_yet(&path, "bytes that are read before a tunnel is open", None);
+            }
+            Box::new(self.tunneling(tunneling, &path))
+        });
         model::TcpProxy {
             stat_prefix: message.stat_prefix.clone(),
             route,
@@ -39,11 +47,9 @@ impl Lower<'_> {
             max_connect_attempts: message.max_connect_attempts.unwrap_or(1),
             backoff: backoff
                 .map(|backoff| self.backoff(backoff, &format!("{path}.backoff_options"))),
-            early_data: self.early_data(message, path),
+            early_data,
             max_duration: self.max_duration(message, path),
-            tunneling: message.tunneling_config.as_ref().map(|tunneling| {
-                Box::new(self.tunneling(tunneling, &format!("{path}.tunneling_config")))
-            }),
+            tunneling,
             access_logs: self.access_logs(&message.access_log, &format!("{path}.access_log")),
             access_log_options: self.tcp_access_log_options(message, path),
         }

@@ -1,49 +1,12 @@
 //! `tunneling_config` of `tcp_proxy`, and headers that are added.
 
-use std::sync::Arc;
-
 use super::Lower;
-use crate::model::{
-    self, HeaderAppendAction, HeaderToAdd, TcpRoute, TerminalFilter, TunnelMethod, Tunneling,
-    UpstreamProtocol,
-};
+use crate::model::{HeaderAppendAction, HeaderToAdd, TunnelMethod, Tunneling};
 use crate::typed::envoy::config::core::v3 as core;
 use crate::typed::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy as pb;
 use core::header_value_option::HeaderAppendAction as PbAction;
 
 impl Lower<'_> {
-    /// Tunnels to clusters that are spoken to in HTTP/2 would need a stream each.
-    pub(super) fn tunnels_over_http1(
-        &mut self,
-        listeners: &[Arc<model::Listener>],
-        clusters: &[Arc<model::Cluster>],
-    ) {
-        let http2 = |name: &str| {
-            let cluster = clusters.iter().find(|cluster| cluster.name == name);
-            let protocol = cluster.map(|cluster| cluster.http.protocol);
-            matches!(
-                protocol,
-                Some(UpstreamProtocol::Http2 | UpstreamProtocol::Downstream { names_http2: true })
-            )
-        };
-        for chain in listeners.iter().flat_map(|listener| listener.chains()) {
-            let TerminalFilter::TcpProxy(tcp_proxy) = &chain.terminal else { continue };
-            let Some(tunneling) = &tcp_proxy.tunneling else { continue };
-            let goes_over_http2 = match &tcp_proxy.route {
-                TcpRoute::Cluster(name) => http2(name),
-                TcpRoute::Weighted(weighted) => weighted.iter().any(|it| http2(&it.name)),
-            };
-            if goes_over_http2 {
-                let hint = "tunnels go to clusters that speak HTTP/1";
-                self.not_yet(&tunneling.field_path, "a tunnel over HTTP/2", Some(hint));
-            }
-            if tcp_proxy.early_data.is_some() {
-                let text = "bytes that are read before a tunnel is open";
-                self.not_yet(&tunneling.field_path, text, None);
-            }
-        }
-    }
-
     pub(super) fn tunneling(&mut self, message: &pb::TunnelingConfig, path: &str) -> Tunneling {
         let field = format!("{path}.hostname");
         self.single_line(&message.hostname, &field);

@@ -1,7 +1,7 @@
 //! `envoy.filters.network.tcp_proxy`.
 
 use super::Area;
-use super::Support::{Moot, Only, Supported};
+use super::Support::{Moot, Supported};
 
 const NO_HASH: &str = "no cluster balances by hash; any other policy takes no notice";
 const NO_SUBSETS: &str = "no cluster has subsets; without them nothing looks at it";
@@ -37,7 +37,7 @@ pub(super) const TCP_PROXY: Area = &[
             ("post_path", Supported),
             ("propagate_response_headers", Supported),
             ("propagate_response_trailers", Supported),
-            ("use_post", Only(&["false"])),
+            ("use_post", Supported),
         ],
     ),
     (

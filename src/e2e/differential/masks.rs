@@ -71,6 +71,18 @@ const MASKS: &[Mask] = &[
         observations: "upstream_cx_protocol_error",
         reason: OWN_CLOSE,
     },
+    Mask { scenario: "tunnel_h2", observations: "x_tx_bytes_total", reason: FRAMES },
+    Mask { scenario: "tunnel_h2", observations: "nghttp2_upstream_connections", reason: LIBRARY },
+    Mask {
+        scenario: "tunnel_h2_goaway",
+        observations: "upstream_cx_protocol_error",
+        reason: OWN_CLOSE,
+    },
+    Mask {
+        scenario: "tunnel_h2_max_requests",
+        observations: "upstream_cx_protocol_error",
+        reason: OWN_CLOSE,
+    },
     Mask { scenario: "h2_floods", observations: "11 responses: the client", reason: TORN },
     Mask { scenario: "h2_bad_frames", observations: "access log, line", reason: WORDS },
     Mask { scenario: "h2_upgrade_bulk", observations: "_flow_control_", reason: PACE },
@@ -117,6 +129,8 @@ const AT_CLOSE: &str = "Envoy does not count what it sends in the turn in which 
 const LEFT: &str = "Envoy waits for its time to be over, and counts that";
 
 const ENCODING: &str = "which fields HPACK's encoder indexes is its own choice";
+
+const FRAMES: &str = "whether the last bytes and their end share a frame is chance";
 
 const LIBRARY: &str = "there is one codec, which is none of Envoy's";
 

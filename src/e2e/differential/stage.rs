@@ -173,7 +173,17 @@ impl<'a> Stage<'a> {
 
     /// As [`Stage::note_access_log_up_to`], where streams end at the same time.
     pub(super) fn note_sorted_access_log_up_to(&self, words: &str) {
-        let text = self.access_log_once(&format!("'{words}'"), |text| text.contains(words));
+        self.note_sorted_access_log_once(&format!("'{words}'"), |text| text.contains(words));
+    }
+
+    /// As [`Stage::note_access_log`], of connections that end at the same time.
+    pub(super) fn note_sorted_access_log(&self, lines: usize) {
+        let is_complete = |text: &str| text.lines().count() >= lines;
+        self.note_sorted_access_log_once(&format!("{lines} lines"), is_complete);
+    }
+
+    fn note_sorted_access_log_once(&self, what: &str, is_complete: impl Fn(&str) -> bool) {
+        let text = self.access_log_once(what, is_complete);
         let mut masked: Vec<_> = text.lines().map(|line| self.masked(line)).collect();
         masked.sort();
         for (index, line) in masked.into_iter().enumerate() {

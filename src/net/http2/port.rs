@@ -147,6 +147,7 @@ impl PortState {
         self.has_trailers_out.set(false);
         self.heads.borrow_mut().clear();
         self.has_head.set(false);
+        self.trailers_in.borrow_mut().clear();
         self.has_trailers_in.set(false);
         self.has_ended.set(false);
         self.end.set(None);
@@ -281,6 +282,20 @@ impl StreamPort {
         }
         waiter.wait(context);
         Poll::Pending
+    }
+
+    /// Of a stream that ended before its time: what had come before is for who reads, who learns
+    /// of the end then. Who sends is woken by [`StreamPort::rest_read`].
+    pub(super) fn poll_rest_read<T>(&self, context: &Context<'_>) -> Poll<T> {
+        self.state.sender.wait(context);
+        Poll::Pending
+    }
+
+    /// Everything that has come was read, to the message's end.
+    pub(super) fn rest_read(&self) {
+        if self.is_over() {
+            self.state.sender.wake();
+        }
     }
 
     /// Whether something has come that was not taken.

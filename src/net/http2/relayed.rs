@@ -24,7 +24,10 @@ impl PumpSource for StreamPort {
             return Poll::Ready(match ready!(self.poll_part(context, bytes_max)) {
                 Ok(PortPart::Data(span)) => Ok(Received::Data(span)),
                 Ok(PortPart::Trailers | PortPart::Metadata(_)) => continue,
-                Ok(PortPart::End) => Ok(Received::End),
+                Ok(PortPart::End) => {
+                    self.rest_read();
+                    Ok(Received::End)
+                }
                 Err(_) => Err(lost()),
             });
         }
@@ -38,15 +41,16 @@ impl PumpSource for StreamPort {
 impl PumpSink for StreamPort {
     fn poll_room(&self, context: &Context<'_>) -> Poll<io::Result<usize>> {
         match Self::poll_room(self, context) {
-            // What had come before the end is the reader's first, who learns of the end then.
-            Poll::Ready(Err(_)) if self.has_received() => Poll::Pending,
+            // As much as there was before; `poll_failure` knows when that is over.
+            Poll::Ready(Err(_)) if self.has_received() => Poll::Ready(Ok(1)),
             polled => polled.map_err(|_| lost()),
         }
     }
 
     fn poll_failure(&self, context: &Context<'_>) -> Poll<io::Error> {
         match self.poll_end_sending(context) {
-            Poll::Ready(_) if self.has_received() => Poll::Pending,
+            // What had come before the end is for who reads, who learns of it then.
+            Poll::Ready(_) if self.has_received() => self.poll_rest_read(context),
             polled => polled.map(|_| lost()),
         }
     }
@@ -60,10 +64,14 @@ impl PumpSink for StreamPort {
     }
 
     fn poll_drained(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_sent(context).map(|()| match self.ended_by() {
-            Some(_) => Err(lost()),
-            None => Ok(()),
-        })
+        if self.poll_sent(context).is_pending() {
+            return Poll::Pending;
+        }
+        match self.ended_by() {
+            Some(_) if self.has_received() => self.poll_rest_read(context),
+            Some(_) => Poll::Ready(Err(lost())),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     fn outbox(&self) -> Option<&Outbox> {

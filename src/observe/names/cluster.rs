@@ -87,6 +87,8 @@ crate::stats! {
         UpstreamRqMaxDurationReached => counter "upstream_rq_max_duration_reached",
         /// Requests whose stream the host has reset. HTTP/2.
         UpstreamRqRxReset => counter "upstream_rq_rx_reset",
+        /// Tunnels whose stream the host has reset without an error behind its own end. HTTP/2.
+        UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
         /// Requests whose stream we have reset, or that a broken rule ended. HTTP/2.
         UpstreamRqTxReset => counter "upstream_rq_tx_reset",
         /// Requests that a connection carried, over its life.

@@ -89,8 +89,6 @@ crate::stats! {
         UpstreamRqRetryOverflow => counter "upstream_rq_retry_overflow",
         /// As above.
         UpstreamRqRetrySuccess => counter "upstream_rq_retry_success",
-        /// Nothing asks for such resets to be counted apart.
-        UpstreamRqRxResetNoError => counter "upstream_rq_rx_reset_no_error",
         /// A hash of the last configuration update over xDS; there is none.
         Version => gauge "version",
     }

@@ -269,7 +269,8 @@ impl Drop for Carried<'_> {
     }
 }
 
-fn response_options(config: &model::Cluster) -> ResponseOptions {
+/// How responses of a cluster's hosts are decoded.
+pub(crate) fn response_options(config: &model::Cluster) -> ResponseOptions {
     let http = &config.http;
     ResponseOptions {
         headers_max: usize::try_from(http.common.max_headers_count).unwrap_or(usize::MAX),

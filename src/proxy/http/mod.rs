@@ -37,4 +37,6 @@ mod tests;
 #[cfg(test)]
 mod tunnel_tests;
 
-pub(crate) use manager::{HttpManager, Names, Prepared};
+pub(crate) use http1::poll_part;
+pub(crate) use manager::{HttpManager, Names, Prepared, response_options};
+pub(crate) use port::{BodyPart, SourceError};

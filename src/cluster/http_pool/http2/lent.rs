@@ -6,11 +6,14 @@ use std::rc::Rc;
 use net::http2::{ConnectionEnd, PortEnd, StreamPort};
 use observe::names::ClusterStat;
 use proto::RequestHead;
-use proto::http2::{ErrorCode, ErrorKind, OpenError, ResetReason};
+use proto::http2::{ErrorCode, ErrorKind, Meter, OpenError, ResetReason};
 
 use super::super::pool::{Lease, Pool};
 use super::connection::Http2Connection;
 use super::host::Http2Pool;
+
+/// RFC 9113 section 6.4: a frame header and a code.
+const RST_STREAM_BYTES: u64 = 13;
 
 /// Room for one stream on a connection, given back when it is dropped.
 #[derive(Debug)]
@@ -96,18 +99,30 @@ impl Http2Stream {
         let stats = self.slot.pool.base().stats();
         stats.add(ClusterStat::UpstreamCxRxBytesTotal, self.slot.connection.take_received());
     }
-}
 
-impl Drop for Http2Stream {
-    fn drop(&mut self) {
-        let Some(port) = self.port.take() else { return };
+    /// Ends the stream of a tunnel, as dropping it does, but for this: what the host did behind the
+    /// end of its message was of interest, and counts. Returns what the stream carried, with the
+    /// frame that ended it.
+    pub fn end_tunnel(mut self) -> Meter {
+        self.finish(true)
+    }
+
+    fn finish(&mut self, was_heard_to_the_end: bool) -> Meter {
+        let Some(port) = self.port.take() else { return Meter::default() };
+        let mut meter = port.meter();
         let reset = match port.ended_by() {
-            // What the host does behind its response changes nothing.
-            Some(end) if !port.is_received() => reset_stat(end),
+            Some(PortEnd::Reset(ResetReason::Peer(ErrorCode::NO_ERROR)))
+                if was_heard_to_the_end && port.is_received() =>
+            {
+                Some(ClusterStat::UpstreamRqRxResetNoError)
+            }
+            // What the host does behind a response changes nothing.
+            Some(end) if was_heard_to_the_end || !port.is_received() => reset_stat(end),
             None if port.is_complete() => None,
             _ => {
                 // The code that Envoy has for whatever it does not want any more.
                 port.reset(ErrorCode::INTERNAL_ERROR);
+                meter.wire_bytes_sent += RST_STREAM_BYTES;
                 Some(ClusterStat::UpstreamRqTxReset)
             }
         };
@@ -116,6 +131,13 @@ impl Drop for Http2Stream {
         }
         drop(port);
         self.slot.connection.count_codec();
+        meter
+    }
+}
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        self.finish(false);
     }
 }
 

@@ -43,7 +43,7 @@ fn poll_bytes(
 
 /// The next part of a body whose bytes come from `receiver` and are understood by `decode`.
 /// `finish` says what the end of the connection means.
-fn poll_part(
+pub(crate) fn poll_part(
     receiver: &Receiver,
     context: &Context<'_>,
     credit: usize,
