@@ -46,7 +46,6 @@ enum Lack {
 
 /// Rows that lack something, and why.
 const OPEN: &[(&str, Lack, &str)] = &[
-    ("A5", Lack::Test, "to be written: bytes that come as a flush ends a delayed close"),
     ("A20", Lack::Test, "TLS is not there yet"),
     ("D10", Lack::Test, "it is about the secrets of HTTP/3, which is not there yet"),
 ];

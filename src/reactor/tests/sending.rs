@@ -1,12 +1,17 @@
 //! The outbox on a scripted kernel: short sends, congestion, watermarks, silence, the end.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::task::Poll;
 
-use super::stage::{LOUD, Line, NEW, Probe, Stage, names, only_key, only_send, pattern};
+use super::stage::{
+    BUFFER_SIZE, LOUD, Line, NEW, Probe, Stage, names, only_key, only_send, pattern,
+};
 use crate::driver::SendMode;
-use crate::driver::scripted::Answer;
-use crate::{CONGESTED_BYTES_MAX, Span};
+use crate::driver::scripted::{Answer, Seen};
+use crate::{CONGESTED_BYTES_MAX, Features, Received, Span};
 
 fn push(line: &Line, bytes: &[u8]) {
     line.outbox.push(Span::from(bytes.to_vec()));
@@ -155,9 +160,7 @@ fn more_spans_than_one_send_takes_leave_in_order_and_hold_no_lease_over_a_turn()
         stage.script.receive(key, &pattern(n, 1), n < 39);
     }
     stage.step();
-    while let Poll::Ready(Ok(crate::Received::Data(span))) =
-        line.receiver.poll_recv(&probe.context(), 1)
-    {
+    while let Poll::Ready(Ok(Received::Data(span))) = line.receiver.poll_recv(&probe.context(), 1) {
         line.outbox.push(span);
     }
     stage.script.seen();
@@ -393,6 +396,93 @@ fn an_end_without_bytes_is_sent_at_once_and_a_gone_peer_is_no_failure() {
     }
 }
 
+/// What the peer does in the moment in which a flush ends.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    Sends,
+    Ends,
+    Resets,
+}
+
+// Rows: A5
+#[test]
+fn a_flush_that_ends_a_connection_ends_it_whatever_comes_in_the_same_reap() {
+    use Meanwhile::{Ends, Resets, Sends};
+    for features in [LOUD, Features { recv_limit: false, ..LOUD }] {
+        for (meanwhile, peer_first) in
+            [(Sends, true), (Sends, false), (Ends, true), (Ends, false), (Resets, true)]
+        {
+            let stage = Stage::new(features);
+            let line = stage.line(1000);
+            push(&line, &pattern(0, 40));
+            stage.script.answer_next(Answer::Fails(libc::EAGAIN));
+            // As the owner of a connection in its delayed close: what is queued goes first, and
+            // the peer is read only as long as something is.
+            let (polls, read) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let (count, bytes) = (Rc::clone(&polls), Rc::clone(&read));
+            stage.tasks.spawn(async move {
+                // The socket goes with the task, too.
+                let line = line;
+                poll_fn(|context| {
+                    count.set(count.get() + 1);
+                    if let Poll::Ready(flushed) = line.outbox.poll_drained(context) {
+                        return Poll::Ready(flushed);
+                    }
+                    if let Poll::Ready(Ok(Received::Data(span))) =
+                        line.receiver.poll_recv(context, BUFFER_SIZE as usize)
+                    {
+                        bytes.set(bytes.get() + span.len());
+                    }
+                    Poll::Pending
+                })
+                .await
+                .unwrap();
+            });
+            stage.step();
+            stage.step();
+            stage.script.seen();
+            let in_flight = stage.script.in_flight();
+            let key =
+                |is_it: fn(&Seen) -> bool| in_flight.iter().find(|op| is_it(&op.op)).unwrap().key;
+            let send = key(|op| matches!(op, Seen::Send { .. }));
+            let recv = key(|op| matches!(op, Seen::Recv { .. }));
+            let before = polls.get();
+            let peer_acts = || match meanwhile {
+                Sends => stage.script.receive(recv, &pattern(0, 20), features.recv_limit),
+                Ends => stage.script.complete(recv, 0),
+                Resets => stage.script.complete(recv, -libc::ECONNRESET),
+            };
+            if peer_first {
+                peer_acts();
+            }
+            assert_eq!(stage.script.take(send, 40), pattern(0, 40));
+            if !peer_first {
+                peer_acts();
+            }
+            stage.step();
+            let started = stage.turn();
+            let case = format!("{meanwhile:?}, first: {peer_first}, {features:?}");
+            assert_eq!(polls.get(), before + 1, "one wake-up for both: {case}");
+            assert!(
+                names(&started).iter().all(|name| ["cancel", "close"].contains(name)),
+                "{case}"
+            );
+            assert_eq!(stage.leases(), 0, "{case}");
+            // A receive that goes on is cancelled first; the descriptor closes once, behind it.
+            if let Some(cancel) = started.iter().find(|it| matches!(it.op, Seen::Cancel(_))) {
+                assert_eq!(names(&started), ["cancel"], "{case}");
+                stage.script.complete(cancel.key, 0);
+                stage.script.complete(recv, -libc::ECANCELED);
+                stage.step();
+                assert_eq!(names(&stage.turn()), ["close"], "{case}");
+            }
+            assert!(stage.script.in_flight().iter().all(|op| op.key != recv), "{case}");
+            assert_eq!(read.get(), 0, "{case}");
+            stage.end();
+        }
+    }
+}
+
 #[test]
 fn a_send_that_is_interrupted_is_repeated_and_one_that_takes_nothing_is_a_failure() {
     let stage = Stage::new(LOUD);
@@ -465,7 +555,7 @@ fn memory_that_was_sent_is_filled_again_and_large_memory_is_not_kept() {
     let stage = Stage::new(NEW);
     let line = stage.line(100_000);
     stage.script.obey();
-    let address = std::cell::Cell::new(0);
+    let address = Cell::new(0);
     let write = |bytes: &[u8]| {
         line.outbox.write(|memory| {
             memory.extend_from_slice(bytes);
