@@ -138,7 +138,8 @@ impl Cluster {
     /// Checks as Envoy does: first the connection breaker (row C9), then whether there is a host
     /// (row C14), then whether there is room to wait for it (row D7), then the connect itself,
     /// which `connect_timeout` bounds. At a host with a limit of its own it waits for room first,
-    /// without end. `way` is for users with needs of their own. Dropping the future gives the attempt up and leaves every gauge as it was.
+    /// without end. `way` is for users with needs of their own. Dropping the future gives the
+    /// attempt up and leaves every gauge as it was.
     ///
     /// # Errors
     /// [`ConnectFailure`] says which of these failed. It has been counted, except the attempts:

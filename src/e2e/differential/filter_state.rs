@@ -71,7 +71,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "filter_state_pools",
-            shows: "C12: server name, names, protocols and shared objects part pools, others do not",
+            shows: "C12: server name, names, protocols and shared objects part pools",
             plan: pools,
             script: parted,
         },
@@ -89,7 +89,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         },
         Scenario {
             name: "filter_state_socket_options",
-            shows: "C13: no factory makes upstream_socket_options; another object there does nothing",
+            shows: "C13: nothing makes upstream_socket_options; another object there does nothing",
             plan: || {
                 let key = "envoy.network.upstream_socket_options";
                 let other = "envoy.network.proxy_protocol_options";
@@ -278,7 +278,8 @@ fn rules() -> Plan {
         text_rule(&key(8), "1"),
         omits("%PROTOCOL%", &key(8)),
         format!(
-            "{{object_key: k9, {string}, format_string: {{json_format: {{b: '%PROTOCOL%', a: 1}}}}}}"
+            "{{object_key: k9, {string}, \
+             format_string: {{json_format: {{b: '%PROTOCOL%', a: 1}}}}}}"
         ),
         text_rule(
             &key(10),
