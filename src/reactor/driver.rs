@@ -46,6 +46,9 @@ pub(crate) enum Op {
     PollReadable { fd: RawFd },
     /// Wait once until the descriptor is writable.
     PollWritable { fd: RawFd },
+    /// Wait once until the peer of a stream has ended its side, or the stream has failed, whatever
+    /// there is to be read.
+    PollHangup { fd: RawFd },
     /// Cancel the operation with this key. Its own completion still comes.
     Cancel { target: OpKey },
 }

@@ -108,6 +108,12 @@ pub(crate) async fn fd_writable(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> 
     Pending::submit(core, Rc::clone(fd), |_| Op::PollWritable { fd: raw }).await.map(drop)
 }
 
+/// Waits until the peer of a stream has ended its side, or the stream has failed.
+pub(crate) async fn fd_hung_up(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> {
+    let raw = fd.raw();
+    Pending::submit(core, Rc::clone(fd), |_| Op::PollHangup { fd: raw }).await.map(drop)
+}
+
 /// As [`readable`], for a descriptor of the reactor.
 pub(crate) async fn fd_readable(core: &Rc<Core>, fd: &Rc<Fd>) -> io::Result<()> {
     readable(core, fd.raw(), Rc::clone(fd)).await

@@ -255,6 +255,15 @@ impl Reactor {
         single::fd_readable(&self.inner.core, socket.fd()).await
     }
 
+    /// Waits until the peer of a stream socket has ended its side, or the stream has failed, while
+    /// nobody reads what it has sent.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub async fn hung_up(&self, socket: &Socket) -> io::Result<()> {
+        single::fd_hung_up(&self.inner.core, socket.fd()).await
+    }
+
     /// Turns the receiving half of a mailbox into an inbox of this worker.
     pub fn open_inbox<T>(&self, parts: InboxParts<T>) -> Inbox<T> {
         Inbox::new(Rc::clone(&self.inner.core), parts)

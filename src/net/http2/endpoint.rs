@@ -204,6 +204,10 @@ impl Endpoint {
             self.finish(ConnectionEnd::Peer);
             return Poll::Ready(ConnectionEnd::Peer);
         }
+        if self.frames_waiting.get().0 > 0 {
+            // Who shows how many there are learns when there are none.
+            let _drained = self.outbox().poll_drained(context);
+        }
         // Wakes this task once there is room; a failure does it, too.
         let _room = self.outbox().poll_room(context);
         Poll::Pending

@@ -344,6 +344,14 @@ impl HttpConnection {
         false
     }
 
+    /// Waits until the client has ended its side, while nothing of what it sends is read.
+    pub(super) async fn hung_up(&self) {
+        // It cannot fail but for want of memory; then the client is noticed later.
+        if self.manager.reactor.hung_up(&self.socket).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether a request is under way as the connection ends.
     pub(super) fn set_in_request(&self, in_request: bool) {
         self.in_request.set(in_request);

@@ -7,7 +7,8 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts>
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::{Poll, ready};
 
 use net::Progress;
@@ -44,6 +45,7 @@ pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing)
     let (receiver, outbox) = (connection.stream.receiver(), connection.stream.outbox());
     let mut progress = Progress::new(outbox.bytes_sent(), manager.reactor.now());
     let mut is_flushing = true;
+    let mut hung_up = pin!(connection.hung_up());
     poll_fn(|context| {
         while unread_left > 0
             && let Poll::Ready(received) = receiver.poll_recv(context, RECV_CREDIT_MAX as usize)
@@ -68,6 +70,10 @@ pub(super) async fn delayed_close(connection: &HttpConnection, closing: Closing)
                 Poll::Ready(Err(_)) => return Poll::Ready(EndedBy::Client),
                 Poll::Pending => {}
             }
+        }
+        // Where nothing is read any more, nothing else says that the client has left.
+        if unread_left == 0 && !is_flushing && hung_up.as_mut().poll(context).is_ready() {
+            return Poll::Ready(EndedBy::Client);
         }
         let Some(timeout) = timeout else { return Poll::Pending };
         let timer = &mut *connection.timer.borrow_mut();

@@ -119,6 +119,9 @@ impl Ring {
             Op::PollWritable { fd } => {
                 opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT.cast_unsigned().into()).build()
             }
+            Op::PollHangup { fd } => {
+                opcode::PollAdd::new(types::Fd(fd), libc::POLLRDHUP.cast_unsigned().into()).build()
+            }
             Op::Cancel { target } => opcode::AsyncCancel::new(target.to_word()).build(),
         }
     }

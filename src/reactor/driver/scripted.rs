@@ -29,6 +29,7 @@ pub(crate) enum Seen {
     Shutdown,
     Close,
     Poll { write: bool },
+    PollHangup,
     Cancel(OpKey),
 }
 
@@ -498,6 +499,7 @@ fn look_at(op: &Op) -> (Option<RawFd>, Seen) {
         Op::Close { fd } => (Some(fd), Seen::Close),
         Op::PollReadable { fd } => (Some(fd), Seen::Poll { write: false }),
         Op::PollWritable { fd } => (Some(fd), Seen::Poll { write: true }),
+        Op::PollHangup { fd } => (Some(fd), Seen::PollHangup),
         Op::Cancel { target } => (None, Seen::Cancel(target)),
     }
 }

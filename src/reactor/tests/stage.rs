@@ -155,6 +155,7 @@ pub(super) fn names(started: &[Started]) -> Vec<&'static str> {
         Seen::Shutdown => "shutdown",
         Seen::Close => "close",
         Seen::Poll { .. } => "poll",
+        Seen::PollHangup => "poll hangup",
         Seen::Cancel(_) => "cancel",
     };
     started.iter().map(name).collect()

@@ -1,15 +1,15 @@
 //! Whole connections of HTTP/2 on a real reactor and loopback, with a client of the codec's own.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::model;
 use proto::http2::{Connection, Event, Options};
 use proto::{RequestHead, ResponseHead};
 
-use super::super::tests::{any_host, manager, manager_with};
+use super::super::tests::{any_host, manager, manager_config, manager_with};
 use crate::tests::Bench;
 
 /// Sends so many GETs for each path, as many of them at once as there are paths, and returns the
@@ -76,6 +76,35 @@ fn exchanges_of_one_connection_run_beside_each_other() {
         assert_eq!(bench.value(name), value, "{name}");
     }
     bench.assert_clean("after a connection");
+}
+
+/// Far more than is read behind a violation, and less than the socket holds.
+const BEHIND_VIOLATION: usize = 120_000;
+
+#[test]
+fn a_client_that_leaves_behind_its_violation_is_noticed() {
+    let bench = Bench::new();
+    let mut config = manager_config(Vec::new());
+    config.delayed_close_timeout = Some(Duration::from_secs(20));
+    let filter = model::TerminalFilter::Http(Arc::new(config));
+    bench.serve(filter, any_host(), |address| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        // PUSH_PROMISE of a client, behind its preface and settings.
+        let start = [&proto::http2::PREFACE[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+        stream.write_all(&start).unwrap();
+        stream.write_all(&[0, 0, 4, 5, 4, 0, 0, 0, 1, 0, 0, 0, 2]).unwrap();
+        stream.write_all(&[0; BEHIND_VIOLATION]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        // A connection that is closed with bytes in it that nobody has read is reset.
+        let _end = stream.read_to_end(&mut Vec::new());
+    });
+    for (name, value) in [
+        ("http.h.downstream_cx_protocol_error", 1),
+        ("http.h.downstream_cx_destroy_remote", 1),
+        ("http.h.downstream_cx_delayed_close_timeout", 0),
+    ] {
+        assert_eq!(bench.value(name), value, "{name}");
+    }
 }
 
 /// What a worker allocates must not depend on how many requests it serves.
