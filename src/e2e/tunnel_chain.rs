@@ -11,8 +11,11 @@ use crate::peer::{Ending, Peer};
 use crate::proxy::Proxy;
 use crate::upstream::Upstream;
 
-/// What goes each way through each chain.
-const BYTES: u64 = 8 * 1024 * 1024;
+/// Tunnels that are open at once.
+const TUNNELS: usize = 4;
+
+/// What goes each way through each of them.
+const BYTES: u64 = 2 * 1024 * 1024;
 
 /// How the first proxy speaks to the second one, and what its client says first.
 struct Way {
@@ -34,6 +37,15 @@ const TCP_PROXY: &str = "\
     stat_prefix: chain
     cluster: next
     tunneling_config: {hostname: 'chain.test:80'}
+";
+
+const TCP_PROXY_POST: &str = "\
+- name: tcp
+  typed_config:
+    '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+    stat_prefix: chain
+    cluster: next
+    tunneling_config: {hostname: 'chain.test:80', use_post: true, post_path: /tunnel}
 ";
 
 const FORWARDS: &str = "\
@@ -60,7 +72,9 @@ HttpConnectionManager
     delayed_close_timeout: 0.1s
     route_config: {virtual_hosts: [{name: all, domains: ['*'], routes:
       [{match: {connect_matcher: {}}, route: {cluster: next, upgrade_configs:
-        [{upgrade_type: CONNECT, connect_config: {}}]}}]}]}
+        [{upgrade_type: CONNECT, connect_config: {}}]}},
+       {match: {prefix: /tunnel}, route: {cluster: next, upgrade_configs:
+        [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}}]}]}
     http_filters: [{name: router, typed_config: {'@type':
       type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
 ";
@@ -72,13 +86,27 @@ typed_extension_protocol_options:
     explicit_http_config: {http2_protocol_options: {}}
 ";
 
-const WAYS: [Way; 3] = [
+const WAYS: [Way; 5] = [
     Way {
         what: "TCP in CONNECT of HTTP/1",
         filter: TCP_PROXY,
         cluster: "",
         asks: false,
         half_closes: false,
+    },
+    Way {
+        what: "TCP in CONNECT of HTTP/2",
+        filter: TCP_PROXY,
+        cluster: HTTP2,
+        asks: false,
+        half_closes: true,
+    },
+    Way {
+        what: "TCP in POST of HTTP/2",
+        filter: TCP_PROXY_POST,
+        cluster: HTTP2,
+        asks: false,
+        half_closes: true,
     },
     Way {
         what: "CONNECT of HTTP/1 passed on in HTTP/1",
@@ -138,6 +166,23 @@ fn tunnels_pass_whole_through_two_proxies_in_a_row() {
     }
 }
 
+/// Sends so much in each of these directions at once, and expects it on the other side.
+fn pass(directions: Vec<(&Peer, &Peer)>) {
+    thread::scope(|scope| {
+        let transfers: Vec<_> = directions
+            .into_iter()
+            .zip(1..)
+            .map(|((from, to), seed)| {
+                let sent = scope.spawn(move || payload::send(from.stream(), seed, BYTES));
+                (sent, scope.spawn(move || payload::receive(to.stream(), BYTES)))
+            })
+            .collect();
+        for (sent, received) in transfers {
+            assert_eq!(sent.join().unwrap(), received.join().unwrap());
+        }
+    });
+}
+
 fn through(first: &Program, second: &Program, way: &Way) {
     let upstream = Upstream::listen();
     let (outer, inner) = (ListenerAddress::reserve(), ListenerAddress::reserve());
@@ -156,30 +201,26 @@ fn through(first: &Program, second: &Program, way: &Way) {
         (client, upstream.accept())
     };
 
-    let (client, mut host) = open();
-    thread::scope(|scope| {
-        let transfers = [(&client, &host, 1), (&host, &client, 2)].map(|(from, to, seed)| {
-            let sent = scope.spawn(move || payload::send(from.stream(), seed, BYTES));
-            (sent, scope.spawn(move || payload::receive(to.stream(), BYTES)))
-        });
-        for (sent, received) in transfers {
-            assert_eq!(sent.join().unwrap(), received.join().unwrap(), "{}", way.what);
-        }
-    });
-    drop(client);
-    assert_eq!(host.ending(), Ending::Fin, "{}", way.what);
-    drop(host);
+    let pairs: Vec<(Peer, Peer)> = (0..TUNNELS).map(|_| open()).collect();
+    let directions = pairs.iter().flat_map(|(client, host)| [(client, host), (host, client)]);
+    pass(directions.collect());
+    begin.wait_for_stat("cluster.next.upstream_rq_active", TUNNELS as u64);
+    let connections = if way.cluster == HTTP2 { 1 } else { TUNNELS as u64 };
+    begin.wait_for_stat("cluster.next.upstream_cx_total", connections);
+    for (client, mut host) in pairs {
+        drop(client);
+        assert_eq!(host.ending(), Ending::Fin, "{}", way.what);
+    }
 
     let (mut client, mut host) = open();
     client.send(b"last words");
     client.finish_sending();
     assert_eq!(host.receive_to_end(), (b"last words".to_vec(), Ending::Fin), "{}", way.what);
     if way.half_closes {
-        host.send(b"an answer");
+        pass(vec![(&host, &client)]);
     }
     drop(host);
-    let (answer, _) = client.receive_to_end();
-    assert_eq!(answer, if way.half_closes { &b"an answer"[..] } else { b"" }, "{}", way.what);
+    assert_eq!(client.receive_to_end(), (Vec::new(), Ending::Fin), "{}", way.what);
     drop(client);
 
     let (mut client, mut host) = open();
