@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cluster::{ClosedBy, Cluster, ConnectFailure, HttpStream};
+use cluster::{ClosedBy, Cluster, ConnectFailure, HttpStream, Outcome};
 use net::{HalfClose, PumpSink, PumpSource, RelayPeer, Stream};
 use reactor::{Outbox, Received, Receiver, Socket, Span};
 
@@ -72,14 +72,26 @@ impl TcpTunnel {
         };
         let host = cluster.tunnel_host(cluster.proxy_header(client)).map_err(refused)?;
         log.trying(host.address());
-        let stream = host.stream().await.map_err(refused)?;
+        let report = |outcome| {
+            if let (Some(monitor), Some(outcome)) = (host.monitor(), outcome) {
+                monitor.report(outcome);
+            }
+        };
+        let stream = host.stream().await.map_err(|failure| {
+            report(failure.outcome());
+            refused(failure)
+        })?;
         log.tunnel_begun(host.address());
-        match stream {
+        let opened = match stream {
             HttpStream::Http1(stream) => {
                 self.ask_http1(stream, cluster, log).await.map(Tunnel::Http1)
             }
             HttpStream::Http2(stream) => self.ask_http2(stream, log).await.map(Tunnel::Http2),
-        }
+        };
+        // A host that refuses the tunnel is one that cannot be connected to.
+        let is_open = opened.is_ok();
+        report(Some(if is_open { Outcome::ConnectedFinal } else { Outcome::ConnectFailed }));
+        opened
     }
 }
 

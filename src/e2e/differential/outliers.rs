@@ -153,6 +153,33 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             script: back,
         },
         Scenario {
+            name: "outlier_tunnel",
+            shows: "C15, C20: a tunnel that is refused counts as 503",
+            plan: || tunnel("consecutive_5xx: 2"),
+            script: tunnels,
+        },
+        Scenario {
+            name: "outlier_tunnel_split",
+            shows: "C15, C20: a tunnel that is refused counts as a connect that failed",
+            plan: || {
+                tunnel(
+                    "split_external_local_origin_errors: true, consecutive_5xx: 1, \
+                     consecutive_local_origin_failure: 2",
+                )
+            },
+            script: tunnels,
+        },
+        Scenario {
+            name: "outlier_tunnel_late",
+            shows: "C15, C20: a tunnel whose connect takes too long counts as 504",
+            plan: || {
+                let settings = "consecutive_5xx: 9, consecutive_gateway_failure: 2, \
+                                enforcing_consecutive_gateway_failure: 100";
+                tunnel_to(settings, Endpoint::silent())
+            },
+            script: late_tunnels,
+        },
+        Scenario {
             name: "outlier_runtime",
             shows: "C20, runtime: what the runtime says of outliers",
             plan: || {
@@ -211,6 +238,26 @@ fn with_events(endpoints: Vec<Endpoint>, settings: &str) -> Plan {
         .bootstrap
         .push_str("cluster_manager: {outlier_detection: {event_log_path: $FOLDER/$NAME.events}}\n");
     Plan::template(texts, endpoints)
+}
+
+/// A host that is asked for tunnels, without panic.
+fn tunnel(settings: &str) -> Plan {
+    tunnel_to(settings, Endpoint::serving())
+}
+
+fn tunnel_to(settings: &str, endpoint: Endpoint) -> Plan {
+    let settings = format!(
+        "{{max_ejection_percent: 100, {settings}}}\n\
+         common_lb_config: {{healthy_panic_threshold: {{value: 0}}}}"
+    );
+    let mut texts = texts(&[0], &settings, 1);
+    let tunneling = "        tunneling_config: {hostname: 'far.test:80'}\n";
+    texts.listeners = texts.listeners.replacen(
+        "- name: $NAME-echo",
+        &format!("{tunneling}- name: $NAME-echo"),
+        1,
+    );
+    Plan::template(texts, vec![endpoint])
 }
 
 /// Waits until the worker knows what is so by now: it learns of a change in a turn of its own, and
@@ -387,6 +434,40 @@ fn back(stage: &mut Stage<'_>) {
         catch_up(stage);
     }
     note_events(stage, 4);
+}
+
+fn tunnels(stage: &mut Stage<'_>) {
+    for (answer, ends) in [("503 No", true), ("200 OK", false), ("403 No", true), ("500 No", true)]
+    {
+        let (mut client, mut upstream) = stage.relayed();
+        upstream.receive_request();
+        upstream.send(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n").as_bytes());
+        if ends {
+            stage.note_end(answer, &client.receive_to_end());
+        } else {
+            client.send(b"hello");
+            assert_eq!(upstream.receive(5), b"hello");
+        }
+        drop(upstream);
+        stage.note_end(answer, &client.receive_to_end());
+        catch_up(stage);
+    }
+    no_host_is_left(stage);
+}
+
+fn late_tunnels(stage: &mut Stage<'_>) {
+    for _ in 0..2 {
+        fail(stage);
+    }
+    no_host_is_left(stage);
+}
+
+fn no_host_is_left(stage: &mut Stage<'_>) {
+    stage.expect_stat("cluster.outlier_detection.ejections_active", 1);
+    stage.note_health();
+    catch_up(stage);
+    stage.note_end("a client without a host", &stage.connect().receive_to_end());
+    stage.expect_stat("cluster.upstream_cx_none_healthy", 1);
 }
 
 fn runtime(stage: &mut Stage<'_>) {
