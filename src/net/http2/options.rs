@@ -39,6 +39,7 @@ pub fn codec_options(
         field_bytes_max: bytes(http2.max_header_field_size_kb),
         stream_reset_burst: http2.stream_reset_burst,
         stream_reset_rate: http2.stream_reset_rate,
+        header_block_timeout: None,
         head_bytes_max: bytes(head_kb_max),
         headers_max: wide(common.max_headers_count),
         underscores: match common.headers_with_underscores {

@@ -121,6 +121,8 @@ pub struct Connection {
     pub(super) is_lost: bool,
     /// What is left of the work of one call.
     pub(super) work_left: u32,
+    /// When the header block began that is under way.
+    pub(super) block_since: Option<Instant>,
 }
 
 /// Which side of the connection this is.
@@ -180,6 +182,7 @@ impl Connection {
             failure: None,
             is_lost: false,
             work_left: 0,
+            block_since: None,
             options,
         };
         connection.begin();
@@ -371,8 +374,13 @@ impl Connection {
 
     /// When [`tick`](Self::tick) has something to do.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.keepalive.deadline()
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.keepalive.deadline(), self.block_deadline()].into_iter().flatten().min()
+    }
+
+    /// When the header block that is under way must have come.
+    fn block_deadline(&self) -> Option<Instant> {
+        Some(self.block_since? + self.options.header_block_timeout?)
     }
 
     /// Time has passed. `opaque` is the content of a PING, should one be sent: Envoy takes the
@@ -380,8 +388,12 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The peer did not answer in time: [`ErrorKind::KeepaliveTimeout`].
+    /// The peer did not answer in time: [`ErrorKind::KeepaliveTimeout`]. It did not go on with a
+    /// header block: [`ErrorKind::HeaderBlockTimeout`].
     pub fn tick(&mut self, now: Instant, opaque: u64) -> Result<(), Error> {
+        if self.block_deadline().is_some_and(|deadline| now >= deadline) {
+            return Err(self.fail(ErrorKind::HeaderBlockTimeout));
+        }
         let due = match &self.options.keepalive {
             Some(options) => self.keepalive.tick(options, now),
             None => Due::Nothing,

@@ -191,6 +191,10 @@ error_kinds! {
     /// [`metadata_held_max`](crate::http2::Connection::metadata_held_max).
     TooMuchMetadata =
         Stream ENHANCE_YOUR_CALM, "codec_error:too_much_metadata", "too much METADATA waits";
+    /// A header block took longer than `header_block_timeout`.
+    HeaderBlockTimeout =
+        Connection NO_ERROR, "codec_error:header_block_timeout",
+        "the rest of a header block did not come in time";
     /// METADATA that is no header block, or more of it on a stream than `metadata_bytes_max`.
     InvalidMetadata =
         Connection PROTOCOL_ERROR, "codec_error:invalid_metadata", "invalid METADATA";

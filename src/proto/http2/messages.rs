@@ -44,9 +44,11 @@ impl Connection {
         let ends_stream = header.has(flag::END_STREAM);
         self.inbound.payload(&self.options, bytes.is_empty(), ends_stream)?;
         if !header.has(flag::END_HEADERS) {
+            self.block_since.get_or_insert(now);
             self.reader.begin_block(header, ends_stream, bytes);
             return Ok(None);
         }
+        self.block_since = None;
         let id = header.stream_id;
         let block = BlockOf { id, ends_stream, bytes, wire_bytes: wire_bytes(header) };
         self.block(now, block, head)
@@ -65,6 +67,7 @@ impl Connection {
         if !header.has(flag::END_HEADERS) {
             return Ok(None);
         }
+        self.block_since = None;
         let (block, bytes) = self.reader.end_block().ok_or(ErrorKind::UnexpectedContinuation)?;
         let whole = BlockOf {
             id: block.stream_id,

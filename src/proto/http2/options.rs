@@ -58,6 +58,9 @@ pub struct Options {
     pub stream_reset_burst: u64,
     /// Resets by the peer that may come each second. Envoy: `stream_reset_rate`, 33.
     pub stream_reset_rate: u64,
+    /// How long a header block may be under way. Nothing else can come meanwhile (RFC 9113 section
+    /// 4.3), so that it ends the connection. Without end unless it is set.
+    pub header_block_timeout: Option<Duration>,
     /// Bytes of the names and values of a head, pseudo-header fields included; trailers have the
     /// same limit. Envoy: `max_request_headers_kb`, 60 KiB (responses: `max_response_headers_kb`,
     /// 80 KiB).
@@ -91,6 +94,7 @@ impl Default for Options {
             field_bytes_max: 64 * 1024,
             stream_reset_burst: 1000,
             stream_reset_rate: 33,
+            header_block_timeout: None,
             head_bytes_max: 60 * 1024,
             headers_max: 100,
             underscores: UnderscoreAction::Allow,

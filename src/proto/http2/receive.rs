@@ -214,7 +214,12 @@ impl Connection {
         let (taken, complete) = self.reader.payload(header.length as usize, rest);
         *at += taken;
         let event = match complete {
-            Complete::No => return Ok(Progress::NeedMore),
+            Complete::No => {
+                if matches!(header.kind, FrameKind::HEADERS | FrameKind::CONTINUATION) {
+                    self.block_since.get_or_insert(now);
+                }
+                return Ok(Progress::NeedMore);
+            }
             Complete::InInput => {
                 self.reader.phase = Phase::Header;
                 self.frame(now, header, &rest[..taken], head)?

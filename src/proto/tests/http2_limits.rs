@@ -484,3 +484,50 @@ fn metadata_of_all_streams_together_has_a_limit() {
     let text = reading(&options, &after.concat());
     assert!(!text.contains("TooMuchMetadata"), "{text}");
 }
+
+#[test]
+fn a_header_block_has_its_time() {
+    let timeout = Duration::from_secs(1);
+    let options = Options { header_block_timeout: Some(timeout), ..Options::default() };
+    let start = an_instant();
+    let later = |milliseconds| start + Duration::from_millis(milliseconds);
+    let whole = whole(1, GET);
+    let fragment = &whole[9..];
+    let (first, rest) = fragment.split_at(3);
+    let begun = frame(HEADERS, END_STREAM, 1, first);
+    let goes_on = frame(CONTINUATION, 0, 1, b"");
+    let ended = frame(CONTINUATION, END_HEADERS, 1, rest);
+    // In two frames, or in one that is cut.
+    for (begun, ended) in [(begun.as_slice(), ended.as_slice()), whole.split_at(12)] {
+        let mut connection = server(&options);
+        let mut head = RequestHead::new();
+        // Whether a head has come with these bytes.
+        let mut run = |connection: &mut nuncio_proto::http2::Connection, at, bytes: &[u8]| {
+            let (mut read, mut has_head) = (0, false);
+            loop {
+                let step = connection.receive_request(at, &bytes[read..], &mut head).unwrap();
+                read += step.consumed;
+                match step.event {
+                    Event::NeedMore => return has_head,
+                    Event::Head(_) => has_head = true,
+                    _ => {}
+                }
+            }
+        };
+        run(&mut connection, start, &client_start());
+        assert_eq!(connection.deadline(), None);
+        run(&mut connection, later(100), begun);
+        assert_eq!(connection.deadline(), Some(later(1100)));
+        if ended[3] == CONTINUATION {
+            run(&mut connection, later(500), &goes_on);
+            assert_eq!(connection.deadline(), Some(later(1100)), "what dribbles has no more time");
+        }
+        assert!(connection.tick(later(1099), 0).is_ok());
+        assert!(run(&mut connection, later(1099), ended));
+        assert_eq!(connection.deadline(), None);
+        let begun = [&begun[..5], &3_u32.to_be_bytes(), &begun[9..]].concat();
+        run(&mut connection, later(2000), &begun);
+        let failed = connection.tick(later(3000), 0).unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::HeaderBlockTimeout);
+    }
+}

@@ -58,7 +58,9 @@ impl Prepared {
     }
 
     fn new(config: &model::HttpConnectionManager) -> Self {
-        let http2 = codec_options(&config.http2, &config.common, config.max_request_headers_kb);
+        let mut http2 = codec_options(&config.http2, &config.common, config.max_request_headers_kb);
+        let timeouts = [config.request_headers_timeout, config.stream_idle_timeout];
+        http2.header_block_timeout = timeouts.into_iter().flatten().min();
         Self {
             routes: RouteTable::new(&config.route_config),
             requests: request_options(config, &http2),

@@ -187,6 +187,10 @@ impl Http2Connection {
             ConnectionEnd::Peer => Over::Gone,
             ConnectionEnd::Local => Over::Close(Closing::Flush),
             ConnectionEnd::Protocol(ErrorKind::KeepaliveTimeout) => Over::Close(Closing::Flush),
+            ConnectionEnd::Protocol(ErrorKind::HeaderBlockTimeout) => {
+                self.connection.manager.stats.inc(HttpStat::DownstreamRqHeaderTimeout);
+                Over::Close(Closing::Violation)
+            }
             ConnectionEnd::Protocol(kind) => {
                 if kind.scope() != Scope::Flood {
                     self.connection.manager.stats.inc(HttpStat::DownstreamCxProtocolError);

@@ -107,6 +107,35 @@ fn a_client_that_leaves_behind_its_violation_is_noticed() {
     }
 }
 
+#[test]
+fn a_head_that_does_not_go_on_ends_its_connection() {
+    for (headers, idle) in [(Some(1), None), (None, Some(1)), (Some(1), Some(20))] {
+        let seconds = |timeout: Option<u64>| timeout.map(Duration::from_secs);
+        let bench = Bench::new();
+        let mut config = manager_config(Vec::new());
+        config.request_headers_timeout = seconds(headers);
+        config.stream_idle_timeout = seconds(idle);
+        let filter = model::TerminalFilter::Http(Arc::new(config));
+        bench.serve(filter, any_host(), |address| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let start = [&proto::http2::PREFACE[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+            stream.write_all(&start).unwrap();
+            // HEADERS of stream 1 without END_HEADERS: `:method: GET`.
+            stream.write_all(&[0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82]).unwrap();
+            let mut received = Vec::new();
+            let _end = stream.read_to_end(&mut received);
+            let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+            assert!(received.windows(9).any(|frame| frame == goaway), "{received:?}");
+        });
+        for (name, value) in
+            [("http.h.downstream_rq_header_timeout", 1), ("http.h.downstream_cx_protocol_error", 0)]
+        {
+            assert_eq!(bench.value(name), value, "{name}");
+        }
+        bench.assert_clean("after half a head");
+    }
+}
+
 /// What a worker allocates must not depend on how many requests it serves.
 #[test]
 fn a_request_allocates_nothing_once_the_worker_is_warm() {
