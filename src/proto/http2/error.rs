@@ -193,7 +193,7 @@ error_kinds! {
         Stream ENHANCE_YOUR_CALM, "codec_error:too_much_metadata", "too much METADATA waits";
     /// A header block took longer than `header_block_timeout`.
     HeaderBlockTimeout =
-        Connection NO_ERROR, "codec_error:header_block_timeout",
+        Connection ENHANCE_YOUR_CALM, "codec_error:header_block_timeout",
         "the rest of a header block did not come in time";
     /// METADATA that is no header block, or more of it on a stream than `metadata_bytes_max`.
     InvalidMetadata =
