@@ -56,6 +56,11 @@ const MASKS: &[Mask] = &[
     },
     Mask { scenario: "h2_floods", observations: "cluster.", reason: CANCELLED },
     Mask { scenario: "h2_keepalive", observations: "_active_rq", reason: SILENT },
+    Mask {
+        scenario: "h2_live_runtime",
+        observations: "downstream_cx_rx_bytes",
+        reason: LAST_WORDS,
+    },
     Mask { scenario: "h2_premature_", observations: "downstream_cx_rx_bytes", reason: LAST_WORDS },
     Mask { scenario: "h2_late_trailers", observations: "the client received", reason: EARLY },
     Mask { scenario: "h2_window_of_", observations: "_flow_control_", reason: PACE },
