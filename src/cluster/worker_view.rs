@@ -315,9 +315,7 @@ impl Clusters {
     pub fn find(&self, name: &str) -> Option<&Rc<Cluster>> {
         self.by_name.get(name)
     }
-}
 
-impl Clusters {
     /// Those whose hosts may be ejected.
     #[must_use]
     pub fn watched(&self) -> Vec<Rc<Cluster>> {

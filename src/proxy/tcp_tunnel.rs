@@ -144,14 +144,6 @@ impl Tunnel<'_> {
         }
     }
 
-    /// Ready once everything for the host was sent, or cannot be.
-    pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
-        match self {
-            Self::Http1(tunnel) => tunnel.poll_finished(context),
-            Self::Http2(tunnel) => tunnel.port().poll_sent(context),
-        }
-    }
-
     /// Closes it: the connection of HTTP/1, by `side`; the stream of HTTP/2.
     pub(crate) fn close(self, side: ClosedBy) {
         match self {

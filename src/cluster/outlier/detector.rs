@@ -186,8 +186,7 @@ impl Detector {
             return;
         };
         let runtime = situation.runtime;
-        let base = milliseconds(runtime, "base_ejection_time_ms", settings.base_ejection_time);
-        let longest = milliseconds(runtime, "max_ejection_time_ms", settings.max_ejection_time);
+        let (base, longest) = ejection_times(settings, runtime);
         let time = base.saturating_mul(host.backoff).min(longest).saturating_add(host.jitter);
         let since = situation.now.saturating_duration_since(ejected_at);
         if since < time {
@@ -321,8 +320,7 @@ impl Detector {
             return;
         };
         let runtime = situation.runtime;
-        let base = milliseconds(runtime, "base_ejection_time_ms", settings.base_ejection_time);
-        let longest = milliseconds(runtime, "max_ejection_time_ms", settings.max_ejection_time);
+        let (base, longest) = ejection_times(settings, runtime);
         let jitter =
             milliseconds(runtime, "max_ejection_time_jitter_ms", settings.max_ejection_time_jitter);
         let jitter = u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX - 1);
@@ -434,6 +432,12 @@ fn milliseconds(runtime: &RuntimeSnapshot, key: &str, default: Duration) -> Dura
     let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
     let key = format!("{}{key}", OutlierDetection::RUNTIME_PREFIX);
     Duration::from_millis(runtime.integer(&key, default))
+}
+
+/// `base_ejection_time` and `max_ejection_time`.
+fn ejection_times(settings: &OutlierDetection, runtime: &RuntimeSnapshot) -> (Duration, Duration) {
+    let base = milliseconds(runtime, "base_ejection_time_ms", settings.base_ejection_time);
+    (base, milliseconds(runtime, "max_ejection_time_ms", settings.max_ejection_time))
 }
 
 fn wide(count: usize) -> u64 {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::Ordering::{self, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
 use config::RuntimeSnapshot;
 use config::model::OutlierDetection;
@@ -170,5 +171,3 @@ impl Watched {
         self.changes.load(Ordering::Acquire)
     }
 }
-
-use Ordering::Relaxed;

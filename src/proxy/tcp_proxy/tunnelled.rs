@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use cluster::{ClosedBy, Cluster};
-use net::{RelayEnd, RelayRules, Side};
+use net::{PumpSink, RelayEnd, RelayRules, Side};
 use reactor::Socket;
 
 use super::{TcpProxy, is_reset, relay_after_first_data, reset};
@@ -86,7 +86,8 @@ impl TcpProxy {
     /// Sends what waits for the tunnel when its client has ended.
     async fn finish(&self, tunnel: &Tunnel<'_>, context: &ConnectionContext<'_>) {
         let finished = pin!(async {
-            poll_fn(|context| tunnel.poll_finished(context)).await;
+            // What cannot be sent any more need not be waited for, either.
+            poll_fn(|context| tunnel.poll_drained(context)).await.ok();
             Some(())
         });
         self.unless_idle(context, finished).await;

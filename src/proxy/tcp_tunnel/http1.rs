@@ -193,11 +193,6 @@ impl Http1Tunnel<'_> {
         outbox.write(|out| encoder.after_data(length, out));
     }
 
-    /// Ready once everything has left, or cannot.
-    pub(super) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
-        self.carrier().outbox().poll_drained(context).map(|_| ())
-    }
-
     /// Ends the request, if its end is something that is written: the connection is closed next.
     pub(super) fn end_request(&self) {
         let encoder = self.request;
