@@ -68,14 +68,18 @@ const OLD_AT_ONCE: &[&str] = &["layered_runtime: {layers: [{name: static, static
 
 /// Waits for the next PING and answers it.
 fn answer_ping(end: &mut Http2) {
-    let pings = |seen: &[Seen]| -> Vec<[u8; 8]> {
-        let payload = |seen: &Seen| if let Seen::Ping(bytes) = seen { Some(*bytes) } else { None };
-        seen.iter().filter_map(payload).collect()
-    };
-    let known = pings(&end.seen).len();
-    end.receive_until(|seen| pings(seen).len() > known);
-    let bytes = *pings(&end.seen).last().expect("a PING");
+    let known = pings(&end.seen).count();
+    end.receive_until(|seen| pings(seen).count() > known);
+    answer_last_ping(end);
+}
+
+fn answer_last_ping(end: &mut Http2) {
+    let bytes = pings(&end.seen).last().expect("a PING");
     end.send(&frame(6, ACK, 0, &bytes));
+}
+
+fn pings(seen: &[Seen]) -> impl Iterator<Item = [u8; 8]> {
+    seen.iter().filter_map(|seen| if let Seen::Ping(bytes) = seen { Some(*bytes) } else { None })
 }
 
 fn a_client_stops_answering(stage: &mut Stage<'_>) {
@@ -116,17 +120,13 @@ fn an_idle_upstream_is_asked(stage: &mut Stage<'_>) {
         let upstream = upstream.get_or_insert_with(|| Http2::server(stage.accept(), &[]));
         upstream.receive_head(stream);
         if stream > 1 {
-            let is_ping = |seen: &Seen| matches!(seen, Seen::Ping(_));
-            upstream.receive_until(|seen| seen.iter().any(is_ping));
-            stage.note(&format!("{what} a PING came"), upstream.seen.iter().any(is_ping));
+            upstream.receive_until(|seen| pings(seen).next().is_some());
+            let has_come = pings(&upstream.seen).next().is_some();
+            stage.note(&format!("{what} a PING came"), has_come);
         }
         if answers {
             if stream > 1 {
-                let known = upstream.seen.iter().rposition(|seen| matches!(seen, Seen::Ping(_)));
-                let Some(Seen::Ping(bytes)) = known.map(|at| upstream.seen[at].clone()) else {
-                    panic!("a PING");
-                };
-                upstream.send(&frame(6, ACK, 0, &bytes));
+                answer_last_ping(upstream);
             }
             upstream.send(&headers(stream, &[(":status", "200"), ("content-length", "0")], true));
         }

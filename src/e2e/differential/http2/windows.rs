@@ -58,7 +58,7 @@ const SMALL_WINDOWS: &[&str] = &["http2_protocol_options: {initial_stream_window
 const MUCH: u32 = 16 << 20;
 
 fn much() -> Vec<u8> {
-    (0..MUCH).map(|index| (index / 251 + index).to_le_bytes()[0]).collect()
+    payload::block(18).into_iter().cycle().take(MUCH as usize).collect()
 }
 
 fn a_stream_waits(stage: &mut Stage<'_>) {
