@@ -370,12 +370,14 @@ impl Core {
     /// Starts everything, and waits if nothing is ready.
     pub(crate) fn enter(&self, may_wait: bool) {
         // A silent send that succeeds ends no wait, so nobody may wait for what it holds: the
-        // buffers that starved receives need, or its own outcome.
-        let needs_silent =
-            self.unsettled.get() || (self.is_starving() && !self.silent.borrow().is_empty());
+        // buffers that starved receives need, or its own outcome. Nor for what was received and
+        // not taken, which gives its buffers back only after this.
+        let holds_buffers =
+            || !self.silent.borrow().is_empty() || !self.to_copy_out.borrow().is_empty();
+        let frees_some = self.unsettled.get() || (self.is_starving() && holds_buffers());
         let is_awaited = self.executor.has_ready() || !self.next_turn.borrow().is_empty();
         let is_awaited = is_awaited || self.is_hurried.take();
-        let wait = if !may_wait || needs_silent || is_awaited {
+        let wait = if !may_wait || frees_some || is_awaited {
             Wait::No
         } else {
             match self.timers.borrow().next_expiry() {

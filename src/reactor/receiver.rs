@@ -71,6 +71,8 @@ struct State {
     place: Option<Place>,
     /// The core will ask for a copy-out before the next reap.
     listed: bool,
+    /// The receive in flight was cancelled for [`Receiver::rest`]: none follows it.
+    rests: bool,
     /// The handle is gone.
     abandoned: bool,
 }
@@ -208,8 +210,12 @@ impl Receiver {
 
     /// Waits until no receive is in flight. What the last one brought waits to be taken.
     pub async fn rest(&self) {
-        if let Arm::Armed { key, .. } = self.inner.state.borrow().arm {
-            self.inner.core.cancel(key);
+        {
+            let mut state = self.inner.state.borrow_mut();
+            state.rests = true;
+            if let Arm::Armed { key, .. } = state.arm {
+                self.inner.core.cancel(key);
+            }
         }
         poll_fn(|context| {
             let mut state = self.inner.state.borrow_mut();
@@ -274,6 +280,7 @@ impl Receiver {
 impl Inner {
     /// Has a receive in flight or in the queue for a buffer, and a waker for what it brings.
     fn wait(self: &Rc<Self>, state: &mut State, credit: usize, waker: &Waker) {
+        state.rests = false;
         if let Arm::Idle = state.arm {
             let credit = u32::try_from(credit).unwrap_or(u32::MAX).clamp(1, RECV_CREDIT_MAX);
             if self.core.is_starving() {
@@ -368,7 +375,7 @@ impl Source for Inner {
             }
             1.. => {}
             error => match -error {
-                libc::ENOBUFS if !state.abandoned && credit > 0 => {
+                libc::ENOBUFS if !state.abandoned && !state.rests && credit > 0 => {
                     self.starve(&mut state, credit);
                     return;
                 }

@@ -363,6 +363,49 @@ fn nobody_sleeps_while_a_silent_send_holds_the_buffers_that_others_starve_for() 
 }
 
 #[test]
+fn nobody_sleeps_while_what_was_not_taken_holds_the_buffers_that_others_starve_for() {
+    let stage = Stage::with_buffers(LOUD, 1, BUFFER_SIZE);
+    let (paused, starved) = (stage.line(1000), stage.line(1000));
+    let probe = Probe::default();
+    let key = arm(&stage, &paused, &Probe::default(), BUFFER_SIZE as usize);
+    let late = arm(&stage, &starved, &probe, 10);
+    stage.script.deliver(key, &pattern(0, BUFFER_SIZE as usize));
+    assert_eq!(stage.script.deliver(late, b"late"), (0, false));
+    stage.step();
+    assert_eq!((stage.leases(), stage.reactor.stats().enobufs), (1, 1));
+    // Nobody takes the first bytes, so nothing will complete.
+    stage.step();
+    assert_eq!((stage.script.last_wait(), stage.leases()), (Wait::No, 0));
+    assert_eq!(names(&stage.turn()), ["recv"]);
+    stage.step();
+    assert_eq!(stage.script.last_wait(), Wait::Forever, "and with nothing to do, it sleeps");
+    drop((paused, starved));
+    stage.end();
+}
+
+#[test]
+fn a_shortage_on_the_way_to_rest_is_the_end_of_the_way() {
+    let stage = Stage::new(LOUD);
+    let line = stage.line(1000);
+    let probe = Probe::default();
+    let key = arm(&stage, &line, &probe, 50);
+    {
+        let mut rest = Box::pin(line.receiver.rest());
+        assert!(rest.as_mut().poll(&mut probe.context()).is_pending());
+        assert_eq!(names(&stage.turn()), ["cancel"]);
+        // It found bytes and no buffer before it was cancelled.
+        stage.script.complete(key, -libc::ENOBUFS);
+        stage.step();
+        assert_eq!(probe.wakes(), 1);
+        assert!(rest.as_mut().poll(&mut probe.context()).is_ready());
+    }
+    assert_eq!(names(&stage.turn()), [""; 0], "a receive was begun for who rests");
+    arm(&stage, &line, &probe, 50);
+    drop(line);
+    stage.end();
+}
+
+#[test]
 fn nobody_sleeps_before_a_silent_send_is_known_to_have_gone_out() {
     let stage = Stage::new(NEW);
     let line = stage.line(1000);
