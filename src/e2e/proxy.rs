@@ -136,7 +136,11 @@ impl Drop for Running {
         drop(child.kill());
         drop(child.wait());
         if thread::panicking() {
-            eprintln!("standard error of process {}:\n{}", self.id, self.stderr());
+            // Not more: what made the test fail must not drown in it.
+            let stderr = self.stderr();
+            let lines: Vec<&str> = stderr.lines().collect();
+            let last = &lines[lines.len().saturating_sub(STDERR_LINES_SHOWN)..];
+            eprintln!("standard error of process {}, its end:\n{}", self.id, last.join("\n"));
         }
     }
 }
@@ -144,6 +148,8 @@ impl Drop for Running {
 const ADMIN_ADDRESS: &str = "admin-address";
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
+/// Lines of its standard error that a process shows when its test fails.
+const STDERR_LINES_SHOWN: usize = 40;
 
 /// A proxy that is ready.
 #[derive(Debug)]
