@@ -21,10 +21,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base::Slab;
 
+use crate::Features;
 use crate::buf::BufferPool;
 use crate::driver::{
     AnyDriver, AnyPipe, Completion, Driver, DriverStats, Op, OpKey, SendMode, Wait,
 };
+use crate::gathering::Gathering;
 use crate::sys::prefetch::prefetch;
 use crate::task::Executor;
 use crate::timer_wheel::{TICK, TimerKey, TimerWheel, deadline_tick, now_tick};
@@ -77,6 +79,7 @@ impl Place {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) turns: Cell<u64>,
+    pub(crate) gatherings: Cell<u64>,
     pub(crate) completions: Cell<u64>,
     pub(crate) late_completions: Cell<u64>,
     pub(crate) bad_completions: Cell<u64>,
@@ -101,7 +104,7 @@ pub(crate) struct Core {
     driver: RefCell<AnyDriver>,
     ops: RefCell<Slab<Rc<dyn Source>>>,
     pool: Rc<BufferPool>,
-    silent_sends: bool,
+    features: Features,
     executor: Rc<Executor>,
     timers: RefCell<TimerWheel<Waker>>,
     origin: Instant,
@@ -126,6 +129,7 @@ pub(crate) struct Core {
     /// Silent sends of an earlier turn may still fail.
     unsettled: Cell<bool>,
     reaped: RefCell<Vec<Completion>>,
+    pub(crate) gathering: Gathering,
     ending: Cell<bool>,
     closed: Cell<bool>,
     forgotten: Rc<dyn Source>,
@@ -138,7 +142,7 @@ impl Core {
     pub(crate) fn new(
         driver: AnyDriver,
         pool: Rc<BufferPool>,
-        silent_sends: bool,
+        features: Features,
         executor: Executor,
     ) -> Rc<Self> {
         let now = driver.clock();
@@ -146,7 +150,7 @@ impl Core {
             driver: RefCell::new(driver),
             ops: RefCell::default(),
             pool,
-            silent_sends,
+            features,
             executor: Rc::new(executor),
             timers: RefCell::new(TimerWheel::new()),
             origin: now,
@@ -164,6 +168,7 @@ impl Core {
             silent: RefCell::default(),
             unsettled: Cell::new(false),
             reaped: RefCell::default(),
+            gathering: Gathering::new(now),
             ending: Cell::new(false),
             closed: Cell::new(false),
             forgotten: Rc::new(Forgotten),
@@ -270,7 +275,7 @@ impl Core {
 
     /// How a send that nobody waits for is to be submitted.
     pub(crate) fn unwatched_send(&self) -> SendMode {
-        if self.silent_sends { SendMode::Silent } else { SendMode::Immediate }
+        if self.features.silent_send { SendMode::Silent } else { SendMode::Immediate }
     }
 
     /// Closes a descriptor with which no operation is in flight.
@@ -377,21 +382,27 @@ impl Core {
         let frees_some = self.unsettled.get() || (self.is_starving() && holds_buffers());
         let is_awaited = self.executor.has_ready() || !self.next_turn.borrow().is_empty();
         let is_awaited = is_awaited || self.is_hurried.take();
-        let wait = if !may_wait || frees_some || is_awaited {
-            Wait::No
-        } else {
-            match self.timers.borrow().next_expiry() {
-                None => Wait::Forever,
-                Some(tick) => {
-                    let due =
-                        self.origin.checked_add(TICK * u32::try_from(tick).unwrap_or(u32::MAX));
-                    let left =
-                        due.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now.get()));
-                    if left.is_zero() { Wait::No } else { Wait::AtMost(left.min(WAIT_MAX)) }
-                }
-            }
-        };
+        let wait = if !may_wait || frees_some || is_awaited { Wait::No } else { self.wait() };
         self.driver.borrow_mut().enter(wait, &self.pool);
+    }
+
+    /// How long to wait when nothing is ready.
+    fn wait(&self) -> Wait {
+        let left = self.timers.borrow().next_expiry().map(|tick| {
+            let due = self.origin.checked_add(TICK * u32::try_from(tick).unwrap_or(u32::MAX));
+            due.map_or(WAIT_MAX, |due| due.saturating_duration_since(self.now.get()))
+        });
+        let gathered = self.gathering.count().filter(|_| self.features.minimum_wait);
+        match (left, gathered) {
+            (Some(Duration::ZERO), _) => Wait::No,
+            (_, Some(completions)) => {
+                count(&self.counters.gatherings, 1);
+                let at_most = left.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+                Wait::Gathering { count: completions, at_most }
+            }
+            (Some(left), None) => Wait::AtMost(left.min(WAIT_MAX)),
+            (None, None) => Wait::Forever,
+        }
     }
 
     /// The rest of this turn must not wait for something to happen: what is listed for copying out
@@ -427,6 +438,7 @@ impl Core {
     /// Hands every completion that is there to its source.
     pub(crate) fn reap(&self) {
         let mut reaped = self.reaped.take();
+        self.gathering.begin_turn();
         loop {
             self.driver.borrow_mut().reap(&mut reaped, REAP_MAX);
             let full = reaped.len() == REAP_MAX;
@@ -510,6 +522,7 @@ impl Core {
         let now = self.driver.borrow().clock();
         self.now.set(now);
         self.wall_now.set(None);
+        self.gathering.advance(now);
         let tick = now_tick(now.saturating_duration_since(self.origin));
         // What the wheel leaves for later is due at once: the next turn does not wait.
         let _advanced = self.timers.borrow_mut().advance(tick, &mut |waker: Waker| waker.wake());

@@ -22,11 +22,15 @@ pub struct Features {
     /// `silent_send`: a send that moved every byte posts no completion
     /// (`IOSQE_CQE_SKIP_SUCCESS`, Linux 5.17, and the short count of a `MSG_WAITALL` send).
     pub silent_send: bool,
+    /// `min_wait`: a wait may let completions gather for some microseconds
+    /// (`IORING_FEAT_MIN_TIMEOUT`, Linux 6.12).
+    pub minimum_wait: bool,
 }
 
 impl Features {
     /// The names that `NUNCIO_RING_FEATURES` knows.
-    pub const NAMES: [&'static str; 4] = ["inc", "recv_limit", "ring_fd", "silent_send"];
+    pub const NAMES: [&'static str; 5] =
+        ["inc", "recv_limit", "ring_fd", "silent_send", "min_wait"];
 
     /// Every optional feature off: the oldest kernel that Nuncio runs on.
     pub const fn minimal() -> Self {
@@ -35,6 +39,7 @@ impl Features {
             recv_limit: false,
             registered_ring_fd: false,
             silent_send: false,
+            minimum_wait: false,
         }
     }
 
@@ -50,6 +55,7 @@ impl Features {
                 Some("recv_limit") => &mut self.recv_limit,
                 Some("ring_fd") => &mut self.registered_ring_fd,
                 Some("silent_send") => &mut self.silent_send,
+                Some("min_wait") => &mut self.minimum_wait,
                 _ => {
                     return Err(RingError::FeatureList {
                         word: word.to_owned(),
@@ -63,13 +69,14 @@ impl Features {
     }
 
     /// Each feature's name and whether it is on, in the order of [`Features::NAMES`].
-    pub fn switches(self) -> [(&'static str, bool); 4] {
-        let [inc, recv_limit, ring_fd, silent_send] = Self::NAMES;
+    pub fn switches(self) -> [(&'static str, bool); 5] {
+        let [inc, recv_limit, ring_fd, silent_send, min_wait] = Self::NAMES;
         [
             (inc, self.incremental_buffers),
             (recv_limit, self.recv_limit),
             (ring_fd, self.registered_ring_fd),
             (silent_send, self.silent_send),
+            (min_wait, self.minimum_wait),
         ]
     }
 }
@@ -93,15 +100,16 @@ mod tests {
         recv_limit: true,
         registered_ring_fd: true,
         silent_send: true,
+        minimum_wait: true,
     };
 
     #[test]
     fn a_list_switches_off_what_it_names_and_nothing_else() {
         let features = ALL.without(" -inc, -recv_limit,").unwrap();
-        assert_eq!(features.to_string(), "-inc,-recv_limit,+ring_fd,+silent_send");
+        assert_eq!(features.to_string(), "-inc,-recv_limit,+ring_fd,+silent_send,+min_wait");
         assert_eq!(ALL.without("").unwrap(), ALL);
         assert_eq!(
-            ALL.without("-inc,-recv_limit,-ring_fd,-silent_send").unwrap(),
+            ALL.without("-inc,-recv_limit,-ring_fd,-silent_send,-min_wait").unwrap(),
             Features::minimal()
         );
     }
@@ -110,7 +118,10 @@ mod tests {
     fn a_word_that_is_no_switch_is_named_with_the_known_ones() {
         for list in ["inc", "+inc", "-incremental", "-inc,-"] {
             let error = ALL.without(list).unwrap_err().to_string();
-            assert!(error.contains("known: inc, recv_limit, ring_fd, silent_send"), "{error}");
+            assert!(
+                error.contains("known: inc, recv_limit, ring_fd, silent_send, min_wait"),
+                "{error}"
+            );
         }
     }
 }

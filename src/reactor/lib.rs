@@ -26,6 +26,7 @@ mod error;
 mod fault;
 mod fd;
 mod features;
+mod gathering;
 mod inbox;
 mod mailbox;
 mod outbox;

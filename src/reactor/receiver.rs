@@ -344,7 +344,8 @@ impl Inner {
             }
             Some(lease) => {
                 self.received.set(self.received.get() + u64::from(len));
-                self.last_received.set(self.core.now());
+                let last = self.last_received.replace(self.core.now());
+                self.core.gathering.received(last);
                 state.ready.push_back(Span::from(lease));
                 self.list(state);
             }

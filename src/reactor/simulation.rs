@@ -75,6 +75,7 @@ impl Network {
             recv_limit: true,
             registered_ring_fd: true,
             silent_send: true,
+            minimum_wait: true,
         };
         let loud = Features { silent_send: false, ..every };
         let features = [
@@ -192,7 +193,8 @@ impl Network {
     fn pass_time(&self) {
         let mut random = self.random.borrow_mut();
         let mut passed = Duration::from_micros(random.below(100).try_into().unwrap());
-        if let Wait::AtMost(longest) = self.script.last_wait()
+        if let Wait::AtMost(longest) | Wait::Gathering { at_most: longest, .. } =
+            self.script.last_wait()
             && random.one_in(8)
         {
             passed += longest;

@@ -10,6 +10,8 @@ pub struct LoopStats {
     pub turns: u64,
     /// Calls of `io_uring_enter(2)`.
     pub enters: u64,
+    /// Waits in which completions were to gather.
+    pub gatherings: u64,
     /// Completions reaped.
     pub completions: u64,
     /// Completions whose operation was gone.
@@ -57,6 +59,7 @@ impl LoopStats {
         Self {
             turns: counters.turns.get(),
             enters: driver.enters,
+            gatherings: counters.gatherings.get(),
             completions: counters.completions.get(),
             late_completions: counters.late_completions.get(),
             bad_completions: counters.bad_completions.get(),

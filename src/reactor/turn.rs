@@ -24,6 +24,7 @@ use crate::receiver::Receiver;
 use crate::single;
 use crate::sleep::Sleep;
 use crate::stats::LoopStats;
+use crate::sys::enter;
 use crate::task::{Branches, Executor, Remote, TaskSet, enter_thread, leave_thread};
 use crate::{Features, RingError};
 
@@ -86,8 +87,10 @@ impl Reactor {
                 Ok((AnyDriver::Ring(ring), pool))
             });
         let (driver, pool) = built.inspect_err(|_| leave_thread(worker))?;
-        let silent = settings.features.silent_send;
-        Ok(Self::assemble(driver, pool, silent, worker, remote))
+        if settings.features.minimum_wait {
+            enter::wait_exactly();
+        }
+        Ok(Self::assemble(driver, pool, settings.features, worker, remote))
     }
 
     /// A reactor whose kernel is played by a script.
@@ -100,19 +103,18 @@ impl Reactor {
         let pool = BufferPool::new(settings.buffer_count, settings.buffer_size)
             .map_err(|source| RingError::BufferMemory { bytes: 0, source })?;
         let driver = AnyDriver::Scripted(script);
-        let silent = settings.features.silent_send;
-        Ok(Self::assemble(driver, pool, silent, worker, remote))
+        Ok(Self::assemble(driver, pool, settings.features, worker, remote))
     }
 
     fn assemble(
         driver: AnyDriver,
         pool: Rc<BufferPool>,
-        silent_sends: bool,
+        features: Features,
         worker: WorkerId,
         remote: Arc<Remote>,
     ) -> Self {
         let executor = Executor::new().expect("enter_thread made this thread a worker");
-        let core = Core::new(driver, pool, silent_sends, executor);
+        let core = Core::new(driver, pool, features, executor);
         let inner = Rc::new(Inner { core, worker, remote });
         inner.watch_remote_wakes();
         Self { inner }

@@ -10,6 +10,7 @@ pub(crate) fn publish(stats: &Scope<Stat>, splices: &Scope<SpliceStat>, now: &Lo
     let LoopStats {
         turns,
         enters,
+        gatherings,
         completions,
         late_completions,
         bad_completions,
@@ -33,6 +34,7 @@ pub(crate) fn publish(stats: &Scope<Stat>, splices: &Scope<SpliceStat>, now: &Lo
     let counters = [
         (Stat::LoopTurns, turns),
         (Stat::RingEnters, enters),
+        (Stat::Gatherings, gatherings),
         (Stat::Completions, completions),
         (Stat::LateCompletions, late_completions),
         (Stat::BadCompletions, bad_completions),

@@ -11,6 +11,8 @@ crate::stats! {
         LoopTurns => counter "loop_turns" per_worker,
         /// Calls of `io_uring_enter(2)`.
         RingEnters => counter "ring_enters" per_worker,
+        /// Waits of a busy worker that let completions gather for some microseconds.
+        Gatherings => counter "gatherings" per_worker,
         /// Completions taken from the ring.
         Completions => counter "completions" per_worker,
         /// Completions whose operation was gone: it had been dropped or cancelled.

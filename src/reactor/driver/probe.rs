@@ -31,6 +31,7 @@ pub fn probe() -> Result<Features, RingError> {
         with(|f| f.recv_limit = true).is_ok_and(|mut s| s.ends_within_its_credit());
     features.registered_ring_fd = with(|_| ()).is_ok_and(|s| s.registers_its_descriptor());
     features.silent_send = with(|_| ()).is_ok_and(|mut s| s.sends_silently());
+    features.minimum_wait = with(|_| ()).is_ok_and(|s| s.lets_completions_gather());
     Ok(features)
 }
 
@@ -101,6 +102,14 @@ impl Scratch {
         matches!(enter::register(self.ring.as_raw_fd()), Ok(RingName::Registered(_)))
     }
 
+    /// `min_wait`: a wait that nothing ends is over with its time; older kernels refuse it.
+    fn lets_completions_gather(&self) -> bool {
+        let name = RingName::Descriptor(self.ring.as_raw_fd());
+        let wait = Wait::Gathering { count: 2, at_most: Duration::from_millis(1) };
+        let waited = enter::enter(name, 0, wait);
+        waited.is_err_and(|error| error.raw_os_error() == Some(libc::ETIME))
+    }
+
     /// `silent_send`: a complete send is silent, a short one and a full socket are not.
     fn sends_silently(&mut self) -> bool {
         let bytes = vec![0_u8; 1 << 20];
@@ -134,5 +143,6 @@ mod tests {
         assert_eq!(features.recv_limit, version >= (6, 17), "{release}");
         assert!(features.registered_ring_fd, "{release}");
         assert!(features.silent_send, "{release}");
+        assert_eq!(features.minimum_wait, version >= (6, 12), "{release}");
     }
 }

@@ -29,7 +29,13 @@ pub(crate) enum Wait {
     Forever,
     /// Until a completion is there or the time has passed.
     AtMost(Duration),
+    /// As `AtMost`, but completions gather first: until there are `count` of them, or for
+    /// [`GATHERING_US`]. Linux 6.12.
+    Gathering { count: u32, at_most: Duration },
 }
+
+/// Microseconds that completions gather.
+const GATHERING_US: u32 = 30;
 
 #[repr(C)]
 struct KernelTimespec {
@@ -61,8 +67,13 @@ pub(crate) fn enter(name: RingName, to_submit: u32, wait: Wait) -> io::Result<()
     };
     let timespec;
     let argument;
+    let (minimum, minimum_wait_us) = match wait {
+        Wait::No => (0, 0),
+        Wait::Forever | Wait::AtMost(_) => (1, 0),
+        Wait::Gathering { count, .. } => (count, GATHERING_US),
+    };
     let (pointer, size) = match wait {
-        Wait::AtMost(duration) => {
+        Wait::AtMost(duration) | Wait::Gathering { at_most: duration, .. } => {
             flags |= ENTER_EXT_ARG;
             timespec = KernelTimespec {
                 seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -71,14 +82,13 @@ pub(crate) fn enter(name: RingName, to_submit: u32, wait: Wait) -> io::Result<()
             argument = GetEventsArgument {
                 signal_mask: 0,
                 signal_mask_len: 0,
-                minimum_wait_us: 0,
+                minimum_wait_us,
                 timespec: (&raw const timespec).addr() as u64,
             };
             (&raw const argument, size_of::<GetEventsArgument>())
         }
         Wait::No | Wait::Forever => (std::ptr::null(), 0),
     };
-    let minimum = libc::c_long::from(wait != Wait::No);
     // SAFETY: the argument block and the timespec it points to outlive the call; the entries being
     // submitted were made by `driver::ring`, which keeps what they point to until they complete.
     let result = unsafe {
@@ -86,13 +96,21 @@ pub(crate) fn enter(name: RingName, to_submit: u32, wait: Wait) -> io::Result<()
             libc::SYS_io_uring_enter,
             fd,
             libc::c_long::from(to_submit),
-            minimum,
+            libc::c_long::from(minimum),
             libc::c_long::from(flags),
             pointer,
             size,
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Has the calling thread's short waits end on time: by default the kernel may let them last 50
+/// microseconds longer.
+pub(crate) fn wait_exactly() {
+    // SAFETY: it sets a number of the thread and takes no pointer. A kernel that refuses loses
+    // nothing but the exactness.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
 /// Registers the ring's own descriptor for the calling thread.

@@ -3,6 +3,7 @@
 
 mod executor;
 mod faults;
+mod gathering;
 mod kernel;
 mod random;
 mod receiving;

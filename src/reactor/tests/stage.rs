@@ -52,6 +52,7 @@ pub(super) const NEW: Features = Features {
     recv_limit: true,
     registered_ring_fd: true,
     silent_send: true,
+    minimum_wait: true,
 };
 /// As [`NEW`], but every send completes.
 pub(super) const LOUD: Features = Features { silent_send: false, ..NEW };
