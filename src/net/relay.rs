@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use reactor::{Reactor, Sleep};
+use reactor::{Reactor, Receiver, Sleep};
 
 use crate::pump::{PumpFailure, PumpObserver, PumpSink, PumpSource, pump};
 use crate::stream::Stream;
@@ -129,7 +129,8 @@ pub fn relay<'a>(
                 && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut())
             {
                 if let Err(failure) = result {
-                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
+                    let told = upstream.receiver();
+                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream, told));
                 }
                 up_open = false;
                 if ends.half_close == HalfClose::EndsBoth {
@@ -138,7 +139,8 @@ pub fn relay<'a>(
             }
             if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
                 if let Err(failure) = result {
-                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
+                    let told = Some(downstream.receiver());
+                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream, told));
                 }
                 down_open = false;
                 if ends.half_close == HalfClose::EndsBoth {
@@ -208,10 +210,15 @@ pub async fn flush(reactor: &Reactor, stream: &Stream, idle_timeout: Option<Dura
     .await
 }
 
-fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
+/// How a direction failed from one side to the other, whose receiver may know more: a socket says
+/// once that it was reset, and `EPIPE` to whoever asks later.
+fn failed(failure: PumpFailure, from: Side, to: Side, told: Option<&Receiver>) -> RelayEnd {
     match failure {
         PumpFailure::Reading(error) => RelayEnd::Failed { side: from, error },
-        PumpFailure::Writing(error) => RelayEnd::Failed { side: to, error },
+        PumpFailure::Writing(error) => {
+            let error = told.and_then(Receiver::failure).unwrap_or(error);
+            RelayEnd::Failed { side: to, error }
+        }
     }
 }
 
@@ -250,7 +257,7 @@ impl<F: Fn() -> Instant + Unpin> Future for Idle<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::rc::Rc;
     use std::thread;
@@ -268,8 +275,69 @@ mod tests {
         fn dropped(&self, _bytes: usize) {}
     }
 
+    impl PumpObserver for Uncounted {
+        fn received(&self, _bytes: usize) {}
+        fn paused(&self) {}
+        fn resumed(&self) {}
+    }
+
     /// More than the sockets of both ends hold.
     const MORE_THAN_FITS: usize = 32 << 20;
+
+    /// A connection whose near end keeps little, and the far end.
+    fn connection(reactor: &Reactor) -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        SockRef::from(&near).set_send_buffer_size(4096).unwrap();
+        let socket = reactor.socket(near.into());
+        (Stream::new(reactor, socket, 1 << 20, Rc::new(Uncounted)), listener.accept().unwrap().0)
+    }
+
+    /// Where bytes wait both ways a reset ends the receive in flight and the send, which learns
+    /// only that nobody is there any more: which of them is looked at first must not matter.
+    // Rows: A16
+    #[test]
+    fn a_reset_is_seen_as_one_though_bytes_wait_both_ways() {
+        let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
+        let ((downstream, client), (upstream, host)) = (connection(&reactor), connection(&reactor));
+        // Less than an outbox holds: both sides are still read from.
+        let [client, host] = [client, host].map(|mut peer| {
+            thread::spawn(move || {
+                peer.write_all(&[1; 100_000]).unwrap();
+                peer
+            })
+        });
+        let mut host = Some(host);
+        let end = reactor.run(async {
+            let rules = RelayRules { idle_timeout: None, half_close: HalfClose::PassedOn };
+            let begins = std::future::ready(true);
+            let (down, up) = (&downstream, &upstream);
+            let mut relay = pin!(relay(&reactor, down, up, &Uncounted, &Uncounted, &rules, begins));
+            poll_fn(|context| {
+                if let Poll::Ready(end) = relay.as_mut().poll(context) {
+                    return Poll::Ready(end);
+                }
+                let received =
+                    [down, up].map(|one| one.receiver().bytes_received()) == [100_000; 2];
+                let clogged = [down, up].iter().all(|one| one.outbox().bytes_buffered() > 0);
+                if received
+                    && clogged
+                    && let Some(host) = host.take()
+                {
+                    let host = host.join().unwrap();
+                    SockRef::from(&host).set_linger(Some(Duration::ZERO)).unwrap();
+                }
+                reactor.wake_next_turn(context.waker());
+                Poll::Pending
+            })
+            .await
+        });
+        drop(client.join().unwrap());
+        let RelayEnd::Failed { side: Side::Upstream, error } = end else { panic!("{end:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
 
     /// Flushes a stream with much queued, whose peer does as `peer` says.
     fn flush_to(idle: Duration, peer: impl FnOnce(TcpStream) + Send + 'static) -> Flushed {

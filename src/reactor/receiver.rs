@@ -180,6 +180,13 @@ impl Receiver {
         state.ready.is_empty() && state.end.is_some()
     }
 
+    /// What ended the stream before its time, if something did, whatever was received before that
+    /// and not yet taken.
+    pub fn failure(&self) -> Option<io::Error> {
+        let errno = self.inner.state.borrow().end?.err()?;
+        Some(io::Error::from_raw_os_error(errno))
+    }
+
     /// Whether there is neither anything to take nor an end.
     pub fn is_quiet(&self) -> bool {
         let state = self.inner.state.borrow();

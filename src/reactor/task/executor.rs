@@ -105,11 +105,12 @@ impl Executor {
         Target { worker: self.worker(), key, branch: WHOLE_TASK }.waker()
     }
 
-    /// Whether this is the task being polled.
+    /// Whether this is the task being polled. The root future is no task.
     pub(super) fn is_polled(&self, worker: WorkerId, key: Key) -> bool {
         let polled = self.polled.get();
         let generation = short_generation(polled.generation);
-        worker == self.worker() && key == Key { generation, ..polled }
+        let is_task = key.slot != ROOT_SLOT;
+        is_task && worker == self.worker() && key == Key { generation, ..polled }
     }
 
     /// Which branches of the task being polled were woken.

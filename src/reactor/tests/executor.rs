@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::{pending, poll_fn};
+use std::future::{pending, poll_fn, ready};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -212,6 +212,18 @@ fn the_owner_of_tasks_hears_when_the_last_has_ended_however_it_ended() {
 fn a_second_reactor_of_a_thread_is_refused() {
     let _first = Stage::new(LOUD);
     drop(Stage::new(LOUD));
+}
+
+#[test]
+fn a_split_root_future_polls_every_branch_though_no_task_was_ever_polled() {
+    let stage = Stage::new(LOUD);
+    let branches = stage.reactor.branches();
+    let polled = stage.reactor.run(poll_fn(|context| {
+        let woken = branches.woken(context);
+        Poll::Ready([0, 1].map(|number| woken.poll(context, number, pin!(ready(())))))
+    }));
+    assert!(polled.iter().all(Poll::is_ready));
+    stage.end();
 }
 
 #[test]
