@@ -10,7 +10,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             name: "filters_limit_held",
             shows: "B1, B2, B3: a connection too many is held, counted, never read and then closed",
-            plan: || behind(&[&limit("delay: 0.3s")], TCP_PROXY),
+            plan: || behind(&[&limit("delay: 3s")], TCP_PROXY),
             script: held,
         },
         Scenario {
