@@ -63,6 +63,19 @@ pub enum RelayEnd {
     Refused,
 }
 
+impl RelayEnd {
+    /// With what the receiver of a side that failed was told. A socket says once that it was reset,
+    /// and `EPIPE` to whoever comes later: which of the two looked first must not matter.
+    fn told_by(self, downstream: &Receiver, upstream: Option<&Receiver>) -> Self {
+        let Self::Failed { side, error } = self else { return self };
+        let told = match side {
+            Side::Downstream => downstream.failure(),
+            Side::Upstream => upstream.and_then(Receiver::failure),
+        };
+        Self::Failed { side, error: told.unwrap_or(error) }
+    }
+}
+
 /// What the end of one direction means for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HalfClose {
@@ -129,8 +142,7 @@ pub fn relay<'a>(
                 && let Poll::Ready(result) = woken.poll(context, UP, up.as_mut())
             {
                 if let Err(failure) = result {
-                    let told = upstream.receiver();
-                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream, told));
+                    return Poll::Ready(failed(failure, Side::Downstream, Side::Upstream));
                 }
                 up_open = false;
                 if ends.half_close == HalfClose::EndsBoth {
@@ -139,8 +151,7 @@ pub fn relay<'a>(
             }
             if down_open && let Poll::Ready(result) = woken.poll(context, DOWN, down.as_mut()) {
                 if let Err(failure) = result {
-                    let told = Some(downstream.receiver());
-                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream, told));
+                    return Poll::Ready(failed(failure, Side::Upstream, Side::Downstream));
                 }
                 down_open = false;
                 if ends.half_close == HalfClose::EndsBoth {
@@ -154,6 +165,7 @@ pub fn relay<'a>(
             woken.poll(context, IDLE, Pin::new(idle)).map(|()| RelayEnd::Idle)
         })
         .await
+        .told_by(downstream.receiver(), upstream.receiver())
     }
 }
 
@@ -210,15 +222,10 @@ pub async fn flush(reactor: &Reactor, stream: &Stream, idle_timeout: Option<Dura
     .await
 }
 
-/// How a direction failed from one side to the other, whose receiver may know more: a socket says
-/// once that it was reset, and `EPIPE` to whoever asks later.
-fn failed(failure: PumpFailure, from: Side, to: Side, told: Option<&Receiver>) -> RelayEnd {
+fn failed(failure: PumpFailure, from: Side, to: Side) -> RelayEnd {
     match failure {
         PumpFailure::Reading(error) => RelayEnd::Failed { side: from, error },
-        PumpFailure::Writing(error) => {
-            let error = told.and_then(Receiver::failure).unwrap_or(error);
-            RelayEnd::Failed { side: to, error }
-        }
+        PumpFailure::Writing(error) => RelayEnd::Failed { side: to, error },
     }
 }
 
