@@ -58,7 +58,7 @@ impl Format {
             Layout::Text(pieces) => {
                 for piece in pieces {
                     match piece {
-                        Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                        Piece::Literal(text) => write_literal(text.as_bytes(), out),
                         Piece::Operator(operator) => {
                             let value = operator.value(record);
                             if value.is_missing() && !self.omits_empty {
@@ -74,5 +74,16 @@ impl Format {
                 out.push(b'\n');
             }
         }
+    }
+}
+
+/// Appends text between operators: a few characters mostly, which are stored, not copied.
+#[inline]
+fn write_literal(text: &[u8], out: &mut Vec<u8>) {
+    match *text {
+        [a] => out.push(a),
+        [a, b] => out.extend_from_slice(&[a, b]),
+        [a, b, c] => out.extend_from_slice(&[a, b, c]),
+        _ => out.extend_from_slice(text),
     }
 }

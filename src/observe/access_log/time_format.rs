@@ -322,6 +322,12 @@ impl Piece {
 }
 
 fn write_fraction(nanoseconds: u64, digits: usize, out: &mut Vec<u8>) {
+    if digits == 3 {
+        // What the usual format has.
+        let milliseconds = nanoseconds / 1_000_000;
+        write_digits(milliseconds / 100, 1, b'0', out);
+        return write_digits(milliseconds % 100, 2, b'0', out);
+    }
     let start = out.len();
     write_digits(nanoseconds, 9, b'0', out);
     // Shorter is cut, not rounded; longer gets zeros.
