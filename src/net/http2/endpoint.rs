@@ -60,7 +60,7 @@ pub trait Role {
 /// The client's side: heads go to the ports of their streams.
 #[derive(Debug, Default)]
 struct Client {
-    head: ResponseHead,
+    head: Box<ResponseHead>,
 }
 
 impl Role for Client {
@@ -161,10 +161,7 @@ impl Endpoint {
         context: &Context<'_>,
         now: Instant,
     ) -> Poll<ConnectionEnd> {
-        let mut client = self.client.take();
-        let polled = self.poll(context, now, &mut client);
-        self.client.replace(client);
-        polled
+        self.poll(context, now, &mut *self.client.borrow_mut())
     }
 
     /// Reads what there is and sends what can be sent. Ready once the connection is over; every

@@ -48,9 +48,9 @@ pub(super) struct PortState {
     pub(super) trailers_out: RefCell<HeaderList>,
     pub(super) has_trailers_out: Cell<bool>,
     /// Heads of responses, for the owner of a client's stream; at the back those not taken yet.
-    heads: RefCell<VecDeque<(ResponseHead, Option<MessageStart>)>>,
+    heads: RefCell<VecDeque<(Box<ResponseHead>, Option<MessageStart>)>>,
     /// Memory for the next one.
-    spare_head: RefCell<ResponseHead>,
+    spare_head: RefCell<Option<Box<ResponseHead>>>,
     /// The final head of a response has come.
     has_head: Cell<bool>,
     /// Maps of METADATA that have come.
@@ -94,11 +94,11 @@ impl PortState {
     }
 
     /// The head of a response has come; an interim one begins nothing. `head` gets other memory.
-    pub(super) fn head_received(&self, head: &mut ResponseHead, start: Option<MessageStart>) {
-        let mut next = self.spare_head.take();
-        std::mem::swap(head, &mut next);
+    pub(super) fn head_received(&self, head: &mut Box<ResponseHead>, start: Option<MessageStart>) {
+        let other = self.spare_head.take().unwrap_or_default();
+        let head = std::mem::replace(head, other);
         self.has_head.set(start.is_some());
-        self.heads.borrow_mut().push_back((next, start));
+        self.heads.borrow_mut().push_back((head, start));
         self.reader.wake();
     }
 
@@ -189,8 +189,8 @@ impl StreamPort {
         head: &mut ResponseHead,
     ) -> Poll<Result<Option<MessageStart>, PortEnd>> {
         if let Some((mut next, start)) = self.state.heads.borrow_mut().pop_front() {
-            std::mem::swap(head, &mut next);
-            self.state.spare_head.replace(next);
+            std::mem::swap(head, &mut *next);
+            self.state.spare_head.replace(Some(next));
             return Poll::Ready(Ok(start));
         }
         self.poll_end(context).map(Err)
