@@ -33,8 +33,8 @@ struct Task {
 pub(crate) struct Executor {
     ready: Rc<ReadyQueue>,
     tasks: RefCell<Slab<Task>>,
-    /// The task polled last, and which branches of it were woken.
-    polled: Cell<Key>,
+    /// The task polled last, if one was yet, and which branches of it were woken.
+    polled: Cell<Option<Key>>,
     woken: Cell<WokenBranches>,
     polls: Cell<u64>,
     panics: Cell<u64>,
@@ -59,7 +59,7 @@ impl Executor {
         Some(Self {
             ready,
             tasks: RefCell::default(),
-            polled: Cell::new(Key { slot: ROOT_SLOT, generation: 0 }),
+            polled: Cell::new(None),
             woken: Cell::new(0),
             polls: Cell::new(0),
             panics: Cell::new(0),
@@ -105,12 +105,11 @@ impl Executor {
         Target { worker: self.worker(), key, branch: WHOLE_TASK }.waker()
     }
 
-    /// Whether this is the task being polled. The root future is no task.
+    /// Whether this is the task being polled.
     pub(super) fn is_polled(&self, worker: WorkerId, key: Key) -> bool {
-        let polled = self.polled.get();
+        let Some(polled) = self.polled.get() else { return false };
         let generation = short_generation(polled.generation);
-        let is_task = key.slot != ROOT_SLOT;
-        is_task && worker == self.worker() && key == Key { generation, ..polled }
+        worker == self.worker() && key == Key { generation, ..polled }
     }
 
     /// Which branches of the task being polled were woken.
@@ -155,7 +154,7 @@ impl Executor {
         while polled < budget {
             let Some((key, woken)) = self.ready.pop() else { break };
             self.prefetch_ahead();
-            self.polled.set(key);
+            self.polled.set(Some(key));
             self.woken.set(woken);
             if self.poll(key) {
                 polled += 1;
