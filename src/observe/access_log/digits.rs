@@ -20,23 +20,26 @@ fn pair(number: u64) -> [u8; 2] {
 /// Appends a number in decimal.
 #[inline]
 pub(super) fn write_unsigned(number: u64, out: &mut Vec<u8>) {
-    // Most numbers of a line are short; what has a length that is known is stored, not copied.
-    match number {
-        0..10 => out.push(pair(number)[1]),
-        10..100 => out.extend_from_slice(&pair(number)),
-        100..1000 => {
-            let [tens, ones] = pair(number);
-            out.extend_from_slice(&[pair(number / 100)[1], tens, ones]);
-        }
-        _ => write_any(number, 1, b'0', out),
-    }
+    let width = match number {
+        0..10 => 1,
+        10..100 => 2,
+        100..1000 => 3,
+        _ => 4,
+    };
+    write_digits(number, width, b'0', out);
 }
 
 /// Appends a number in decimal, filled up to `width` characters with `fill` on the left.
 #[inline]
 pub(super) fn write_digits(number: u64, width: usize, fill: u8, out: &mut Vec<u8>) {
+    // Most numbers of a line are short; what has a length that is known is stored, not copied.
     match (number, width, fill) {
+        (0..10, 1, _) => out.push(pair(number)[1]),
         (0..100, 2, b'0') => out.extend_from_slice(&pair(number)),
+        (0..1000, 3, b'0') => {
+            let ([_, a], [b, c]) = (pair(number / 100), pair(number));
+            out.extend_from_slice(&[a, b, c]);
+        }
         (0..10_000, 4, b'0') => {
             let ([a, b], [c, d]) = (pair(number / 100), pair(number));
             out.extend_from_slice(&[a, b, c, d]);

@@ -4,7 +4,7 @@ use super::error::FormatError;
 use super::json::{JsonNode, JsonTemplate};
 use super::operator::Surroundings;
 use super::record::Record;
-use super::text::{Piece, parse};
+use super::text::{Piece, parse, write_literal};
 
 /// Envoy's format of a line when the configuration gives none, for TCP and HTTP alike.
 pub const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% \
@@ -58,7 +58,7 @@ impl Format {
             Layout::Text(pieces) => {
                 for piece in pieces {
                     match piece {
-                        Piece::Literal(text) => write_literal(text.as_bytes(), out),
+                        Piece::Literal(text) => write_literal(text, out),
                         Piece::Operator(operator) => {
                             let value = operator.value(record);
                             if value.is_missing() && !self.omits_empty {
@@ -74,16 +74,5 @@ impl Format {
                 out.push(b'\n');
             }
         }
-    }
-}
-
-/// Appends text between operators: a few characters mostly, which are stored, not copied.
-#[inline]
-fn write_literal(text: &[u8], out: &mut Vec<u8>) {
-    match *text {
-        [a] => out.push(a),
-        [a, b] => out.extend_from_slice(&[a, b]),
-        [a, b, c] => out.extend_from_slice(&[a, b, c]),
-        _ => out.extend_from_slice(text),
     }
 }

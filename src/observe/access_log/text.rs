@@ -10,6 +10,17 @@ pub(super) enum Piece {
     Operator(Operator),
 }
 
+/// Appends what stands between operators: a few characters mostly, which are stored, not copied.
+#[inline]
+pub(super) fn write_literal(text: &str, out: &mut Vec<u8>) {
+    match *text.as_bytes() {
+        [a] => out.push(a),
+        [a, b] => out.extend_from_slice(&[a, b]),
+        [a, b, c] => out.extend_from_slice(&[a, b, c]),
+        ref longer => out.extend_from_slice(longer),
+    }
+}
+
 /// Splits a text into literals and commands and compiles these.
 pub(super) fn parse(text: &str, surroundings: Surroundings<'_>) -> Result<Vec<Piece>, FormatError> {
     let mut pieces = Vec::new();

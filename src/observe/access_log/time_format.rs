@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::digits::{write_digits, write_unsigned};
 use super::error::FormatError;
+use super::text::write_literal;
 
 /// A compiled time format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -289,7 +290,7 @@ fn unusual(conversion: &str, position: usize) -> FormatError {
 impl Piece {
     fn write(&self, time: &Civil, out: &mut Vec<u8>) {
         match self {
-            Self::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Literal(text) => write_literal(text, out),
             Self::Number { field, width, pad } => match pad {
                 Pad::Zero => write_digits(time.field(*field), *width, b'0', out),
                 Pad::Space => write_digits(time.field(*field), *width, b' ', out),
@@ -322,15 +323,11 @@ impl Piece {
 }
 
 fn write_fraction(nanoseconds: u64, digits: usize, out: &mut Vec<u8>) {
-    if digits == 3 {
-        // What the usual format has.
-        let milliseconds = nanoseconds / 1_000_000;
-        write_digits(milliseconds / 100, 1, b'0', out);
-        return write_digits(milliseconds % 100, 2, b'0', out);
-    }
     let start = out.len();
-    write_digits(nanoseconds, 9, b'0', out);
     // Shorter is cut, not rounded; longer gets zeros.
+    let shown = digits.min(9);
+    let cut = u32::try_from(9 - shown).unwrap_or(0);
+    write_digits(nanoseconds / 10_u64.pow(cut), shown, b'0', out);
     out.resize(start + digits, b'0');
 }
 
