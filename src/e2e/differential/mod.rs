@@ -53,7 +53,7 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{slice, thread};
 
 use self::observed::Observed;
 use self::plan::Plan;
@@ -124,14 +124,9 @@ fn nuncio_agrees_with_envoy() {
     let names: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
     assert_eq!(names.len(), scenarios.len(), "each scenario needs a name of its own");
 
-    let subject = environment::subject();
-    let subject = Cast::start(&subject, &scenarios);
-    let reference = reference.ok().map(|program| Cast::start(&program, &scenarios));
-    let mut outcomes = run_all(&scenarios, |scenario| run(scenario, &subject, reference.as_ref()));
-    // Before the verdict: of what these processes wrote, nothing is about one scenario.
-    let programs = (subject.program.clone(), reference.map(|cast| cast.program.clone()));
-    drop(subject);
-    play_again(&scenarios, &mut outcomes, &programs);
+    let (subject, reference) = (environment::subject(), reference.ok());
+    let mut outcomes = run_all(&scenarios, &subject, reference.as_ref());
+    play_again(&scenarios, &mut outcomes, &subject, reference.as_ref());
 
     say(&table(&scenarios, &outcomes));
     let failures: String = scenarios
@@ -145,11 +140,15 @@ fn nuncio_agrees_with_envoy() {
 /// Scenarios that run side by side. They mostly wait; but two cores are shared by everything.
 const SIDE_BY_SIDE: usize = 16;
 
-/// Runs all scenarios, a few at a time; answers in their order.
+/// Runs all scenarios, a few at a time; answers in their order. The processes have ended then:
+/// of what they wrote, nothing is about one scenario.
 fn run_all(
     scenarios: &[Scenario],
-    run: impl Fn(&Scenario) -> Result<usize, String> + Sync,
+    subject: &Program,
+    reference: Option<&Program>,
 ) -> Vec<Result<usize, String>> {
+    let subject = Cast::start(subject, scenarios);
+    let reference = reference.map(|program| Cast::start(program, scenarios));
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::new());
     thread::scope(|scope| {
@@ -158,8 +157,7 @@ fn run_all(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(scenario) = scenarios.get(index) else { break };
-                    let outcome = catch_unwind(AssertUnwindSafe(|| run(scenario)));
-                    let outcome = outcome.unwrap_or_else(|panic| Err(text(&*panic)));
+                    let outcome = caught(|| run(scenario, &subject, reference.as_ref()));
                     outcomes.lock().unwrap().insert(index, outcome);
                 }
             });
@@ -177,22 +175,16 @@ const PLAYED_AGAIN_MAX: usize = 3;
 fn play_again(
     scenarios: &[Scenario],
     outcomes: &mut [Result<usize, String>],
-    (subject, reference): &(Program, Option<Program>),
+    subject: &Program,
+    reference: Option<&Program>,
 ) {
-    let failed: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_err()).collect();
-    if failed.len() > PLAYED_AGAIN_MAX {
+    if outcomes.iter().filter(|outcome| outcome.is_err()).count() > PLAYED_AGAIN_MAX {
         return;
     }
-    for at in failed {
-        let scenario = &scenarios[at];
-        let first = outcomes[at].as_ref().err().cloned().unwrap_or_default();
+    for (scenario, outcome) in scenarios.iter().zip(outcomes) {
+        let Err(first) = &*outcome else { continue };
         say(&format!("PLAYED AGAIN: {}, which showed beside others:\n{first}\n", scenario.name));
-        let again = catch_unwind(|| {
-            let alone = std::slice::from_ref(scenario);
-            let reference = reference.as_ref().map(|program| Cast::start(program, alone));
-            run(scenario, &Cast::start(subject, alone), reference.as_ref())
-        });
-        outcomes[at] = again.unwrap_or_else(|panic| Err(text(&*panic)));
+        *outcome = caught(|| run_all(slice::from_ref(scenario), subject, reference).remove(0));
     }
 }
 
@@ -223,14 +215,13 @@ impl Cast {
     /// Plays one scenario and answers what was seen, with the stats once they rest.
     fn play(&self, scenario: &Scenario) -> Result<(Observed, Stage<'_>), String> {
         let (_, plan) = self.plans.iter().find(|(name, _)| *name == scenario.name).unwrap();
-        catch_unwind(AssertUnwindSafe(|| {
+        caught(|| {
             let mut stage = Stage::new(scenario.name, self.process(scenario.name, plan), plan);
             (scenario.script)(&mut stage);
             let stats = stage.stats_at_rest();
             stage.note_access_log_length();
-            (stage.take_observed().with(stats), stage)
-        }))
-        .map_err(|panic| text(&*panic))
+            Ok((stage.take_observed().with(stats), stage))
+        })
     }
 }
 
@@ -285,10 +276,10 @@ fn run(scenario: &Scenario, subject: &Cast, reference: Option<&Cast>) -> Result<
     let Err(_) = compare(seen) else {
         return compare(scripted.with(stage.stats()));
     };
-    catch_unwind(AssertUnwindSafe(|| {
-        wait_for("the same as Envoy", || compare(scripted.clone().with(stage.stats())))
-    }))
-    .map_err(|panic| text(&*panic))
+    caught(|| {
+        let equal = || compare(scripted.clone().with(stage.stats()));
+        Ok(wait_for("the same as Envoy", equal))
+    })
 }
 
 /// Scenario, what it shows, and what came of it. Which rows that covers says `rows`.
@@ -309,6 +300,11 @@ fn table(scenarios: &[Scenario], outcomes: &[Result<usize, String>]) -> String {
 /// Writes past the test runner's capture: what was skipped or compared shows in a passing run too.
 fn say(message: &str) {
     std::io::stderr().write_all(message.as_bytes()).unwrap();
+}
+
+/// What `play` answers, or what it panicked with.
+fn caught<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| Err(text(&*panic)))
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {
