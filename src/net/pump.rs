@@ -215,7 +215,7 @@ impl<O: PumpObserver> Drop for Pause<'_, O> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::cell::Cell;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
@@ -241,7 +241,8 @@ mod tests {
         fn dropped(&self, _bytes: usize) {}
     }
 
-    fn pair() -> (TcpStream, TcpStream) {
+    /// A connection: the end for a reactor, and the far end.
+    pub(crate) fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         near.set_nonblocking(true).unwrap();

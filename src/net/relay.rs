@@ -265,7 +265,7 @@ impl<F: Fn() -> Instant + Unpin> Future for Idle<F> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::rc::Rc;
     use std::thread;
 
@@ -273,6 +273,7 @@ mod tests {
     use socket2::SockRef;
 
     use super::*;
+    use crate::pump::tests::pair;
 
     struct Uncounted;
 
@@ -291,15 +292,13 @@ mod tests {
     /// More than the sockets of both ends hold.
     const MORE_THAN_FITS: usize = 32 << 20;
 
-    /// A connection whose near end keeps little, and the far end.
+    /// A connection whose ends keep little.
     fn connection(reactor: &Reactor) -> (Stream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        near.set_nonblocking(true).unwrap();
+        let (near, far) = pair();
         SockRef::from(&near).set_send_buffer_size(4096).unwrap();
+        SockRef::from(&far).set_recv_buffer_size(4096).unwrap();
         let socket = reactor.socket(near.into());
-        (Stream::new(reactor, socket, 1 << 20, Rc::new(Uncounted)), listener.accept().unwrap().0)
+        (Stream::new(reactor, socket, 1 << 20, Rc::new(Uncounted)), far)
     }
 
     /// Where bytes wait both ways a reset ends the receive in flight and the send, which learns
@@ -349,10 +348,7 @@ mod tests {
     /// Flushes a stream with much queued, whose peer does as `peer` says.
     fn flush_to(idle: Duration, peer: impl FnOnce(TcpStream) + Send + 'static) -> Flushed {
         let reactor = Reactor::new(Settings::new(reactor::probe().unwrap())).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        near.set_nonblocking(true).unwrap();
-        let (far, _) = listener.accept().unwrap();
+        let (near, far) = pair();
         let peer = thread::spawn(move || peer(far));
         let flushed = reactor.run(async {
             let socket = reactor.socket(near.into());
